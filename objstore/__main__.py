@@ -1,0 +1,6 @@
+"""`python -m objstore`."""
+
+from objstore.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The `objstore` command."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,1 @@
+"""Agreeing on who the cluster is: bootstrap and membership."""

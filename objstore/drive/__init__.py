@@ -1,0 +1,1 @@
+"""One drive: the protocol, its implementations and its wrappers."""

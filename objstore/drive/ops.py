@@ -1,0 +1,422 @@
+"""Every small call a drive answers, as a value: what travels to a drive, near or far.
+
+A call is an `Op[R]`; `R` is what it returns. Ops that change the journal are applied in groups,
+one transaction and one fsync for many; each is atomic by itself: it either does all of what it
+says or raises and leaves the journal as it was. All are safe to repeat.
+
+Sealed records (`bytes`) are those of ondisk/record.py.
+"""
+
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+import msgspec
+
+from objstore.names import BucketName, DataId, Kind, ObjectKey, Order, Stamp, UploadId
+
+R = TypeVar("R")
+
+
+class Op(msgspec.Struct, Generic[R], frozen=True, tag=True, array_like=True):
+    """A call to a drive that returns `R`."""
+
+
+# --- what calls return ---------------------------------------------------------------
+
+
+class Committed(msgspec.Struct, frozen=True, array_like=True):
+    """A commit is durable. `superseded` says that older rows of the key wait for Settle."""
+
+    superseded: bool
+
+
+class KeyState(msgspec.Struct, frozen=True, array_like=True):
+    """What a drive holds of one key.
+
+    `records` are sealed, newest first. `unknown` counts rows that fail their checksum. Not
+    `trusted` means that this drive lost records it once acknowledged (it was replaced, or its
+    journal was rebuilt, and its rebuild is not complete): what it has counts, what it lacks is
+    unknown.
+    """
+
+    records: tuple[bytes, ...]
+    unknown: int
+    trusted: bool
+
+
+class KeyEntry(msgspec.Struct, frozen=True, array_like=True):
+    """The newest row of one key, as a listing needs it."""
+
+    key: ObjectKey
+    order: Order
+    kind: Kind
+    size: int
+    etag: str
+    modified_ms: int
+    storage_class: str = "STANDARD"
+    checksum: str = ""  # algorithm names, comma separated
+    checksum_type: str = ""
+    degraded: bool = False  # this drive lacks a shard file that its record names
+
+
+class KeyPage(msgspec.Struct, frozen=True, array_like=True):
+    """Entries in byte order of key.
+
+    With a delimiter, keys that share a prefix up to it are one entry of `prefixes`:
+    (the common prefix, its first live entry on this drive). `next_after`, when not None, is
+    where to go on: this page says everything about keys up to and including it.
+    """
+
+    entries: tuple[KeyEntry, ...]
+    prefixes: tuple[tuple[str, KeyEntry], ...]
+    next_after: str | None
+    trusted: bool
+
+
+class BucketPage(msgspec.Struct, frozen=True, array_like=True):
+    """All buckets this drive knows, tombstones too, sealed."""
+
+    records: tuple[bytes, ...]
+    trusted: bool
+
+
+class UploadState(msgspec.Struct, frozen=True, array_like=True):
+    """An upload and its parts on this drive, sealed. `upload` is None when it is not known."""
+
+    upload: bytes | None
+    parts: tuple[bytes, ...]
+    trusted: bool
+
+
+class UploadPage(msgspec.Struct, frozen=True, array_like=True):
+    """Sealed uploads ordered by (key, upload id)."""
+
+    uploads: tuple[bytes, ...]
+    truncated: bool
+    trusted: bool
+
+
+class Missed(msgspec.Struct, frozen=True, array_like=True):
+    """A version that some slots of its set did not get."""
+
+    bucket: BucketName
+    key: ObjectKey
+    order: Order
+    slots: tuple[int, ...]
+    since_ms: int
+    size: int
+
+
+class MissedPage(msgspec.Struct, frozen=True, array_like=True):
+    """Missed versions ordered by (bucket, key)."""
+
+    entries: tuple[Missed, ...]
+
+
+class Tombstone(msgspec.Struct, frozen=True, array_like=True):
+    """A tombstone on this drive."""
+
+    bucket: BucketName
+    key: ObjectKey
+    order: Order
+
+
+class TombstonePage(msgspec.Struct, frozen=True, array_like=True):
+    """Tombstones ordered by (bucket, key)."""
+
+    entries: tuple[Tombstone, ...]
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """How far a background job on a drive is. `finished_ms` 0 means it runs."""
+
+    job: str  # "rebuild", "catch-up" or "heal"
+    started_ms: int
+    updated_ms: int
+    keys_done: int = 0
+    keys_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    keys_failed: int = 0
+    finished_ms: int = 0
+
+
+class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
+    """A drive at one moment."""
+
+    total_bytes: int
+    free_bytes: int
+    trusted: bool
+    objects: int  # live keys
+    object_bytes: int  # their sizes, before encoding
+    missed: int  # rows in its table of missed versions
+    missed_bytes: int
+    missed_since_ms: int  # the oldest, 0 when there is none
+    progress: Progress | None = None
+    heal_requested_ms: int = 0
+
+
+# --- versions ------------------------------------------------------------------------
+
+
+class CommitMode(IntEnum):
+    """How a record takes its place.
+
+    ORDERED: a new write. Refused with Superseded unless its stamp is above every stamp the drive
+    holds for the key. MERGE: a straggler or a healer. It takes its place in the order, which may
+    be an older one; a row of the same order is replaced.
+    """
+
+    ORDERED = 0
+    MERGE = 1
+
+
+class Commit(Op[Committed], frozen=True, array_like=True):
+    """Make `record` durable.
+
+    In one transaction: check the order, remove the row `instead_of` (an earlier try of the same
+    write with a lower stamp), insert. Older rows stay until Settle. `completes` names the
+    multipart upload whose parts the record takes: it must be known here, its parts' shard files
+    decide `missing_parts` of the held shards (the drive fills them in), and the upload is marked
+    as taken by this order, so that no other Complete and no Abort can have it.
+
+    Raises: Superseded, BucketMissing, UploadMissing.
+    """
+
+    record: bytes
+    mode: CommitMode = CommitMode.ORDERED
+    instead_of: Order | None = None
+    completes: UploadId | None = None
+
+
+class Undo(Op[None], frozen=True, array_like=True):
+    """Remove the row of exactly this order, its shard files, and its mark on an upload."""
+
+    bucket: BucketName
+    key: ObjectKey
+    order: Order
+
+
+class Settle(Op[None], frozen=True, array_like=True):
+    """The row of this order reached its quorum: retire what it superseded.
+
+    Older null-version rows of the key go, their shard files with them; an upload marked by this
+    order goes, the shards of parts it did not take too. `missed` slots are remembered.
+    """
+
+    bucket: BucketName
+    key: ObjectKey
+    order: Order
+    missed: tuple[int, ...] = ()
+    size: int = 0
+
+
+class Forget(Op[None], frozen=True, array_like=True):
+    """Remove the tombstone of exactly this order: every slot has it."""
+
+    bucket: BucketName
+    key: ObjectKey
+    order: Order
+
+
+class ReadKey(Op[KeyState], frozen=True, array_like=True):
+    """Read up to `limit` rows of one key, newest first."""
+
+    bucket: BucketName
+    key: ObjectKey
+    limit: int = 4
+
+
+class ListKeys(Op[KeyPage], frozen=True, array_like=True):
+    """List the newest row of each key with `prefix` that is above `after` (exclusive).
+
+    At most `limit` entries and prefixes together. Without a delimiter tombstones are listed
+    too: they hide older rows of other drives. With one, a tombstone directly at this level is
+    listed too, and a common prefix is listed when it has a live key on this drive; when
+    `after` ends with the delimiter and lies within a common prefix, that prefix is skipped whole.
+    """
+
+    bucket: BucketName
+    prefix: str = ""
+    after: str = ""
+    delimiter: str = ""
+    limit: int = 1000
+
+
+# --- buckets -------------------------------------------------------------------------
+
+
+class PutBucket(Op[None], frozen=True, array_like=True):
+    """Store a bucket's record if its stamp is newer than the one held; else raise Superseded.
+
+    A record with `deleted` is refused with BucketNotEmpty while this drive holds a live object
+    or an upload of the bucket, unless `force` (a healer, which repeats what a quorum decided).
+    """
+
+    record: bytes
+    force: bool = False
+
+
+class ReadBucket(Op[BucketPage], frozen=True, array_like=True):
+    """Read one bucket: a page of none or one."""
+
+    name: BucketName
+
+
+class ListBuckets(Op[BucketPage], frozen=True, array_like=True):
+    """Read every bucket."""
+
+
+# --- uploads -------------------------------------------------------------------------
+
+
+class PutUpload(Op[None], frozen=True, array_like=True):
+    """Store an upload. Raises BucketMissing."""
+
+    record: bytes
+
+
+class PutPart(Op[None], frozen=True, array_like=True):
+    """Store a part whose shard files are durable, unless a newer stamp of the number is held.
+
+    What it replaces stays until the upload ends. Raises UploadMissing.
+    """
+
+    record: bytes
+    shards: tuple[int, ...]  # the shard indexes that lie on this drive
+
+
+class ReadUpload(Op[UploadState], frozen=True, array_like=True):
+    """Read an upload with its newest part per number, in order of number."""
+
+    upload_id: UploadId
+    after_part: int = 0
+    limit: int = 10_000
+
+
+class ListUploads(Op[UploadPage], frozen=True, array_like=True):
+    """List uploads of a bucket above (after_key, after_upload)."""
+
+    bucket: BucketName
+    prefix: str = ""
+    after_key: str = ""
+    after_upload: str = ""
+    limit: int = 1000
+
+
+class AbortUpload(Op[None], frozen=True, array_like=True):
+    """Forget an upload and its parts' shards. Raises UploadMissing, also when it is taken."""
+
+    upload_id: UploadId
+
+
+# --- shards, healing, state ----------------------------------------------------------
+
+
+class DiscardShards(Op[None], frozen=True, array_like=True):
+    """Remove shard files (data id, part number, shard) that no record names."""
+
+    shards: tuple[tuple[DataId, int, int], ...]
+
+
+class VerifyShard(Op[None], frozen=True, array_like=True):
+    """Read a shard file whole and check every block. Raises ShardMissing, ShardCorrupt."""
+
+    data_id: DataId
+    part: int
+    shard: int
+
+
+class ListMissed(Op[MissedPage], frozen=True, array_like=True):
+    """List missed versions above (after_bucket, after_key)."""
+
+    after_bucket: str = ""
+    after_key: str = ""
+    limit: int = 1000
+
+
+class ClearMissed(Op[None], frozen=True, array_like=True):
+    """The version, or a newer one, is whole again: forget what was missed up to `order`."""
+
+    bucket: BucketName
+    key: ObjectKey
+    order: Order
+
+
+class ListTombstones(Op[TombstonePage], frozen=True, array_like=True):
+    """List tombstones stamped before `before`, above (after_bucket, after_key)."""
+
+    before: Stamp
+    after_bucket: str = ""
+    after_key: str = ""
+    limit: int = 1000
+
+
+class ReadStatus(Op[DriveStatus], frozen=True, array_like=True):
+    """Measure the drive."""
+
+
+class WriteProgress(Op[None], frozen=True, array_like=True):
+    """Store the progress of the drive's job; `trusted` True ends a rebuild."""
+
+    progress: Progress
+    trusted: bool | None = None
+
+
+class RequestHeal(Op[None], frozen=True, array_like=True):
+    """Ask the background process that owns this drive to compare and heal all of it."""
+
+    requested_ms: int
+
+
+AnyOp = (
+    Commit
+    | Undo
+    | Settle
+    | Forget
+    | ReadKey
+    | ListKeys
+    | PutBucket
+    | ReadBucket
+    | ListBuckets
+    | PutUpload
+    | PutPart
+    | ReadUpload
+    | ListUploads
+    | AbortUpload
+    | DiscardShards
+    | VerifyShard
+    | ListMissed
+    | ClearMissed
+    | ListTombstones
+    | ReadStatus
+    | WriteProgress
+    | RequestHeal
+)
+
+# What each op returns, for whoever has to decode an answer. Total, as the assertion says.
+RESULTS: dict[type[AnyOp], object] = {
+    Commit: Committed,
+    Undo: None,
+    Settle: None,
+    Forget: None,
+    ReadKey: KeyState,
+    ListKeys: KeyPage,
+    PutBucket: None,
+    ReadBucket: BucketPage,
+    ListBuckets: BucketPage,
+    PutUpload: None,
+    PutPart: None,
+    ReadUpload: UploadState,
+    ListUploads: UploadPage,
+    AbortUpload: None,
+    DiscardShards: None,
+    VerifyShard: None,
+    ListMissed: MissedPage,
+    ClearMissed: None,
+    ListTombstones: TombstonePage,
+    ReadStatus: DriveStatus,
+    WriteProgress: None,
+    RequestHeal: None,
+}
+assert set(RESULTS) == set(AnyOp.__args__)

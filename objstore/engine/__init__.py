@@ -1,0 +1,1 @@
+"""Objects over a set of drives: put, get, delete, list, multipart, heal. No HTTP."""

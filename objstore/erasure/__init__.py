@@ -1,0 +1,1 @@
+"""Turning stripes into shards and back. No I/O."""

@@ -1,0 +1,1 @@
+"""The HTTP edge: everything that knows aiohttp on the public port."""

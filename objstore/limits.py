@@ -1,0 +1,66 @@
+"""Every bound in objstore, in one place, with the relations that must hold between them."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# --- erasure coding -------------------------------------------------------------------
+STRIPE_BYTES: Final = 1 * MIB
+SLOTS_PER_SET_MIN: Final = 2
+SLOTS_PER_SET_MAX: Final = 16
+# A shard at or under this travels inside the record; above it, it gets a file.
+INLINE_SHARD_BYTES_MAX: Final = 16 * KIB
+
+# --- S3 (the AWS figure each time) ----------------------------------------------------
+OBJECT_PUT_BYTES_MAX: Final = 5 * GIB
+OBJECT_BYTES_MAX: Final = 50 * 1024 * GIB
+PART_BYTES_MIN: Final = 5 * MIB
+PART_NUMBER_MAX: Final = 10_000
+KEY_BYTES_MAX: Final = 1024
+USER_METADATA_BYTES_MAX: Final = 2 * KIB
+LIST_KEYS_MAX: Final = 1000
+DELETE_KEYS_MAX: Final = 1000
+PRESIGN_SECONDS_MAX: Final = 604_800
+CLOCK_SKEW_SECONDS_MAX: Final = 900
+
+# --- what a client may make us hold ---------------------------------------------------
+DOCUMENT_BYTES_MAX: Final = 4 * MIB  # a Complete of 10,000 parts with checksums fits
+XML_DEPTH_MAX: Final = 16
+XML_ELEMENTS_MAX: Final = 100_000
+CHUNK_HEADER_BYTES_MAX: Final = 256
+CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
+SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
+TRAILER_BYTES_MAX: Final = 4 * KIB
+HEADER_LINE_BYTES_MAX: Final = 16 * KIB
+RANGES_MAX: Final = 1
+REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
+
+# --- time ----------------------------------------------------------------------------
+CALL_DEADLINE_S: Final = 5.0  # one small call to one drive
+SHARD_CALL_DEADLINE_S: Final = 20.0  # one block write, one block read, or one fsync
+READ_DECISION_DEADLINE_S: Final = 1.5  # a read answers or refuses by then once slots are slow
+WRITE_DECISION_DEADLINE_S: Final = 10.0  # a commit is decided by then
+HEADER_DEADLINE_S: Final = 10.0
+BODY_STALL_DEADLINE_S: Final = 30.0
+DRIVE_PROBE_INTERVAL_S: Final = 1.0
+CLOCK_DRIFT_SECONDS_MAX: Final = 300
+BUCKET_CACHE_S: Final = 1.0
+ORPHAN_AGE_S: Final = 86_400
+TOMBSTONE_AGE_S: Final = 3_600
+UPLOAD_TRACE_S: Final = 86_400
+
+# --- queues --------------------------------------------------------------------------
+STAMP_RETRIES_MAX: Final = 8
+STRIPES_IN_FLIGHT_MAX: Final = 2  # per upload or download
+DRIVE_CALLS_WAITING_MAX: Final = 4096
+GROUP_COMMIT_OPS_MAX: Final = 256
+RPC_FRAME_BYTES_MAX: Final = 8 * MIB
+
+# A whole stripe fits into what a client may send as one chunk.
+assert STRIPE_BYTES <= CHUNK_DATA_BYTES_MAX
+# An inline shard fits many times into a frame, so that a page of records does too.
+assert INLINE_SHARD_BYTES_MAX * 128 <= RPC_FRAME_BYTES_MAX
+assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
+assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S

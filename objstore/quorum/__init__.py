@@ -1,0 +1,1 @@
+"""How many slots must agree, and whether they did. No I/O."""

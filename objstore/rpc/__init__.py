@@ -1,0 +1,1 @@
+"""Node to node: authenticated calls and streams. Knows no drives."""

@@ -1,0 +1,1 @@
+"""The S3 operations: one table, one file per family. No aiohttp."""

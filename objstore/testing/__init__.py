@@ -1,0 +1,1 @@
+"""Fakes and fault injection, imported only by tests and bench."""

@@ -1,0 +1,1 @@
+"""Which slots exist, where they are, which shard goes where. No I/O."""

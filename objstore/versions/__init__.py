@@ -1,0 +1,1 @@
+"""The order of versions, and choosing among what slots answered. No I/O."""
