@@ -10,8 +10,11 @@ GIB: Final = 1024 * MIB
 STRIPE_BYTES: Final = 1 * MIB
 SLOTS_PER_SET_MIN: Final = 2
 SLOTS_PER_SET_MAX: Final = 16
+DRIVES_PER_POOL_MAX: Final = 1024
 # A shard at or under this travels inside the record; above it, it gets a file.
 INLINE_SHARD_BYTES_MAX: Final = 16 * KIB
+# The record at the end of a shard file: key, headers and user metadata, with room.
+SHARD_TRAILER_BYTES_MAX: Final = 256 * KIB
 
 # --- S3 (the AWS figure each time) ----------------------------------------------------
 OBJECT_PUT_BYTES_MAX: Final = 5 * GIB
@@ -35,6 +38,7 @@ SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
 TRAILER_BYTES_MAX: Final = 4 * KIB
 HEADER_LINE_BYTES_MAX: Final = 16 * KIB
 RANGES_MAX: Final = 1
+SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 
 # --- time ----------------------------------------------------------------------------
@@ -49,12 +53,34 @@ CLOCK_DRIFT_SECONDS_MAX: Final = 300
 BUCKET_CACHE_S: Final = 1.0
 ORPHAN_AGE_S: Final = 86_400
 TOMBSTONE_AGE_S: Final = 3_600
-UPLOAD_TRACE_S: Final = 86_400
+SETTLE_AGE_S: Final = 600  # a version this old that was never acknowledged is not in flight
+
+PROGRESS_INTERVAL_S: Final = 1.0
+HEAL_PASS_INTERVAL_S: Final = 1.0
+HEAL_PASS_INTERVAL_S_MAX: Final = 30.0
+REPLACEMENT_PROBE_INTERVAL_S: Final = 2.0
+HEAL_RETRY_S: Final = 5.0
+REAPER_INTERVAL_S: Final = 600.0
+TRASH_AGE_S: Final = 30  # downloads that began before the version was superseded go on
+TRASH_INTERVAL_S: Final = 5.0
+ORPHAN_PASS_S: Final = 3_600.0  # one look at every shard file's name
+SHARD_REWRITE_AGE_S: Final = 60  # a stray shard file younger than this may still be written
+SHARD_VERIFY_DEADLINE_S: Final = 600.0
+DRIVE_RESERVE_BYTES_MAX: Final = 1 * GIB  # or 1 % of the drive: kept for deletions
+DRIVE_SLOW_S: Final = 0.5
 
 # --- queues --------------------------------------------------------------------------
 STAMP_RETRIES_MAX: Final = 8
-STRIPES_IN_FLIGHT_MAX: Final = 2  # per upload or download
+READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one read ahead
+READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
 DRIVE_CALLS_WAITING_MAX: Final = 4096
+HEALS_AT_ONCE_MAX: Final = 8
+READ_GROUP_OPS_MAX: Final = 64
+LIST_ROWS_EXAMINED_MAX: Final = 20_000  # then a page ends early and says where to go on
+DRIVE_IO_THREADS: Final = 4  # per drive and process, each with one buffer
+DRIVE_IO_BUFFER_BYTES: Final = 1 * MIB
+SHARD_FILES_OPEN_MAX: Final = 128  # per drive and process
+ORPHANS_REMEMBERED_MAX: Final = 10_000
 GROUP_COMMIT_OPS_MAX: Final = 256
 RPC_FRAME_BYTES_MAX: Final = 8 * MIB
 

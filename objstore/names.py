@@ -20,6 +20,7 @@ Order = NewType("Order", bytes)
 
 STAMP_BYTES: Final = 16
 ORDER_BYTES: Final = STAMP_BYTES + 2
+NO_UPLOAD: Final = UploadId("")
 NO_STAMP: Final = Stamp(bytes(STAMP_BYTES))
 
 

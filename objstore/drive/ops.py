@@ -336,11 +336,15 @@ class ListMissed(Op[MissedPage], frozen=True, array_like=True):
 
 
 class ClearMissed(Op[None], frozen=True, array_like=True):
-    """The version, or a newer one, is whole again: forget what was missed up to `order`."""
+    """`slots` have the version, or a newer one: take them off the note, if it is up to `order`.
+
+    A note without slots left goes.
+    """
 
     bucket: BucketName
     key: ObjectKey
     order: Order
+    slots: tuple[int, ...]
 
 
 class ListTombstones(Op[TombstonePage], frozen=True, array_like=True):

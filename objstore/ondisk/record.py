@@ -170,7 +170,7 @@ def _unseal(magic: bytes, sealed: bytes, decoder: msgspec.msgpack.Decoder[T]) ->
         raise RecordUnknown("record fails its checksum")
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordUnknown(f"record does not decode: {error}") from error
 
 

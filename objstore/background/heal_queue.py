@@ -1,0 +1,118 @@
+"""Heal what drives missed: the durable notes that writers and readers leave on the other drives.
+
+Each server heals only its own drives. A note is cleared when the key is whole on every slot and
+has its set's own scheme; until then it stays and is tried again, as often as its drives allow.
+"""
+
+import asyncio
+from functools import partial
+
+from objstore.background.ports import BackgroundContext
+from objstore.drive.ops import ClearMissed, ListMissed, Missed, MissedPage
+from objstore.engine.fanout import call_all
+from objstore.engine.heal import examine, heal_key
+from objstore.engine.recode import needs_recoding, recode
+from objstore.engine.sets import Context, SetHandle
+from objstore.errors import DriveError, QuorumError, RequestRefused
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    HEAL_PASS_INTERVAL_S,
+    HEAL_PASS_INTERVAL_S_MAX,
+    HEALS_AT_ONCE_MAX,
+)
+from objstore.names import BucketName, ObjectKey
+
+
+async def run_heal_queue(background: BackgroundContext, handle: SetHandle) -> None:
+    """Go through a set's notes for ever, more slowly the longer a pass takes."""
+    clock = background.engine.clock
+    while True:
+        started = clock.monotonic_s()
+        await heal_missed_once(background, handle)
+        took = clock.monotonic_s() - started
+        pause = min(max(HEAL_PASS_INTERVAL_S, 10 * took), HEAL_PASS_INTERVAL_S_MAX)
+        await asyncio.sleep(pause)
+
+
+async def heal_missed_once(background: BackgroundContext, handle: SetHandle) -> int:
+    """Go through every note of a set once; return how many keys are whole now."""
+    context, own = background.engine, background.own_of(handle)
+    whole = 0
+    after: tuple[str, str] | None = ("", "")
+    while after is not None:
+        notes, after = await _page(context, handle, after)
+        ready = [note for note in notes if _can_be_healed(handle, note)]
+        for first in range(0, len(ready), HEALS_AT_ONCE_MAX):
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(_heal(context, handle, own, note))
+                    for note in ready[first : first + HEALS_AT_ONCE_MAX]
+                ]
+            whole += sum(task.result() for task in tasks)
+    return whole
+
+
+async def _page(
+    context: Context, handle: SetHandle, after: tuple[str, str]
+) -> tuple[list[Missed], tuple[str, str] | None]:
+    """Join a page of every drive's notes; the second value is where to go on."""
+    op = ListMissed(*after)
+    fanout = await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+        deadline_s=CALL_DEADLINE_S,
+    )
+    notes: dict[tuple[BucketName, ObjectKey], Missed] = {}
+    cuts: list[tuple[str, str]] = []
+    for page in fanout.answers.values():
+        _join(page, notes)
+        if len(page.entries) == op.limit:
+            cuts.append((page.entries[-1].bucket, page.entries[-1].key))
+    cut = min(cuts, default=None)
+    kept = [notes[name] for name in sorted(notes) if cut is None or name <= cut]
+    return kept, cut
+
+
+def _join(page: MissedPage, notes: dict[tuple[BucketName, ObjectKey], Missed]) -> None:
+    for note in page.entries:
+        held = notes.get((note.bucket, note.key))
+        if held is None or held.order < note.order:
+            notes[note.bucket, note.key] = note
+
+
+def _can_be_healed(handle: SetHandle, note: Missed) -> bool:
+    """Whether any drive that missed the version can take it now."""
+    writable = handle.writable()
+    return any(handle.drive_of_slot(slot) in writable for slot in note.slots)
+
+
+async def _heal(context: Context, handle: SetHandle, own: frozenset[int], note: Missed) -> bool:
+    """Heal one key on our drives, and take what is done off its note."""
+    named = frozenset(handle.drive_of_slot(slot) for slot in note.slots)
+    targets = own & named & frozenset(handle.writable())
+    try:
+        # A note may be about damage that only reading finds: verify what it names.
+        await heal_key(context, handle, note.bucket, note.key, targets, verify=True)
+        health = await examine(context, handle, note.bucket, note.key)
+        version = health.choice.version
+        done = tuple(slot for slot in note.slots if handle.drive_of_slot(slot) in targets)
+        if version is not None and needs_recoding(handle, version):
+            if handle.drive_of_slot(version.slots[0]) not in own or not health.complete:
+                return False
+            await recode(context, handle, health)
+            done = note.slots
+        await _clear(context, handle, note, done)
+    except (QuorumError, DriveError, RequestRefused):
+        return False
+    return bool(done)
+
+
+async def _clear(context: Context, handle: SetHandle, note: Missed, slots: tuple[int, ...]) -> None:
+    if not slots:
+        return
+    op = ClearMissed(note.bucket, note.key, note.order, slots)
+    await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()},
+        deadline_s=CALL_DEADLINE_S,
+    )

@@ -1,0 +1,61 @@
+"""Forget tombstones that every slot has: until then they hide what a drive that was away holds."""
+
+import asyncio
+from functools import partial
+
+from objstore.background.ports import BackgroundContext
+from objstore.drive.ops import Forget, ListTombstones, Tombstone
+from objstore.engine.fanout import call_all
+from objstore.engine.heal import examine
+from objstore.engine.sets import SetHandle
+from objstore.errors import DriveError, QuorumError
+from objstore.limits import CALL_DEADLINE_S, REAPER_INTERVAL_S, TOMBSTONE_AGE_S
+from objstore.names import Kind
+from objstore.versions.hlc import floor_of
+
+
+async def run_reaper(background: BackgroundContext, handle: SetHandle) -> None:
+    """Reap a set for ever. The server that has the drive of slot 0 does it."""
+    if handle.drive_of_slot(0) not in background.own_of(handle):
+        return
+    while True:
+        await asyncio.sleep(REAPER_INTERVAL_S)
+        try:
+            await reap_once(background, handle, age_s=TOMBSTONE_AGE_S)
+        except (DriveError, QuorumError):
+            continue
+
+
+async def reap_once(background: BackgroundContext, handle: SetHandle, *, age_s: float) -> int:
+    """Forget every tombstone older than `age_s` that all slots have; return how many."""
+    context = background.engine
+    before = floor_of(context.now_ms() - int(age_s * 1000))
+    drive = handle.drives[handle.drive_of_slot(0)]
+    after = ("", "")
+    forgotten = 0
+    while True:
+        page = await drive.call(ListTombstones(before, *after))
+        for entry in page.entries:
+            forgotten += await _forget(background, handle, entry)
+            after = (entry.bucket, entry.key)
+        if len(page.entries) < ListTombstones(before).limit:
+            return forgotten
+
+
+async def _forget(background: BackgroundContext, handle: SetHandle, entry: Tombstone) -> bool:
+    context = background.engine
+    health = await examine(context, handle, entry.bucket, entry.key)
+    version = health.choice.version
+    everywhere = all(
+        answer.records and answer.records[0].version.order == entry.order
+        for answer in health.answers.values()
+    )
+    if not health.complete or not everywhere or version is None or version.kind is Kind.OBJECT:
+        return False
+    op = Forget(entry.bucket, entry.key, entry.order)
+    fanout = await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()},
+        deadline_s=CALL_DEADLINE_S,
+    )
+    return not fanout.errors

@@ -1,0 +1,102 @@
+"""Tend one drive of this server: notice that it is away, back, empty, or asked to be healed.
+
+away                     look every two seconds whether an empty replacement is in its place
+back and not trusted     rebuild: it has lost what it once acknowledged
+back, or just started    catch up: compare with the set, deletions included
+asked by the operator    heal: the same, and verify every block
+"""
+
+import asyncio
+from enum import Enum
+
+import structlog
+
+from objstore.background.ports import BackgroundContext, OwnDrive
+from objstore.background.walk import Walk
+from objstore.drive.ops import DriveStatus, ReadStatus
+from objstore.errors import ConfigError, DriveError, QuorumError
+from objstore.limits import DRIVE_PROBE_INTERVAL_S, HEAL_RETRY_S, REPLACEMENT_PROBE_INTERVAL_S
+
+log = structlog.get_logger()
+
+
+class Job(Enum):
+    """What a drive needs."""
+
+    NOTHING = ""
+    REBUILD = "rebuild"
+    CATCH_UP = "catch-up"
+    HEAL = "heal"
+
+
+def job_for(status: DriveStatus, *, compared: bool, healed_ms: int) -> Job:
+    """Decide what a drive that answers needs. `compared`: no absence since the last walk."""
+    if not status.trusted:
+        return Job.REBUILD
+    if status.heal_requested_ms > healed_ms:
+        return Job.HEAL
+    return Job.NOTHING if compared else Job.CATCH_UP
+
+
+async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
+    """Tend a drive for ever."""
+    drive = own.handle.drives[own.index]
+    path = own.handle.layout.drives[own.index].path
+    compared, said, healed_ms = False, "", 0
+    while True:
+        if not drive.can_read:
+            compared = False
+            said = await _look_for_replacement(own, path, said)
+            await asyncio.sleep(REPLACEMENT_PROBE_INTERVAL_S)
+            continue
+        try:
+            status = await drive.call(ReadStatus())
+            if healed_ms == 0:
+                # What was asked before this process started is done when its job finished.
+                healed_ms = _last_heal(status)
+            job = job_for(status, compared=compared, healed_ms=healed_ms)
+            if job is not Job.NOTHING and drive.can_write:
+                healed_ms = max(healed_ms, status.heal_requested_ms)
+                compared = await _walk(background, own, job, path)
+                await asyncio.sleep(0 if compared else HEAL_RETRY_S)
+        except (DriveError, QuorumError) as error:
+            log.warning("walk interrupted", drive=path, reason=str(error))
+            compared = False
+            await asyncio.sleep(HEAL_RETRY_S)
+        await asyncio.sleep(DRIVE_PROBE_INTERVAL_S)
+
+
+def _last_heal(status: DriveStatus) -> int:
+    progress = status.progress
+    finished = progress is not None and progress.job == Job.HEAL.value and progress.finished_ms
+    return progress.started_ms if progress is not None and finished else 1
+
+
+async def _look_for_replacement(own: OwnDrive, path: str, said: str) -> str:
+    """Try to take a replacement in; log what was found when it changes."""
+    try:
+        found = await own.replace()
+    except ConfigError as error:
+        found = f"{error.found}; {error.remedy}"
+    except DriveError as error:
+        found = str(error)
+    if found != said:
+        log.warning("drive away", drive=path, found=found)
+    return found
+
+
+async def _walk(background: BackgroundContext, own: OwnDrive, job: Job, path: str) -> bool:
+    """Walk; return whether nothing was left undone."""
+    walk = Walk(background.engine, own, job.value, verify=job is Job.HEAL)
+    log.info("walk started", drive=path, job=job.value)
+    progress = await walk.run()
+    log.info(
+        "walk finished",
+        drive=path,
+        job=job.value,
+        keys=progress.keys_done,
+        shard_bytes=progress.bytes_done,
+        failed=progress.keys_failed,
+        seconds=round((progress.finished_ms - progress.started_ms) / 1000, 3),
+    )
+    return not progress.keys_failed

@@ -1,0 +1,223 @@
+"""`objstore admin`: what a running cluster looks like, and what it shall repair.
+
+Speaks to any server's `/.objstore/admin/v1/`, signed with the root credential. Endpoint and
+credential come from the options, from the environment (OBJSTORE_ENDPOINT, OBJSTORE_ROOT_USER,
+OBJSTORE_ROOT_PASSWORD), or from the directory of a quickstart.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from objstore.cli.admin_client import AdminClient, AdminError
+from objstore.cli.admin_tables import (
+    drives_table,
+    heal_table,
+    is_healing,
+    location_table,
+    servers_table,
+    sets_table,
+    summary,
+)
+from objstore.clock import SystemClock
+from objstore.gateway.ports import ClusterInfo, LocationDocument
+
+app = typer.Typer(help="Look at a running cluster and repair it.", no_args_is_help=True)
+
+_DEFAULT_DIRECTORY: Final = Path("data")
+_FOLLOW_INTERVAL_S: Final = 1.0
+
+Directory = Annotated[
+    Path | None,
+    typer.Option("--dir", help="A quickstart's directory (./data when it is one)."),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint", envvar="OBJSTORE_ENDPOINT", help="http://host:port of a server."),
+]
+AccessKey = Annotated[
+    str | None, typer.Option("--access-key", envvar="OBJSTORE_ROOT_USER", show_envvar=True)
+]
+SecretKey = Annotated[
+    str | None, typer.Option("--secret-key", envvar="OBJSTORE_ROOT_PASSWORD", show_envvar=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a cluster is, and the credential to speak to it."""
+
+    endpoints: tuple[str, ...]
+    access_key: str
+    secret_key: str
+
+
+class _QuickstartDocument(msgspec.Struct):
+    endpoints: tuple[str, ...] = ()
+
+
+def read_quickstart(directory: Path) -> Access:
+    """Read the endpoints and the credential that `objstore quickstart` left in `directory`."""
+    document = msgspec.json.decode(
+        (directory / "quickstart.json").read_bytes(), type=_QuickstartDocument
+    )
+    lines = (directory / "credentials").read_text().splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    return Access(
+        document.endpoints, values["OBJSTORE_ROOT_USER"], values["OBJSTORE_ROOT_PASSWORD"]
+    )
+
+
+def find_access(
+    *, directory: Path | None, endpoint: str | None, access_key: str | None, secret_key: str | None
+) -> Access:
+    """Put together what the options, the environment and a quickstart's directory say.
+
+    Raises:
+        AdminError: something is missing; the message says how to give it.
+    """
+    if endpoint and access_key and secret_key:
+        return Access((endpoint,), access_key, secret_key)
+    chosen = directory
+    if chosen is None and (_DEFAULT_DIRECTORY / "quickstart.json").exists():
+        chosen = _DEFAULT_DIRECTORY
+    if chosen is None:
+        raise AdminError(
+            "no cluster to speak to: give --endpoint, --access-key and --secret-key (or"
+            " OBJSTORE_ENDPOINT, OBJSTORE_ROOT_USER and OBJSTORE_ROOT_PASSWORD), or --dir with"
+            " the directory of a quickstart"
+        )
+    try:
+        found = read_quickstart(chosen)
+    except (OSError, KeyError, msgspec.DecodeError) as error:
+        raise AdminError(f"{chosen} is not the directory of a quickstart: {error}") from error
+    return Access(
+        (endpoint,) if endpoint else found.endpoints,
+        access_key or found.access_key,
+        secret_key or found.secret_key,
+    )
+
+
+def _client(
+    directory: Path | None, endpoint: str | None, access_key: str | None, secret_key: str | None
+) -> AdminClient:
+    access = find_access(
+        directory=directory, endpoint=endpoint, access_key=access_key, secret_key=secret_key
+    )
+    region = os.environ.get("AWS_REGION", "us-east-1")
+    return AdminClient(
+        access.endpoints, access.access_key, access.secret_key, region=region, clock=SystemClock()
+    )
+
+
+def _fail(error: AdminError) -> NoReturn:
+    Console(stderr=True).print(Text(f"objstore admin: {error}", style="red"))
+    raise typer.Exit(1)
+
+
+def _print_json(raw: bytes) -> None:
+    typer.echo(json.dumps(json.loads(raw), indent=2))
+
+
+@app.command()
+def info(
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show servers, drives and sets: what is there, what is missing, what still works."""
+    try:
+        raw = _client(directory, endpoint, access_key, secret_key).get("info")
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+        return
+    cluster = msgspec.json.decode(raw, type=ClusterInfo)
+    console = Console()
+    for table in (
+        servers_table(cluster.servers),
+        drives_table(cluster.drives),
+        sets_table(cluster.sets),
+    ):
+        console.print(table)
+    console.print(Text(summary(cluster)))
+
+
+@app.command()
+def heal(
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show progress until nothing is left to heal.")
+    ] = False,
+) -> None:
+    """Compare all drives, repair what differs, and show how far that is."""
+    try:
+        client = _client(directory, endpoint, access_key, secret_key)
+        client.post("heal")
+        raw = _follow(client, quiet=as_json) if follow else client.get("info")
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+    elif not follow:
+        Console().print(heal_table(msgspec.json.decode(raw, type=ClusterInfo).drives))
+
+
+def _follow(client: AdminClient, *, quiet: bool) -> bytes:
+    """Poll until the run is over and no drive within reach has anything left to catch up with."""
+    with Live(console=Console(quiet=quiet), auto_refresh=False) as live:
+        while True:
+            raw = client.get("info")
+            cluster = msgspec.json.decode(raw, type=ClusterInfo)
+            live.update(heal_table(cluster.drives), refresh=True)
+            if not cluster.healing and not any(is_healing(drive) for drive in cluster.drives):
+                return raw
+            time.sleep(_FOLLOW_INTERVAL_S)
+
+
+@app.command()
+def locate(
+    target: Annotated[str, typer.Argument(metavar="BUCKET/KEY")],
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which shard of an object lies on which server and drive, and in which state."""
+    try:
+        bucket, key = _split_target(target)
+        client = _client(directory, endpoint, access_key, secret_key)
+        raw = client.get("locate", bucket=bucket, key=key)
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+        return
+    location = msgspec.json.decode(raw, type=LocationDocument)
+    console = Console()
+    console.print(location_table(location))
+
+
+def _split_target(target: str) -> tuple[str, str]:
+    bucket, _, key = target.removeprefix("s3://").partition("/")
+    if not bucket or not key:
+        raise AdminError(f"{target!r} is not BUCKET/KEY")
+    return bucket, key

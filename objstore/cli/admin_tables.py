@@ -1,0 +1,190 @@
+"""The tables of `objstore admin`: what a cluster reports, laid out for a person.
+
+What came from the cluster is printed as text, never as markup: a path may hold brackets.
+"""
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from objstore.gateway.ports import (
+    ClusterInfo,
+    DriveInfo,
+    LocationDocument,
+    Progress,
+    ServerInfo,
+    SetInfo,
+)
+
+_PATH_CHARACTERS: Final = 14
+_SHORT_COLUMNS: Final = frozenset({"set", "slots", "slot", "shard", "objects", "missed", "free"})
+_GOOD_STATES: Final = frozenset({"online", "ok"})
+
+
+def _state(state: str, reason: str = "") -> Text:
+    text = f"{state} ({reason})" if reason else state
+    return Text(text, style="green" if state in _GOOD_STATES else "bold red")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {left} s" if minutes else f"{left} s"
+
+
+def _yes(works: bool) -> Text:
+    return Text("yes", style="green") if works else Text("NO", style="bold red")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", show_edge=True)
+    for column in columns:
+        # A path is folded, never cut: its end is what tells two drives apart.
+        table.add_column(column, overflow="fold", no_wrap=column in _SHORT_COLUMNS)
+    return table
+
+
+def servers_table(servers: Iterable[ServerInfo]) -> Table:
+    """One row for each server."""
+    table = _table("Servers", "server", "state", "version", "up")
+    for server in servers:
+        table.add_row(
+            Text(server.address or "this machine"),
+            _state(server.state, server.reason),
+            Text(server.version),
+            _duration(server.uptime_s),
+        )
+    return table
+
+
+def drives_table(drives: Sequence[DriveInfo]) -> Table:
+    """One row for each drive."""
+    below = _directory_of(drives)
+    table = _table(_title("Drives", below), "drive", "slots", "state", "free", "objects", "missed")
+    for drive in drives:
+        state = _state(drive.state, drive.reason)
+        if drive.progress is not None:
+            state.append(f"\n{_progress(drive.progress)}", style="default")
+        table.add_row(
+            _drive(drive, below),
+            f"{drive.pool}.{drive.set_index}: {', '.join(map(str, drive.slots))}",
+            state,
+            f"{_bytes(drive.free_bytes)}\nof {_bytes(drive.total_bytes)}",
+            str(drive.objects),
+            str(drive.missed),
+        )
+    return table
+
+
+def _directory_of(drives: Iterable[DriveInfo]) -> str:
+    """Return the directory that all drives are below, when it is worth naming only once."""
+    paths = [drive.path for drive in drives]
+    if max(map(len, paths), default=0) <= _PATH_CHARACTERS:
+        return ""
+    common = posixpath.commonpath([posixpath.dirname(path) for path in paths])
+    return "" if common in ("", "/") else common
+
+
+def _title(name: str, below: str) -> str:
+    return f"{name}, below {below}" if below else name
+
+
+def _drive(drive: DriveInfo, below: str) -> Text:
+    path = drive.path.removeprefix(f"{below}/") if below else drive.path
+    return Text(f"{drive.server}\n{path}" if drive.server else path)
+
+
+def sets_table(sets: Iterable[SetInfo]) -> Table:
+    """One row for each set."""
+    table = _table(
+        "Sets", "set", "scheme", "slots online", "read needs", "write needs", "reads", "writes"
+    )
+    for one in sets:
+        table.add_row(
+            f"{one.pool}.{one.index}",
+            one.scheme,
+            f"{one.online} of {one.slots}",
+            str(one.read_quorum),
+            str(one.write_quorum),
+            _yes(one.can_read),
+            _yes(one.can_write),
+        )
+    return table
+
+
+def summary(cluster: ClusterInfo) -> str:
+    """Say in one line what is online and what is still to be healed."""
+    online = sum(drive.state != "offline" for drive in cluster.drives)
+    missed = sum(drive.missed for drive in cluster.drives)
+    line = f"{online} drives online, {len(cluster.drives) - online} drives offline"
+    return f"{line}, {missed} versions to be caught up with" if missed else line
+
+
+def is_healing(drive: DriveInfo) -> bool:
+    """Tell whether work is going on, or due, on a drive that can be reached."""
+    return drive.state != "offline" and (
+        drive.progress is not None or drive.missed > 0 or not drive.trusted
+    )
+
+
+def _progress(progress: Progress) -> str:
+    if not progress.objects_total:
+        return f"{progress.objects_done} objects"
+    share = 100 * progress.objects_done / progress.objects_total
+    left = "" if progress.remaining_s is None else f", {_duration(progress.remaining_s)} left"
+    return f"{share:.0f} %{left}"
+
+
+def heal_table(drives: Sequence[DriveInfo]) -> Table:
+    """One row for each drive with its progress, rate and remaining time."""
+    below = _directory_of(drives)
+    table = _table(
+        _title("Healing", below), "drive", "state", "missed", "done", "rate", "remaining"
+    )
+    for drive in drives:
+        progress = drive.progress
+        if progress is None:
+            cells = ("-", "-", "-")
+        else:
+            remaining = progress.remaining_s
+            cells = (
+                f"{progress.objects_done} of {progress.objects_total or '?'}",
+                f"{progress.objects_per_s:.0f} objects/s\n{_bytes(progress.bytes_per_s)}/s",
+                "?" if remaining is None else _duration(remaining),
+            )
+        table.add_row(
+            _drive(drive, below), _state(drive.state, drive.reason), str(drive.missed), *cells
+        )
+    return table
+
+
+def location_table(location: LocationDocument) -> Table:
+    """One row for each shard."""
+    title = (
+        f"{location.bucket}/{location.key}: {_bytes(location.size)}, {location.scheme},"
+        f" set {location.pool}.{location.set_index}"
+    )
+    table = _table(title, "shard", "server", "drive", "slot", "state")
+    for place in location.shards:
+        table.add_row(
+            place.letter,
+            Text(place.server or "this machine"),
+            Text(place.drive),
+            str(place.slot),
+            _state(place.state),
+        )
+    return table

@@ -1,0 +1,112 @@
+"""Who this server is, and which peers it accepts: one deployment, one layout, one time."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from objstore.clock import Clock
+from objstore.errors import RpcError
+
+METHOD_STATE: Final = "state"
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class ServerState(msgspec.Struct, frozen=True, array_like=True):
+    """What a server says of itself to a peer that asks."""
+
+    server: str
+    deployment: str  # "" while its drives are empty
+    forming: bool  # the deployment is new, and this server has not begun to serve
+    formatted: bool  # its drives are in the deployment
+    version: str
+    started_ms: int
+    time_ms: int
+
+
+_state_decoder = msgspec.msgpack.Decoder(ServerState)
+
+
+class Membership:
+    """This server among its peers."""
+
+    def __init__(
+        self,
+        *,
+        server: str,
+        servers: tuple[str, ...],
+        layout: str,
+        version: str,
+        clock: Clock,
+    ) -> None:
+        """Speak for `server`, one of the layout's `servers`; `layout` is its fingerprint."""
+        self.server = server
+        self.peers = tuple(peer for peer in servers if peer != server)
+        self.deployment = ""
+        self.forming = False
+        self.formatted = False
+        # Set once every peer has asked since the drives here are in the deployment.
+        self.everybody_knows = asyncio.Event()
+        self._told: set[str] = set()
+        self._layout = layout
+        self._version = version
+        self._clock = clock
+        self._started_ms = clock.now_ns() // 1_000_000
+
+    def claims(self) -> Mapping[str, str]:
+        """Return what this server says when a session opens."""
+        return {
+            "server": self.server,
+            "layout": self._layout,
+            "deployment": self.deployment,
+            "version": self._version,
+        }
+
+    def admit(self, claims: Mapping[str, str]) -> str:
+        """Return why a peer with these claims is not one to talk to, or ""."""
+        server = claims.get("server", "")
+        if server not in self.peers:
+            return f"{server or 'it'} is no other server of this layout"
+        if claims.get("layout") != self._layout:
+            return (
+                "it has another layout: every server needs the same drives, in the same order, "
+                f"with the same parity (its layout is {claims.get('layout')}, here {self._layout})"
+            )
+        theirs = claims.get("deployment", "")
+        if theirs and self.deployment and theirs != self.deployment:
+            return f"its drives belong to deployment {theirs}, those here to {self.deployment}"
+        return ""
+
+    def state(self) -> ServerState:
+        """Return what this server says when it is asked."""
+        return ServerState(
+            server=self.server,
+            deployment=self.deployment,
+            forming=self.forming,
+            formatted=self.formatted,
+            version=self._version,
+            started_ms=self._started_ms,
+            time_ms=self._clock.now_ns() // 1_000_000,
+        )
+
+    async def answer_state(self, payload: bytes) -> bytes:
+        """Answer the method `state`; the payload is the name of the server that asks."""
+        if self.formatted:
+            self._told.add(payload.decode("utf-8", "replace"))
+            if self._told.issuperset(self.peers):
+                self.everybody_knows.set()
+        return _encoder.encode(self.state())
+
+
+def decode_state(payload: bytes) -> ServerState:
+    """Return the state that a peer answered.
+
+    Raises:
+        RpcError: it is none.
+    """
+    try:
+        return _state_decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise RpcError(f"the peer sent a state that is none: {error}") from error

@@ -1,0 +1,273 @@
+"""Answers from a journal. Runs on the drive's reader thread, with a connection of its own.
+
+A group of calls is answered from one snapshot, taken after the last of them was asked. Reads of
+keys in a row are answered with one statement.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from objstore.drive.journal_changes import names_file
+from objstore.drive.journal_group import AnyCall, Outcome
+from objstore.drive.journal_listing import after_prefix, list_keys, list_tombstones
+from objstore.drive.journal_rows import key_bytes, open_payload
+from objstore.drive.journal_schema import BUCKET_SCOPE, MISSED_SCOPE, TRUSTED
+from objstore.drive.journal_sql import load_payloads
+from objstore.drive.lanes import again
+from objstore.drive.ops import (
+    BucketPage,
+    DriveStatus,
+    KeyPage,
+    KeyState,
+    ListBuckets,
+    ListKeys,
+    ListMissed,
+    ListTombstones,
+    ListUploads,
+    Missed,
+    MissedPage,
+    Op,
+    Progress,
+    ReadBucket,
+    ReadKey,
+    ReadStatus,
+    ReadUpload,
+    TombstonePage,
+    UploadPage,
+    UploadState,
+)
+from objstore.drive.posix import Root, journal_error
+from objstore.errors import DriveError, RecordUnknown
+from objstore.limits import LIST_ROWS_EXAMINED_MAX
+from objstore.names import BucketName, ObjectKey, Order
+from objstore.ondisk.paths import ShardName
+from objstore.ondisk.record import decode_bucket, decode_part, decode_upload
+
+
+class IsNamed(Op[bool], frozen=True, array_like=True):
+    """Whether a record or an uploaded part of this journal names a shard file. Local only."""
+
+    name: ShardName
+
+
+class JournalReader:
+    """Answers calls from one journal."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        root: Root,
+        *,
+        examined_max: int = LIST_ROWS_EXAMINED_MAX,
+    ) -> None:
+        self._connection = connection
+        self._root = root
+        self._examined_max = examined_max
+        self._trusted = False
+        self._handle = self._answers()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def answer(self, calls: Sequence[AnyCall]) -> list[Outcome]:
+        """Answer a group of calls; return, for each, its result or the error it raises."""
+        try:
+            self._root.check()
+            self._connection.execute("BEGIN")
+            try:
+                self._trusted = self._meta("trusted") == TRUSTED
+                return [outcome for run in _runs(calls) for outcome in self._answer(run)]
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+        except DriveError as error:
+            return [again(error) for _ in calls]
+        except sqlite3.Error as error:
+            found = journal_error(error, self._root)
+            return [again(found) for _ in calls]
+
+    def _answers(self) -> Mapping[type[AnyCall], Callable[[Any], Outcome]]:
+        return {
+            ListKeys: self._list_keys,
+            ListTombstones: self._list_tombstones,
+            ReadBucket: self._read_bucket,
+            ListBuckets: self._list_buckets,
+            ReadUpload: self._read_upload,
+            ListUploads: self._list_uploads,
+            ListMissed: self._list_missed,
+            ReadStatus: self._read_status,
+            IsNamed: self._is_named,
+        }
+
+    def _answer(self, run: Sequence[AnyCall]) -> list[Outcome]:
+        try:
+            if isinstance(run[0], ReadKey):
+                return self._read_keys([call for call in run if isinstance(call, ReadKey)])
+            return [self._handle[type(run[0])](run[0])]
+        except sqlite3.Error as error:
+            found = journal_error(error, self._root)
+            if not isinstance(found, RecordUnknown):
+                raise found from error
+            if len(run) == 1:
+                return [found]
+            return [outcome for call in run for outcome in self._answer([call])]
+        except RecordUnknown as error:
+            return [error]
+
+    def _meta(self, name: str) -> bytes | None:
+        found = self._connection.execute(
+            "SELECT value FROM meta WHERE name = ?", (name,)
+        ).fetchone()
+        return None if found is None else found[0]
+
+    # --- keys ------------------------------------------------------------------------
+
+    def _read_keys(self, calls: Sequence[ReadKey]) -> list[KeyState]:
+        keys = [(call.bucket, key_bytes(call.key)) for call in calls]
+        states: list[KeyState] = []
+        for call, key, rows in zip(calls, keys, load_payloads(self._connection, keys), strict=True):
+            records: list[bytes] = []
+            unknown = 0
+            for row, payload in rows[: call.limit]:
+                intact = payload is not None and open_payload(*key, row.order, payload)
+                if intact and payload is not None:
+                    records.append(payload)
+                else:
+                    unknown += 1
+            states.append(KeyState(tuple(records), unknown, self._trusted))
+        return states
+
+    def _list_keys(self, op: ListKeys) -> KeyPage:
+        return list_keys(
+            self._connection, op, trusted=self._trusted, examined_max=self._examined_max
+        )
+
+    def _list_tombstones(self, op: ListTombstones) -> TombstonePage:
+        return list_tombstones(self._connection, op)
+
+    # --- buckets ---------------------------------------------------------------------
+
+    def _read_bucket(self, op: ReadBucket) -> BucketPage:
+        return self._bucket_page("SELECT record FROM buckets WHERE name = ?", op.name)
+
+    def _list_buckets(self, _: ListBuckets) -> BucketPage:
+        return self._bucket_page("SELECT record FROM buckets ORDER BY name")
+
+    def _bucket_page(self, sql: str, *names: str) -> BucketPage:
+        found = [sealed for (sealed,) in self._connection.execute(sql, names).fetchall()]
+        intact = tuple(sealed for sealed in found if _opens(decode_bucket, sealed))
+        return BucketPage(intact, self._trusted and len(intact) == len(found))
+
+    # --- uploads ---------------------------------------------------------------------
+
+    def _read_upload(self, op: ReadUpload) -> UploadState:
+        execute = self._connection.execute
+        found = execute(
+            "SELECT record FROM uploads WHERE upload_id = ?", (op.upload_id,)
+        ).fetchone()
+        if found is None:
+            return UploadState(None, (), self._trusted)
+        decode_upload(found[0])
+        parts = execute(
+            """SELECT record FROM parts AS p WHERE upload_id = ? AND number > ?
+               AND NOT EXISTS (SELECT 1 FROM parts WHERE upload_id = p.upload_id
+                               AND number = p.number AND stamp > p.stamp)
+               ORDER BY number LIMIT ?""",
+            (op.upload_id, op.after_part, max(1, op.limit)),
+        ).fetchall()
+        for (sealed,) in parts:
+            decode_part(sealed)
+        return UploadState(found[0], tuple(sealed for (sealed,) in parts), self._trusted)
+
+    def _list_uploads(self, op: ListUploads) -> UploadPage:
+        sql = """SELECT record FROM uploads WHERE bucket = ? AND taken IS NULL AND key >= ?
+                 AND (key, upload_id) > (?, ?)"""
+        prefix = op.prefix.encode()
+        bounds: list[str | bytes | int] = [op.bucket, prefix, op.after_key.encode()]
+        bounds.append(op.after_upload)
+        if prefix:
+            sql += " AND key < ?"
+            bounds.append(after_prefix(prefix))
+        limit = max(1, op.limit)
+        found = self._connection.execute(
+            sql + " ORDER BY key, upload_id LIMIT ?", [*bounds, limit + 1]
+        ).fetchall()
+        page = [sealed for (sealed,) in found[:limit]]
+        intact = tuple(sealed for sealed in page if _opens(decode_upload, sealed))
+        trusted = self._trusted and len(intact) == len(page)
+        return UploadPage(intact, len(found) > limit, trusted)
+
+    # --- healing and state -------------------------------------------------------------
+
+    def _list_missed(self, op: ListMissed) -> MissedPage:
+        found = self._connection.execute(
+            """SELECT bucket, key, ord, slots, since_ms, size FROM missed
+               WHERE (bucket, key) > (?, ?) ORDER BY bucket, key LIMIT ?""",
+            (op.after_bucket, op.after_key.encode(), max(1, op.limit)),
+        )
+        entries = tuple(
+            Missed(
+                BucketName(bucket), ObjectKey(key.decode()), Order(order), tuple(slots), since, size
+            )
+            for bucket, key, order, slots, since, size in found.fetchall()
+        )
+        return MissedPage(entries)
+
+    def _read_status(self, _: ReadStatus) -> DriveStatus:
+        execute = self._connection.execute
+        total_bytes, free_bytes, _room = self._root.space()
+        objects, object_bytes = execute(
+            "SELECT ifnull(sum(entries), 0), ifnull(sum(bytes), 0) FROM usage WHERE scope >= ? "
+            "AND scope < ?",
+            (BUCKET_SCOPE, BUCKET_SCOPE[:-1] + "0"),
+        ).fetchone()
+        missed = execute(
+            "SELECT entries, bytes FROM usage WHERE scope = ?", (MISSED_SCOPE,)
+        ).fetchone()
+        (since_ms,) = execute("SELECT ifnull(min(since_ms), 0) FROM missed").fetchone()
+        return DriveStatus(
+            total_bytes=total_bytes,
+            free_bytes=free_bytes,
+            trusted=self._trusted,
+            objects=objects,
+            object_bytes=object_bytes,
+            missed=missed[0] if missed else 0,
+            missed_bytes=missed[1] if missed else 0,
+            missed_since_ms=since_ms,
+            progress=self._progress(),
+            heal_requested_ms=int(self._meta("heal_requested_ms") or b"0"),
+        )
+
+    def _progress(self) -> Progress | None:
+        stored = self._meta("progress")
+        try:
+            return None if stored is None else msgspec.msgpack.decode(stored, type=Progress)
+        except msgspec.DecodeError:
+            return None  # it only says how far a job was
+
+    def _is_named(self, op: IsNamed) -> bool:
+        return names_file(self._connection, op.name)
+
+
+def _runs(calls: Sequence[AnyCall]) -> Iterator[list[AnyCall]]:
+    """Cut calls into runs of reads of keys, and single calls."""
+    run: list[AnyCall] = []
+    for call in calls:
+        if run and not (isinstance(call, ReadKey) and isinstance(run[0], ReadKey)):
+            yield run
+            run = []
+        run.append(call)
+    if run:
+        yield run
+
+
+def _opens(decode: Callable[[bytes], object], sealed: bytes) -> bool:
+    try:
+        decode(sealed)
+    except (RecordUnknown, TypeError):
+        return False
+    return True

@@ -1,0 +1,265 @@
+"""Changes to buckets, uploads, parts, missed versions and the drive's own state.
+
+Each call stands alone in its transaction's order: it looks, then changes, and a refusal comes
+before the first change. Runs on the drive's writer thread, under the journal's lock.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from objstore.drive.journal_changes import Changes
+from objstore.drive.journal_keys import TakenUpload
+from objstore.drive.journal_rows import key_bytes
+from objstore.drive.journal_schema import BUCKET_SCOPE, TRUSTED, UNTRUSTED
+from objstore.drive.journal_sql import Key
+from objstore.drive.ops import (
+    AbortUpload,
+    ClearMissed,
+    DiscardShards,
+    Op,
+    PutBucket,
+    PutPart,
+    PutUpload,
+    RequestHeal,
+    Settle,
+    WriteProgress,
+)
+from objstore.errors import (
+    BucketMissing,
+    BucketNotEmpty,
+    RecordUnknown,
+    Superseded,
+    UploadMissing,
+)
+from objstore.names import BucketName, DataId, Order, UploadId
+from objstore.ondisk.paths import ShardName
+from objstore.ondisk.record import Bucket, decode_bucket, decode_part, decode_upload
+
+# --- buckets -----------------------------------------------------------------------------
+
+
+def _put_bucket(changes: Changes, op: PutBucket) -> None:
+    bucket = decode_bucket(op.record)
+    held = _held_bucket(changes, bucket.name, damaged_is_absent=op.force)
+    if held is not None and bucket.stamp <= held.stamp:
+        raise Superseded(held.stamp)
+    if bucket.deleted and not op.force and _in_use(changes, bucket.name):
+        raise BucketNotEmpty(bucket.name)
+    if bucket.deleted and op.force:
+        _end_uploads_of(changes, bucket.name)
+    changes.connection.execute(
+        "INSERT OR REPLACE INTO buckets VALUES (?, ?)", (bucket.name, op.record)
+    )
+
+
+def _held_bucket(
+    changes: Changes, name: BucketName, *, damaged_is_absent: bool = False
+) -> Bucket | None:
+    for _, sealed in changes.buckets([name]):
+        try:
+            return decode_bucket(sealed)
+        except RecordUnknown:
+            if not damaged_is_absent:
+                raise
+    return None
+
+
+def _in_use(changes: Changes, name: BucketName) -> bool:
+    execute = changes.connection.execute
+    usage = execute(
+        "SELECT 1 FROM usage WHERE scope = ? AND entries > 0", (BUCKET_SCOPE + name,)
+    ).fetchone()
+    upload = execute(
+        "SELECT 1 FROM uploads WHERE bucket = ? AND taken IS NULL LIMIT 1", (name,)
+    ).fetchone()
+    return usage is not None or upload is not None
+
+
+def _end_uploads_of(changes: Changes, name: BucketName) -> None:
+    found = changes.connection.execute(
+        "SELECT upload_id FROM uploads WHERE bucket = ?", (name,)
+    ).fetchall()
+    for (upload_id,) in found:
+        _forget_upload(changes, upload_id)
+
+
+# --- uploads -----------------------------------------------------------------------------
+
+
+def _put_upload(changes: Changes, op: PutUpload) -> None:
+    upload = decode_upload(op.record)
+    bucket = _held_bucket(changes, upload.bucket)
+    if bucket is None or bucket.deleted:
+        raise BucketMissing(upload.bucket)
+    changes.connection.execute(
+        """INSERT INTO uploads VALUES (?, ?, ?, NULL, ?)
+           ON CONFLICT (upload_id) DO UPDATE SET record = excluded.record""",
+        (upload.upload_id, upload.bucket, key_bytes(upload.key), op.record),
+    )
+
+
+def _require_open(changes: Changes, upload_id: UploadId) -> None:
+    found = changes.connection.execute(
+        "SELECT taken FROM uploads WHERE upload_id = ?", (upload_id,)
+    ).fetchone()
+    if found is None or found[0] is not None:
+        raise UploadMissing(upload_id)
+
+
+def _put_part(changes: Changes, op: PutPart) -> None:
+    uploaded = decode_part(op.record)
+    part = uploaded.part
+    _require_open(changes, uploaded.upload_id)
+    execute = changes.connection.execute
+    place = (uploaded.upload_id, part.number, uploaded.stamp)
+    old = execute(
+        """SELECT part_id, number, data_id, shards FROM parts
+           WHERE upload_id = ? AND number = ? AND stamp = ?""",
+        place,
+    ).fetchone()
+    if old is not None:  # the same call again
+        execute("DELETE FROM parts WHERE part_id = ?", (old[0],))
+        changes.unname_files(-old[0], _files_of(*old[1:]))
+    added = execute(
+        "INSERT INTO parts VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+        (*place, part.data_id, bytes(op.shards), op.record),
+    )
+    part_id = added.lastrowid
+    assert part_id is not None
+    changes.name_files(-part_id, _files_of(part.number, part.data_id, bytes(op.shards)))
+
+
+def _files_of(number: int, data_id: bytes, shards: bytes) -> list[ShardName]:
+    return [ShardName(DataId(data_id), number, shard) for shard in shards]
+
+
+def _abort_upload(changes: Changes, op: AbortUpload) -> None:
+    _require_open(changes, op.upload_id)
+    _forget_upload(changes, op.upload_id)
+
+
+def _forget_upload(changes: Changes, upload_id: str) -> None:
+    execute = changes.connection.execute
+    parts = execute(
+        "SELECT part_id, number, data_id, shards FROM parts WHERE upload_id = ?", (upload_id,)
+    ).fetchall()
+    for part_id, *files in parts:
+        changes.unname_files(-part_id, _files_of(*files))
+    execute("DELETE FROM parts WHERE upload_id = ?", (upload_id,))
+    execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
+
+
+# --- uploads and the records that take them ------------------------------------------------
+
+
+def load_taken(changes: Changes, upload_id: UploadId) -> TakenUpload | None:
+    """Return which record took an upload, if any, and which shards of its parts lie here."""
+    execute = changes.connection.execute
+    found = execute("SELECT taken FROM uploads WHERE upload_id = ?", (upload_id,)).fetchone()
+    if found is None:
+        return None
+    parts = execute(
+        "SELECT data_id, shards FROM parts WHERE upload_id = ?", (upload_id,)
+    ).fetchall()
+    shards: Mapping[bytes, frozenset[int]] = {
+        data_id: frozenset(indexes) for data_id, indexes in parts
+    }
+    return TakenUpload(None if found[0] is None else Order(found[0]), shards)
+
+
+def mark_upload(changes: Changes, upload_id: UploadId, order: Order) -> None:
+    """The record of this order has taken the upload."""
+    changes.connection.execute(
+        "UPDATE uploads SET taken = ? WHERE upload_id = ?", (order, upload_id)
+    )
+
+
+def free_upload(changes: Changes, key: Key, order: Order) -> None:
+    """The record of this order is taken back: its upload is open again."""
+    changes.connection.execute(
+        "UPDATE uploads SET taken = NULL WHERE bucket = ? AND key = ? AND taken = ?", (*key, order)
+    )
+
+
+def end_upload(changes: Changes, key: Key, order: Order) -> None:
+    """The upload that the record of this order took is over."""
+    found = changes.connection.execute(
+        "SELECT upload_id FROM uploads WHERE bucket = ? AND key = ? AND taken = ?", (*key, order)
+    ).fetchall()
+    for (upload_id,) in found:
+        _forget_upload(changes, upload_id)
+
+
+# --- missed versions -----------------------------------------------------------------------
+
+
+def remember_missed(changes: Changes, op: Settle, *, now_ms: int) -> None:
+    """Slots of the set did not get the version: the entry of the key grows to say so."""
+    execute = changes.connection.execute
+    place = (op.bucket, key_bytes(op.key))
+    held = execute(
+        "SELECT ord, slots, since_ms, size FROM missed WHERE bucket = ? AND key = ?", place
+    ).fetchone()
+    order, slots, since_ms, size = bytes(op.order), set(op.missed), now_ms, op.size
+    if held is not None:
+        slots |= set(held[1])
+        since_ms = held[2]
+        if held[0] > order:
+            order, size = held[0], held[3]
+    execute(
+        "INSERT OR REPLACE INTO missed VALUES (?, ?, ?, ?, ?, ?)",
+        (*place, order, bytes(sorted(slots)), since_ms, size),
+    )
+    changes.count_missed(0 if held else 1, size - (held[3] if held else 0))
+
+
+def _clear_missed(changes: Changes, op: ClearMissed) -> None:
+    execute = changes.connection.execute
+    place = (op.bucket, key_bytes(op.key))
+    held = execute(
+        "SELECT ord, slots, size FROM missed WHERE bucket = ? AND key = ?", place
+    ).fetchone()
+    if held is None or held[0] > op.order:
+        return
+    left = sorted(set(held[1]) - set(op.slots))
+    if left:
+        execute("UPDATE missed SET slots = ? WHERE bucket = ? AND key = ?", (bytes(left), *place))
+    else:
+        execute("DELETE FROM missed WHERE bucket = ? AND key = ?", place)
+        changes.count_missed(-1, -held[2])
+
+
+# --- the drive itself ------------------------------------------------------------------------
+
+
+def _discard_shards(changes: Changes, op: DiscardShards) -> None:
+    names = [ShardName(*shard) for shard in op.shards]
+    changes.discarded += [name for name in names if not changes.is_named(name)]
+
+
+def _write_progress(changes: Changes, op: WriteProgress) -> None:
+    _write_meta(changes, "progress", msgspec.msgpack.encode(op.progress))
+    if op.trusted is not None:
+        _write_meta(changes, "trusted", TRUSTED if op.trusted else UNTRUSTED)
+
+
+def _request_heal(changes: Changes, op: RequestHeal) -> None:
+    _write_meta(changes, "heal_requested_ms", str(op.requested_ms).encode())
+
+
+def _write_meta(changes: Changes, name: str, value: bytes) -> None:
+    changes.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], None]]] = {
+    PutBucket: _put_bucket,
+    PutUpload: _put_upload,
+    PutPart: _put_part,
+    AbortUpload: _abort_upload,
+    ClearMissed: _clear_missed,
+    DiscardShards: _discard_shards,
+    WriteProgress: _write_progress,
+    RequestHeal: _request_heal,
+}

@@ -1,0 +1,175 @@
+"""The file system of one drive: which error means what, and whether it is still the drive.
+
+Everything here may block: it runs on the drive's threads.
+"""
+
+import contextlib
+import errno
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from objstore.errors import (
+    DriveError,
+    DriveFaulty,
+    DriveFull,
+    DriveOffline,
+    DriveReadOnly,
+    DriveTimeout,
+    RecordUnknown,
+)
+from objstore.limits import DRIVE_RESERVE_BYTES_MAX
+from objstore.ondisk.paths import DRIVE_JSON
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO})
+_PERHAPS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+_RESERVE_BYTES_MIN: Final = 4 * 1024 * 1024
+_RESERVE_FRACTION: Final = 100
+_RESERVE_INODES: Final = 64
+
+
+class Root:
+    """A drive's directory, and the proof that it is still the one that was opened.
+
+    A directory that is moved away, unmounted or replaced leaves open files working. So before
+    anything is acknowledged, drive.json is looked up by its path again: it has to be the same
+    file on the same device.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Remember the drive at `path` as it is now. Raises DriveError."""
+        self.path = path
+        self._identity_file = str(path / DRIVE_JSON)
+        self._seen = self._look()
+        self.mount_point = os.path.ismount(path)
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self._identity_file)  # noqa: PTH116 -- several thousand times a second
+        except OSError as error:
+            raise self._explain(error) from error
+        return status.st_dev, status.st_ino
+
+    def explain(self, error: OSError, where: str) -> DriveError:
+        """Say what an error at one of its files means; a missing one may be a missing drive."""
+        try:
+            self.check()
+        except DriveError as gone:
+            return gone
+        found = drive_error(error, where)
+        return DriveFaulty(*found.args) if isinstance(found, DriveOffline) else found
+
+    def _explain(self, error: OSError) -> DriveError:
+        if error.errno in _GONE:
+            return DriveOffline(f"{self.path}: no {DRIVE_JSON} there")
+        return drive_error(error, str(self.path))
+
+    def check(self) -> None:
+        """Raise DriveOffline if the drive is no longer there."""
+        if self._look() != self._seen:
+            raise DriveOffline(f"{self.path}: another drive is there now")
+
+    def space(self) -> tuple[int, int, bool]:
+        """Return total bytes, free bytes above the reserve, and whether new data has room.
+
+        Free bytes are 0 while nothing can be written, whatever the reason.
+
+        The reserve, 1 % of the drive within bounds, keeps room for the journal, so that a full
+        drive can still delete.
+        """
+        try:
+            status = os.statvfs(self.path)
+        except OSError as error:
+            raise self._explain(error) from error
+        total = status.f_blocks * status.f_frsize
+        reserve = min(
+            max(total // _RESERVE_FRACTION, _RESERVE_BYTES_MIN),
+            max(total // 4, 1),
+            DRIVE_RESERVE_BYTES_MAX,
+        )
+        free = max(0, status.f_bavail * status.f_frsize - reserve)
+        room = free > 0 and (status.f_files == 0 or status.f_favail > _RESERVE_INODES)
+        if status.f_flag & os.ST_RDONLY:
+            return total, 0, room  # a write is tried, and fails with the right reason
+        return total, free if room else 0, room
+
+    def is_read_only(self) -> bool:
+        """Whether the file system is mounted read-only; False when that cannot be known."""
+        try:
+            return bool(os.statvfs(self.path).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False
+
+
+def drive_error(error: OSError, where: str) -> DriveError:
+    """Say what an error of the operating system means for the drive."""
+    text = f"{where}: {error.strerror or error}"
+    if error.errno in _FULL:
+        return DriveFull(text)
+    if error.errno == errno.EROFS:
+        return DriveReadOnly(text)
+    if error.errno in _GONE:
+        return DriveOffline(text)
+    return DriveFaulty(text)
+
+
+def journal_error(error: sqlite3.Error, root: Root) -> DriveError:
+    """Say what an error of SQLite means for the drive. docs/format/journal.md has the table.
+
+    CORRUPT is RecordUnknown: whatever lies on the damaged page cannot be known.
+    """
+    try:
+        root.check()
+    except DriveError as gone:
+        return gone
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    text = f"{root.path}: journal: {error}"
+    if code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return DriveOffline(text)
+    return _by_primary_code(code & 0xFF, text, root)
+
+
+def _by_primary_code(code: int, text: str, root: Root) -> DriveError:
+    if code == sqlite3.SQLITE_FULL:
+        return DriveFull(text)
+    if code == sqlite3.SQLITE_CORRUPT:
+        return RecordUnknown(text)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return DriveTimeout(text)
+    if code == sqlite3.SQLITE_READONLY or (code in _PERHAPS_READ_ONLY and root.is_read_only()):
+        return DriveReadOnly(text)
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return DriveOffline(text)
+    return DriveFaulty(text)
+
+
+def sync_directory(path: Path | str) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, content: bytes, *, by_way_of: Path) -> None:
+    """Replace the file at `path`: all of `content`, or what was there before. Raises OSError."""
+    handle = os.open(by_way_of, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with memoryview(content) as rest:
+            done = 0
+            while done < len(rest):
+                done += os.write(handle, rest[done:])
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    by_way_of.rename(path)
+    sync_directory(path.parent)
+
+
+def remove_quietly(path: str) -> None:
+    """Remove a file that may be gone; an error leaves it to the reaper."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108

@@ -1,0 +1,174 @@
+"""Buckets: one small record each, on every drive of every set.
+
+A drive refuses objects of a bucket it does not know, and refuses to forget a bucket that still
+has objects. Any two write quorums share a slot, so of a PUT and a DeleteBucket that race at most
+one is acknowledged, without a lock.
+"""
+
+from functools import partial
+
+import msgspec
+
+from objstore.drive.ops import BucketPage, ListBuckets, PutBucket, ReadBucket
+from objstore.engine.fanout import Fanout, call_all
+from objstore.engine.sets import Context, SetHandle
+from objstore.errors import (
+    BucketNotEmpty,
+    ReadQuorumLost,
+    RecordUnknown,
+    RequestRefused,
+    Superseded,
+    WriteQuorumLost,
+)
+from objstore.limits import BUCKET_CACHE_S, CALL_DEADLINE_S, READ_DECISION_DEADLINE_S
+from objstore.names import BucketName
+from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
+from objstore.quorum.reduce import describe_errors
+from objstore.quorum.thresholds import write_quorum_least
+from objstore.versions.hlc import wall_ms_of
+
+
+class Buckets:
+    """The buckets of a deployment, with what was read in the last second."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._cache: dict[BucketName, tuple[float, Bucket]] = {}
+
+    async def find(self, name: BucketName) -> Bucket:
+        """Return a bucket, from the cache when it was read less than BUCKET_CACHE_S ago.
+
+        Raises:
+            RequestRefused: NoSuchBucket.
+            ReadQuorumLost: the slots that answered cannot tell.
+        """
+        now = self._context.clock.monotonic_s()
+        held = self._cache.get(name)
+        if held is not None and now - held[0] < BUCKET_CACHE_S:
+            return held[1]
+        self._cache.pop(name, None)
+        newest = (await self._read(ReadBucket(name))).get(name)
+        if newest is None or newest.deleted:
+            raise RequestRefused("NoSuchBucket", BucketName=name)
+        self._cache[name] = (now, newest)
+        return newest
+
+    def sealed(self, name: BucketName) -> bytes | None:
+        """Return the record of a bucket that was found before, for a drive that missed it."""
+        held = self._cache.get(name)
+        return encode_bucket(held[1]) if held is not None else None
+
+    async def list_all(self) -> list[Bucket]:
+        """Return every bucket, in order of name."""
+        newest = await self._read(ListBuckets())
+        return [newest[name] for name in sorted(newest) if not newest[name].deleted]
+
+    async def create(self, name: BucketName, *, owner: str, region: str) -> Bucket:
+        """Create a bucket.
+
+        Raises:
+            RequestRefused: BucketAlreadyOwnedByYou or BucketAlreadyExists.
+            WriteQuorumLost: too few slots could take it.
+        """
+        held = (await self._read(ReadBucket(name))).get(name)
+        if held is not None and not held.deleted:
+            mine = held.owner == owner
+            raise RequestRefused(
+                "BucketAlreadyOwnedByYou" if mine else "BucketAlreadyExists", BucketName=name
+            )
+        if held is not None:
+            self._context.hlc.observe(held.stamp, self._context.now_ms())
+        stamp = self._context.stamp()
+        bucket = Bucket(name, stamp, wall_ms_of(stamp), owner=owner, region=region)
+        await self._write(bucket)
+        self._cache[name] = (self._context.clock.monotonic_s(), bucket)
+        return bucket
+
+    async def delete(self, name: BucketName) -> None:
+        """Delete a bucket that has no objects and no uploads.
+
+        Raises:
+            RequestRefused: NoSuchBucket or BucketNotEmpty.
+            WriteQuorumLost: too few slots could take the tombstone.
+        """
+        self._cache.pop(name, None)
+        bucket = await self.find(name)
+        self._cache.pop(name, None)
+        gone = msgspec.structs.replace(bucket, stamp=self._context.stamp(), deleted=True)
+        try:
+            await self._write(gone)
+        except (WriteQuorumLost, RequestRefused):
+            # Some drives may have taken it: put the bucket back, with a later stamp.
+            await self._write(msgspec.structs.replace(bucket, stamp=self._context.stamp()))
+            raise
+
+    async def _read(self, op: ReadBucket | ListBuckets) -> dict[BucketName, Bucket]:
+        """Ask one set after the other for its newest records, and join them."""
+        newest: dict[BucketName, Bucket] = {}
+        for handle in self._context.sets:
+            for bucket in await self._read_set(handle, op):
+                held = newest.get(bucket.name)
+                if held is None or bucket.stamp > held.stamp:
+                    newest[bucket.name] = bucket
+        return newest
+
+    async def _read_set(self, handle: SetHandle, op: ReadBucket | ListBuckets) -> list[Bucket]:
+        found: list[Bucket] = []
+        opened: dict[int, bool] = {}
+
+        def decide(fanout: Fanout[BucketPage]) -> bool | None:
+            for drive, page in fanout.answers.items():
+                if drive not in opened:
+                    opened[drive] = _open_page(page, found)
+            fresh = tuple(drive for drive, trusted in opened.items() if trusted)
+            unseen = handle.total_slots - handle.slots_on(fresh)
+            return True if unseen < write_quorum_least(handle.total_slots) else None
+
+        fanout = Fanout(
+            self._context.group,
+            {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+        )
+        try:
+            if not await fanout.until(decide, deadline_s=READ_DECISION_DEADLINE_S):
+                raise ReadQuorumLost(
+                    f"{len(fanout.answers)} of {len(handle.drives)} drives of set "
+                    f"{handle.layout.index} answered; {describe_errors(fanout.errors)}"
+                )
+        finally:
+            fanout.cancel()
+        return found
+
+    async def _write(self, bucket: Bucket) -> None:
+        """Store a bucket's record in every set, at write quorum in each."""
+        op = PutBucket(encode_bucket(bucket))
+        for handle in self._context.sets:
+            needed = write_quorum_least(handle.total_slots)
+            handle.require_writable(needed)
+            fanout = await call_all(
+                self._context.group,
+                {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()},
+                deadline_s=CALL_DEADLINE_S,
+            )
+            if handle.slots_on(tuple(fanout.answers)) >= needed:
+                continue
+            errors = fanout.errors.values()
+            if any(isinstance(error, BucketNotEmpty) for error in errors):
+                raise RequestRefused("BucketNotEmpty", BucketName=bucket.name)
+            if any(isinstance(error, Superseded) for error in errors):
+                raise RequestRefused("OperationAborted", BucketName=bucket.name)
+            raise WriteQuorumLost(
+                f"{handle.slots_on(tuple(fanout.answers))} of {handle.total_slots} slots of set "
+                f"{handle.layout.index} took the bucket, {needed} are needed: "
+                f"{describe_errors(fanout.errors)}"
+            )
+
+
+def _open_page(page: BucketPage, found: list[Bucket]) -> bool:
+    """Add a drive's buckets; return whether what it lacks is absent rather than unknown."""
+    trusted = page.trusted
+    for sealed in page.records:
+        try:
+            found.append(decode_bucket(sealed))
+        except RecordUnknown:
+            trusted = False
+    return trusted

@@ -1,0 +1,224 @@
+"""Commit one version on the drives of its set: the quorum, the order, and what follows.
+
+Order of events, from docs/format/ORDERING.md:
+
+  1. the shards a record names are durable before the record is committed   (the caller)
+  2. W slots have committed before the client is answered
+  3. what the version superseded is retired only after 2
+  4. slots that missed it are written down on those that have it, for the healer
+
+A drive that holds a newer stamp refuses; the version then takes a higher stamp and is committed
+again on every slot, replacing its own earlier try. So a later write always wins, whatever the
+clocks say, and nobody waits for a lock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+
+from objstore.drive.ops import Commit, CommitMode, Committed, DiscardShards, PutBucket, Settle, Undo
+from objstore.engine.fanout import Fanout, call_all
+from objstore.engine.sets import Context, SetDrive, SetHandle
+from objstore.errors import (
+    BucketMissing,
+    DriveError,
+    RequestRefused,
+    Superseded,
+    UploadMissing,
+    WriteQuorumLost,
+)
+from objstore.limits import CALL_DEADLINE_S, STAMP_RETRIES_MAX, WRITE_DECISION_DEADLINE_S
+from objstore.names import BucketName, Order, Stamp, UploadId
+from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
+from objstore.quorum.reduce import agreed_refusal, describe_errors, newest_held
+from objstore.quorum.thresholds import read_quorum_any, write_quorum
+
+BucketRecord = Callable[[BucketName], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A version to commit: how it looks under a stamp, and what each drive holds of it."""
+
+    version_at: Callable[[Stamp], Version]
+    held: Mapping[int, tuple[HeldShard, ...]]  # drive index -> shards
+    completes: UploadId | None = None
+
+
+class _Verdict(Enum):
+    WON = auto()
+    OUTRUN = auto()
+    LOST = auto()
+
+
+async def commit_version(
+    context: Context, handle: SetHandle, proposal: Proposal, bucket_record: BucketRecord
+) -> Version:
+    """Commit until W slots have it, and return the version as committed.
+
+    Raises:
+        WriteQuorumLost: fewer than W slots could commit; those that did are undone.
+        RequestRefused: NoSuchBucket or NoSuchUpload, when the drives say so.
+    """
+    earlier: Order | None = None
+    stamp = context.stamp()
+    for _attempt in range(STAMP_RETRIES_MAX):
+        version = proposal.version_at(stamp)
+        encoded = encode_version(version)
+        fanout = Fanout(
+            context.group,
+            {
+                drive: partial(
+                    handle.drives[drive].call,
+                    Commit(
+                        encode_record(encoded, held),
+                        instead_of=earlier,
+                        completes=proposal.completes,
+                    ),
+                )
+                for drive, held in proposal.held.items()
+            },
+        )
+        needed = write_quorum(version.scheme)
+        verdict = await fanout.until(
+            partial(_decide, proposal.held, needed), deadline_s=WRITE_DECISION_DEADLINE_S
+        )
+        if verdict is _Verdict.WON:
+            context.group.create_task(
+                _settle(context, handle, proposal, version, fanout, bucket_record)
+            )
+            return version
+        if verdict is _Verdict.OUTRUN:
+            stamp = _above_all(context, fanout)
+            earlier = version.order
+            continue
+        context.group.create_task(_undo(context, handle, proposal, version, fanout))
+        raise _refusal(handle, fanout, needed)
+    raise WriteQuorumLost(f"the key changed {STAMP_RETRIES_MAX} times while it was written")
+
+
+def _decide(
+    held: Mapping[int, tuple[HeldShard, ...]], needed: int, fanout: Fanout[Committed]
+) -> _Verdict | None:
+    won = sum(len(held[drive]) for drive in fanout.answers)
+    if won >= needed:
+        return _Verdict.WON
+    if any(isinstance(error, Superseded) for error in fanout.errors.values()):
+        return _Verdict.OUTRUN
+    lost = sum(len(held[drive]) for drive in fanout.errors)
+    if sum(map(len, held.values())) - lost < needed:
+        return _Verdict.LOST
+    return None
+
+
+def _above_all(context: Context, fanout: Fanout[Committed]) -> Stamp:
+    held = newest_held(fanout.errors)
+    assert held is not None
+    return context.hlc.above(held, context.now_ms())
+
+
+def _refusal(
+    handle: SetHandle, fanout: Fanout[Committed], needed: int
+) -> RequestRefused | WriteQuorumLost:
+    """Blame the client when so many drives say the same that it is the truth, else the quorum."""
+    refusal = agreed_refusal(fanout.errors, needed=read_quorum_any(handle.total_slots))
+    if refusal is BucketMissing:
+        return RequestRefused("NoSuchBucket")
+    if refusal is UploadMissing:
+        return RequestRefused("NoSuchUpload")
+    return WriteQuorumLost(
+        f"{handle.slots_on(tuple(fanout.answers))} of {handle.total_slots} slots committed, "
+        f"{needed} are needed: {describe_errors(fanout.errors)}"
+    )
+
+
+async def _undo(
+    context: Context,
+    handle: SetHandle,
+    proposal: Proposal,
+    version: Version,
+    fanout: Fanout[Committed],
+) -> None:
+    """Take the version back where it was committed, stragglers included, and free its shards."""
+    await fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
+    # A drive that timed out may have committed all the same.
+    await call_all(
+        context.group,
+        {
+            drive: partial(_undo_on, handle.drives[drive], proposal, version, held)
+            for drive, held in proposal.held.items()
+        },
+        deadline_s=CALL_DEADLINE_S,
+    )
+
+
+async def _undo_on(
+    drive: SetDrive, proposal: Proposal, version: Version, held: tuple[HeldShard, ...]
+) -> None:
+    await drive.call(Undo(version.bucket, version.key, version.order))
+    if proposal.completes is None:  # the shards of an upload belong to its parts
+        names = tuple(
+            (part.data_id, part.number, one.shard)
+            for part in version.parts
+            for one in held
+            if one.inline is None
+        )
+        await drive.call(DiscardShards(names))
+
+
+async def _settle(
+    context: Context,
+    handle: SetHandle,
+    proposal: Proposal,
+    version: Version,
+    fanout: Fanout[Committed],
+    bucket_record: BucketRecord,
+) -> None:
+    """After the answer: bring stragglers in, retire what was superseded, note who missed it."""
+    await fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
+    committed = dict(fanout.answers)
+    for drive, error in fanout.errors.items():
+        held = proposal.held[drive]
+        if await _merge_straggler(handle, drive, error, version, held, proposal, bucket_record):
+            committed[drive] = Committed(superseded=True)
+    missed = tuple(
+        slot
+        for drive, slots in enumerate(handle.slots_of_drive)
+        if drive not in committed
+        for slot in slots
+    )
+    if not missed and not proposal.completes and not any(c.superseded for c in committed.values()):
+        return
+    settle = Settle(version.bucket, version.key, version.order, missed, version.size)
+    await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, settle) for drive in committed},
+        deadline_s=CALL_DEADLINE_S,
+    )
+
+
+async def _merge_straggler(
+    handle: SetHandle,
+    drive: int,
+    error: DriveError,
+    version: Version,
+    held: tuple[HeldShard, ...],
+    proposal: Proposal,
+    bucket_record: BucketRecord,
+) -> bool:
+    """Give the version its place on a drive that refused it for its order or its bucket."""
+    target = handle.drives[drive]
+    try:
+        if isinstance(error, BucketMissing):
+            record = bucket_record(version.bucket)
+            if record is None:
+                return False
+            await target.call(PutBucket(record))
+        elif not isinstance(error, Superseded):
+            return False
+        sealed = encode_record(encode_version(version), held)
+        await target.call(Commit(sealed, CommitMode.MERGE, completes=proposal.completes))
+    except DriveError:
+        return False
+    return True

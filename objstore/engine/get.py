@@ -1,0 +1,254 @@
+"""GET: ask the drives for the key's records, choose, and read k shards of every stripe.
+
+Data shards come first, because they need no decoding. A block that is damaged, or a drive that
+fails or dawdles, is made up for by parity, stripe by stripe; the client sees nothing of it. What
+was found wanting is written down for the healer.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from objstore.drive.api import Buffer
+from objstore.drive.ops import KeyState, ReadKey, Settle
+from objstore.engine.fanout import Ahead, Fanout, call_all
+from objstore.engine.sets import Context, Place, SetHandle
+from objstore.engine.window import Window
+from objstore.erasure.geometry import stripes_of_range
+from objstore.errors import DriveError, ReadQuorumLost, RecordUnknown, RequestRefused
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    READ_DECISION_DEADLINE_S,
+    READ_HEDGE_S,
+    READ_WINDOW_STRIPES,
+    SHARD_CALL_DEADLINE_S,
+)
+from objstore.names import BucketName, Kind, ObjectKey
+from objstore.ondisk.record import Part, Record, Version, decode_record
+from objstore.quorum.reduce import describe_errors
+from objstore.versions.select import Choice, DriveAnswer, Outcome, Source, choose
+
+
+def answer_of(state: KeyState) -> DriveAnswer:
+    """Open what a drive answered; a record that fails its checksum is unknown, never absent."""
+    records: list[Record] = []
+    unknown = state.unknown
+    for sealed in state.records:
+        try:
+            records.append(decode_record(sealed))
+        except RecordUnknown:
+            unknown += 1
+    return DriveAnswer(tuple(records), unknown, state.trusted)
+
+
+async def resolve(
+    context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
+) -> Choice:
+    """Choose the version of a key that answers; FOUND may be a tombstone.
+
+    Raises:
+        ReadQuorumLost: the slots that answered cannot tell, or too few shards are left.
+    """
+    op = ReadKey(bucket, key)
+    answers: dict[int, DriveAnswer] = {}
+
+    def decide(fanout: Fanout[KeyState]) -> Choice | None:
+        for drive, state in fanout.answers.items():
+            if drive not in answers:
+                answers[drive] = answer_of(state)
+        choice = choose(answers, handle.slots_of_drive)
+        certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
+        enough = choice.outcome is not Outcome.UNDECIDED and (certain or not fanout.pending)
+        return choice if enough else None
+
+    fanout = Fanout(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+    )
+    try:
+        choice = await fanout.until(decide, deadline_s=READ_DECISION_DEADLINE_S)
+    finally:
+        fanout.cancel()
+    if choice is None:
+        # Slow drives count as away from here on: "may be" is good enough, undecided is not.
+        choice = choose(answers, handle.slots_of_drive)
+    if choice.outcome is Outcome.UNDECIDED:
+        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(fanout.errors)}")
+    return choice
+
+
+async def open_object(
+    context: Context, places: tuple[Place, ...], bucket: BucketName, key: ObjectKey
+) -> "StoredObject":
+    """Find an object in the pools it may be in; the newest version wins.
+
+    Raises:
+        RequestRefused: NoSuchKey.
+        ReadQuorumLost: a set cannot tell.
+    """
+    found: StoredObject | None = None
+    for place in places:
+        choice = await resolve(context, place.handle, bucket, key)
+        if choice.version is None or choice.outcome is not Outcome.FOUND:
+            continue
+        assert choice.sources is not None
+        candidate = StoredObject(context, place, choice.version, choice.sources)
+        if found is None or candidate.version.order > found.version.order:
+            found = candidate
+    if found is None or found.version.kind is not Kind.OBJECT:
+        raise RequestRefused("NoSuchKey", Key=key)
+    return found
+
+
+@dataclass(slots=True)
+class StoredObject:
+    """An object that was found.
+
+    `bad` shards failed during this read and are not tried again; `slow` ones are tried last.
+    """
+
+    context: Context
+    place: Place
+    version: Version
+    sources: Mapping[int, Source]
+    bad: dict[int, DriveError] = field(default_factory=dict)
+    slow: set[int] = field(default_factory=set)
+    _noted: bool = False
+
+    async def read(self, start: int, stop: int) -> AsyncIterator[Buffer]:
+        """Yield bytes `start` to `stop` (exclusive) of the object."""
+        assert 0 <= start <= stop <= self.version.size
+        begin = 0
+        for part in self.version.parts:
+            end = begin + part.size
+            if begin < stop and start < end:
+                async for piece in self._read_part(
+                    part, max(start, begin) - begin, min(stop, end) - begin
+                ):
+                    yield piece
+            begin = end
+
+    async def _read_part(self, part: Part, start: int, stop: int) -> AsyncIterator[Buffer]:
+        """Yield a range of one part, one window of stripes ahead of the client."""
+        stripe_bytes = self.version.stripe_bytes
+        stripes = stripes_of_range(start, stop, stripe_bytes)
+        windows = [
+            range(first, min(first + READ_WINDOW_STRIPES, stripes.stop))
+            for first in range(stripes.start, stripes.stop, READ_WINDOW_STRIPES)
+        ]
+        ahead: Ahead[list[Buffer]] | None = None
+        try:
+            for number, window in enumerate(windows):
+                pieces = await (ahead.result() if ahead else self._read_window(part, window))
+                ahead = None
+                if number + 1 < len(windows):
+                    ahead = Ahead(self.context.group, self._read_window(part, windows[number + 1]))
+                offset = window.start * stripe_bytes
+                for piece in pieces:
+                    low, high = max(start - offset, 0), min(stop - offset, len(piece))
+                    if low < high:
+                        yield memoryview(piece)[low:high]
+                    offset += len(piece)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _read_window(self, part: Part, stripes: range) -> list[Buffer]:
+        """Return the data blocks of a window's stripes, in order, without padding."""
+        window = await self.window(part, stripes)
+        return await self.context.cpu.run(window.size, window.pieces)
+
+    async def window(self, part: Part, stripes: range) -> Window:
+        """Read frames until every stripe of the window has k good blocks.
+
+        Raises:
+            ReadQuorumLost: some stripe does not get them.
+        """
+        assembly = Window(self.version, part, stripes)
+        wanted = self._preferred(part)
+        while wanted:
+            await self._fetch(assembly, wanted)
+            bad = await self.context.cpu.run(assembly.size, assembly.check)
+            for shard, error in bad.items():
+                await self._report(shard, error)
+            if not assembly.lacking():
+                return assembly
+            tried = assembly.tried
+            wanted = [shard for shard in self._usable(part) if shard not in tried]
+        raise ReadQuorumLost(
+            f"part {part.number}: {assembly.best()} of {self.version.k} shards needed could be "
+            f"read; {describe_errors(self.bad)}"
+        )
+
+    def _usable(self, part: Part) -> list[int]:
+        drives = self.place.handle.drives
+        return [
+            shard
+            for shard, source in sorted(
+                self.sources.items(), key=lambda item: (item[0] in self.slow, item[0])
+            )
+            if part.number not in source.held.missing_parts
+            and shard not in self.bad
+            and (source.held.inline is not None or drives[source.drive].can_read)
+        ]
+
+    def _preferred(self, part: Part) -> list[int]:
+        """Data shards first: they need no decoding. Then as much parity as is missing."""
+        return self._usable(part)[: self.version.k]
+
+    async def _fetch(self, assembly: Window, shards: list[int]) -> None:
+        """Read the window's frames of these shards; hedge with the others when one dawdles."""
+
+        def enough(fanout: Fanout[None]) -> bool | None:
+            return True if len(fanout.answers) >= self.version.k else None
+
+        fanout = Fanout(self.context.group, self._reads(assembly, shards))
+        try:
+            await fanout.finished(deadline_s=READ_HEDGE_S)
+            if fanout.pending:
+                self.slow.update(set(shards) - fanout.answers.keys() - fanout.errors.keys())
+                spare = [shard for shard in self._usable(assembly.part) if shard not in shards]
+                fanout.add(self._reads(assembly, spare))
+                await fanout.until(enough, deadline_s=SHARD_CALL_DEADLINE_S)
+        finally:
+            fanout.cancel()
+        for shard, error in fanout.errors.items():
+            await self._report(shard, error)
+        assembly.tried.update(shards, fanout.answers)
+
+    def _reads(
+        self, assembly: Window, shards: list[int]
+    ) -> dict[int, Callable[[], Awaitable[None]]]:
+        return {shard: partial(self._read_frames, assembly, shard) for shard in shards}
+
+    async def _read_frames(self, assembly: Window, shard: int) -> None:
+        source = self.sources[shard]
+        if source.held.inline is not None:
+            assembly.frames[shard] = memoryview(source.held.inline)
+            return
+        offset, size = assembly.span()
+        frames = await self.place.handle.drives[source.drive].read_shard(
+            assembly.part.data_id, assembly.part.number, shard, offset=offset, size=size
+        )
+        assembly.frames[shard] = memoryview(frames)
+
+    async def _report(self, shard: int, error: DriveError) -> None:
+        """Leave the shard out from now on, and tell the healer once."""
+        self.bad[shard] = error
+        if self._noted:
+            return
+        self._noted = True
+        version = self.version
+        missed = (version.slots[shard],)
+        note = Settle(version.bucket, version.key, version.order, missed, version.size)
+        holders = {source.drive for source in self.sources.values()}
+        drives = self.place.handle.drives
+        await call_all(
+            self.context.group,
+            {
+                drive: partial(drives[drive].call, note)
+                for drive in holders
+                if drives[drive].can_write
+            },
+            deadline_s=CALL_DEADLINE_S,
+        )

@@ -1,0 +1,244 @@
+"""Heal one key on some drives: bring them to what the set as a whole says.
+
+The healer never decides by what one drive lacks. It asks every drive, chooses as a GET does, and
+then gives each target what it should have: the record in its place in the order (MERGE, so that
+a newer write is never lowered), the shards decoded from k others, the tombstone.
+
+Only the server that has a drive heals it, so two healers never write the same shard file.
+Versions that were never acknowledged are settled once they are too old to be in flight: forward
+when k of their shards exist, else back. When a drive is away nothing is settled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from objstore.drive.ops import (
+    Commit,
+    CommitMode,
+    ReadKey,
+    Settle,
+    Undo,
+)
+from objstore.engine.fanout import call_all
+from objstore.engine.get import answer_of
+from objstore.engine.rebuild import LostVersion
+from objstore.engine.sets import Context, SetDrive, SetHandle
+from objstore.errors import ReadQuorumLost
+from objstore.limits import CALL_DEADLINE_S, SETTLE_AGE_S
+from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp
+from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
+from objstore.ondisk.shard_file import block_checksum
+from objstore.versions.hlc import wall_ms_of
+from objstore.versions.select import Choice, DriveAnswer, Outcome, Source, choose
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """What healing a key did. `version` is what answers now; None when there is none."""
+
+    version: Version | None
+    shard_bytes: int = 0
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHealth:
+    """A key as every drive that answered sees it."""
+
+    answers: Mapping[int, DriveAnswer]
+    choice: Choice
+    complete: bool  # every drive answered, is trusted, and has no damaged row
+
+
+async def examine(
+    context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
+) -> KeyHealth:
+    """Ask every drive for a key.
+
+    Raises:
+        ReadQuorumLost: those that answered cannot tell.
+    """
+    fanout = await call_all(
+        context.group,
+        {
+            drive: partial(handle.drives[drive].call, ReadKey(bucket, key, 16))
+            for drive in handle.readable()
+        },
+        deadline_s=CALL_DEADLINE_S,
+    )
+    answers = {drive: answer_of(state) for drive, state in fanout.answers.items()}
+    choice = choose(answers, handle.slots_of_drive)
+    if choice.outcome is Outcome.UNDECIDED:
+        raise ReadQuorumLost(choice.reason)
+    whole = all(answer.trusted and not answer.unknown for answer in answers.values())
+    answering = handle.slots_on(tuple(answers)) == handle.total_slots
+    return KeyHealth(answers, choice, whole and answering)
+
+
+async def heal_key(
+    context: Context,
+    handle: SetHandle,
+    bucket: BucketName,
+    key: ObjectKey,
+    targets: frozenset[int],
+    *,
+    verify: bool,
+) -> Healed:
+    """Bring `targets` (drive indexes) to what the set says about a key.
+
+    With `verify` every block of the targets' shards is read and checked; without it a shard that
+    the record names is taken to be there.
+
+    Raises:
+        ReadQuorumLost: too few slots or shards are left to tell, or to rebuild from.
+        DriveError: a target failed.
+    """
+    health = await examine(context, handle, bucket, key)
+    choice = health.choice
+    settled = False
+    if health.complete:
+        for order in choice.skipped:
+            settled |= await _settle_dangling(context, handle, health, bucket, key, order)
+    if settled:
+        health = await examine(context, handle, bucket, key)
+        choice = health.choice
+    if choice.version is None:
+        return Healed(None, changed=settled)
+    shard_bytes, changed = 0, settled
+    for target in sorted(targets & set(health.answers)):
+        repair = _Repair(context, handle, choice, target, health.answers[target])
+        written = await repair.run(verify=verify)
+        shard_bytes += written or 0
+        changed |= written is not None
+    return Healed(choice.version, shard_bytes, changed)
+
+
+async def _settle_dangling(
+    context: Context,
+    handle: SetHandle,
+    health: KeyHealth,
+    bucket: BucketName,
+    key: ObjectKey,
+    order: Order,
+) -> bool:
+    """Settle a version that was never acknowledged: forward when it can be read, else back."""
+    if wall_ms_of(Stamp(order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
+        return False  # it may be in flight
+    holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
+    records = [health.answers[drive].find(order) for drive in holders]
+    version = next(record.version for record in records if record is not None)
+    sources = {
+        held.shard: Source(drive, held)
+        for drive, record in zip(holders, records, strict=True)
+        if record is not None
+        for held in record.held
+    }
+    forward = replace(health.choice, outcome=Outcome.FOUND, version=version, sources=sources)
+    if len(sources) >= version.k:
+        for drive in handle.writable():
+            if drive not in holders:
+                await _Repair(context, handle, forward, drive, health.answers[drive]).run(
+                    verify=False
+                )
+        return True
+    for drive in holders:
+        await handle.drives[drive].call(Undo(bucket, key, order))
+    return True
+
+
+@dataclass(slots=True)
+class _Repair:
+    """One version on one drive."""
+
+    context: Context
+    handle: SetHandle
+    choice: Choice
+    target: int
+    answer: DriveAnswer
+
+    @property
+    def version(self) -> Version:
+        assert self.choice.version is not None
+        return self.choice.version
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The shards that belong on the target."""
+        return tuple(
+            shard
+            for shard, slot in enumerate(self.version.slots)
+            if self.handle.drive_of_slot(slot) == self.target
+        )
+
+    async def run(self, *, verify: bool) -> int | None:
+        """Return the shard bytes written, or None when the drive was whole already."""
+        record = self.answer.find(self.version.order)
+        held = {shard.shard: shard for shard in record.held} if record is not None else {}
+        stale = any(old.version.order < self.version.order for old in self.answer.records)
+        lost = await self._lost(held, verify=verify)
+        if record is not None and not lost and not stale and set(held) >= set(self.shards):
+            return None
+        written = 0
+        for part in self.version.parts:
+            shards = tuple(shard for shard in self.shards if (part.number, shard) in lost)
+            if shards:
+                written += await self._lost_version.rebuild(part, shards)
+        if record is None or lost or set(held) < set(self.shards):
+            await self._commit()
+        settle = Settle(self.version.bucket, self.version.key, self.version.order)
+        await self._drive.call(settle)
+        return written
+
+    @property
+    def _drive(self) -> SetDrive:
+        return self.handle.drives[self.target]
+
+    def _inline(self) -> bool:
+        assert self.choice.sources is not None
+        return any(source.held.inline is not None for source in self.choice.sources.values())
+
+    async def _lost(
+        self, held: Mapping[int, HeldShard], *, verify: bool
+    ) -> frozenset[tuple[int, int]]:
+        """Return (part number, shard) of every shard file the target should have and has not."""
+        if self.version.kind is not Kind.OBJECT or self._inline():
+            return frozenset()
+        lost = set()
+        for shard in self.shards:
+            for part in self.version.parts:
+                if (
+                    shard not in held
+                    or part.number in held[shard].missing_parts
+                    or (verify and not await self._lost_version.whole(part, shard))
+                ):
+                    lost.add((part.number, shard))
+        return frozenset(lost)
+
+    @property
+    def _lost_version(self) -> LostVersion:
+        assert self.choice.sources is not None
+        return LostVersion(
+            self.context, self.handle, self.version, self.choice.sources, self.target
+        )
+
+    async def _commit(self) -> None:
+        """Give the record its place in the order; what is newer stays newer."""
+        if self._inline():
+            held = await self._inline_shards()
+        else:
+            held = tuple(HeldShard(shard) for shard in self.shards)
+        sealed = encode_record(encode_version(self.version), held)
+        await self._drive.call(Commit(sealed, CommitMode.MERGE))
+
+    async def _inline_shards(self) -> tuple[HeldShard, ...]:
+        part = self.version.parts[0]
+        window = await self._lost_version.source().window(part, range(1))
+        (blocks,) = window.rebuild(list(self.shards))
+        return tuple(
+            HeldShard(
+                shard,
+                block_checksum(part.data_id, shard, 0, blocks[shard]) + bytes(blocks[shard]),
+            )
+            for shard in self.shards
+        )

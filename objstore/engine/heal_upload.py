@@ -1,0 +1,141 @@
+"""Heal uploads in progress: a drive that was replaced learns of them and gets their parts."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from objstore.drive.ops import ListUploads, PutPart, PutUpload, ReadUpload, UploadState
+from objstore.engine.fanout import call_all
+from objstore.engine.rebuild import LostVersion
+from objstore.engine.sets import Context, SetHandle
+from objstore.errors import RecordUnknown
+from objstore.limits import CALL_DEADLINE_S
+from objstore.names import BucketName, Kind, UploadId
+from objstore.ondisk.record import (
+    HeldShard,
+    Upload,
+    UploadedPart,
+    Version,
+    decode_part,
+    decode_upload,
+    encode_part,
+    encode_upload,
+)
+from objstore.versions.select import Source
+
+
+async def heal_uploads(
+    context: Context, handle: SetHandle, target: int, bucket: BucketName
+) -> None:
+    """Give the drive `target` every upload of a bucket, and its shards of their parts.
+
+    Raises:
+        DriveError: the target failed.
+        ReadQuorumLost: a part can not be rebuilt.
+    """
+    after_key, after_upload = "", ""
+    while True:
+        op = ListUploads(bucket, "", after_key, after_upload)
+        fanout = await call_all(
+            context.group,
+            {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+            deadline_s=CALL_DEADLINE_S,
+        )
+        uploads: dict[tuple[str, str], Upload] = {}
+        cuts: list[tuple[str, str]] = []
+        for page in fanout.answers.values():
+            held = [decode_upload(sealed) for sealed in page.uploads]
+            uploads |= {(upload.key, upload.upload_id): upload for upload in held}
+            if page.truncated:
+                cuts.append((held[-1].key, held[-1].upload_id))
+        for name in sorted(uploads):
+            if not cuts or name <= min(cuts):
+                await _heal_upload(context, handle, target, uploads[name])
+        if not cuts:
+            return
+        after_key, after_upload = min(cuts)
+
+
+async def _heal_upload(context: Context, handle: SetHandle, target: int, upload: Upload) -> None:
+    fanout = await call_all(
+        context.group,
+        {
+            drive: partial(handle.drives[drive].call, ReadUpload(upload.upload_id))
+            for drive in handle.readable()
+        },
+        deadline_s=CALL_DEADLINE_S,
+    )
+    states = fanout.answers
+    others = {drive: _parts(state) for drive, state in states.items() if drive != target}
+    if not any(state.upload for drive, state in states.items() if drive != target):
+        return  # it ended meanwhile
+    mine = _parts(states[target]) if target in states else {}
+    if target not in states or states[target].upload is None:
+        await handle.drives[target].call(PutUpload(encode_upload(upload)))
+    newest: dict[int, UploadedPart] = {}
+    for parts in others.values():
+        for number, part in parts.items():
+            if number not in newest or newest[number].stamp < part.stamp:
+                newest[number] = part
+    for number, part in sorted(newest.items()):
+        if number in mine and mine[number].stamp >= part.stamp:
+            continue
+        await _heal_part(context, handle, target, upload, part, others)
+
+
+async def _heal_part(
+    context: Context,
+    handle: SetHandle,
+    target: int,
+    upload: Upload,
+    uploaded: UploadedPart,
+    others: Mapping[int, Mapping[int, UploadedPart]],
+) -> None:
+    part = uploaded.part
+    holders = {
+        drive
+        for drive, parts in others.items()
+        if part.number in parts and parts[part.number].stamp == uploaded.stamp
+    }
+    by_shard = {shard: handle.drive_of_slot(slot) for shard, slot in enumerate(upload.slots)}
+    sources = {
+        shard: Source(drive, HeldShard(shard))
+        for shard, drive in by_shard.items()
+        if drive in holders
+    }
+    shards = tuple(shard for shard, drive in by_shard.items() if drive == target)
+    lost = LostVersion(context, handle, _as_version(upload, uploaded), sources, target)
+    await lost.rebuild(part, shards)
+    held = shards if part.size else ()
+    await handle.drives[target].call(PutPart(encode_part(uploaded), held))
+
+
+def _as_version(upload: Upload, uploaded: UploadedPart) -> Version:
+    """Describe a part as an object of its own, which is how its shards are read."""
+    return Version(
+        bucket=upload.bucket,
+        key=upload.key,
+        stamp=upload.stamp,
+        revision=0,
+        kind=Kind.OBJECT,
+        null_version=True,
+        k=upload.k,
+        m=upload.m,
+        slots=upload.slots,
+        stripe_bytes=upload.stripe_bytes,
+        size=uploaded.part.size,
+        etag=uploaded.part.etag,
+        modified_ms=uploaded.modified_ms,
+        parts=(uploaded.part,),
+        upload_id=UploadId(upload.upload_id),
+    )
+
+
+def _parts(state: UploadState) -> dict[int, UploadedPart]:
+    parts: dict[int, UploadedPart] = {}
+    for sealed in state.parts:
+        try:
+            part = decode_part(sealed)
+        except RecordUnknown:
+            continue
+        parts[part.part.number] = part
+    return parts

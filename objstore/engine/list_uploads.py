@@ -1,0 +1,90 @@
+"""List the multipart uploads in progress: what every drive says, joined."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from objstore.drive.ops import ListUploads, UploadPage
+from objstore.engine.fanout import call_all
+from objstore.engine.ports import UploadListing
+from objstore.engine.sets import Context, SetHandle
+from objstore.errors import ReadQuorumLost
+from objstore.limits import CALL_DEADLINE_S
+from objstore.names import BucketName
+from objstore.ondisk.record import Upload, decode_upload
+from objstore.quorum.reduce import describe_errors
+from objstore.quorum.thresholds import write_quorum_least
+
+
+@dataclass(frozen=True, slots=True)
+class UploadQuery:
+    """Which uploads are listed: those above (after_key, after_upload)."""
+
+    bucket: BucketName
+    prefix: str
+    delimiter: str
+    after_key: str
+    after_upload: str
+    limit: int
+
+
+async def list_uploads(context: Context, query: UploadQuery) -> UploadListing:
+    """Return a page of a bucket's uploads in progress, by (key, upload id).
+
+    Raises:
+        ReadQuorumLost: a set cannot tell.
+    """
+    uploads: dict[tuple[str, str], Upload] = {}
+    after_key, after_upload = query.after_key, query.after_upload
+    while True:
+        cuts: list[tuple[str, str]] = []
+        for handle in context.sets:
+            op = ListUploads(query.bucket, query.prefix, after_key, after_upload, 1000)
+            for page in (await _upload_pages(context, handle, op)).values():
+                held = [decode_upload(sealed) for sealed in page.uploads]
+                uploads |= {(upload.key, upload.upload_id): upload for upload in held}
+                if page.truncated:
+                    cuts.append((held[-1].key, held[-1].upload_id))
+        names = _group_uploads(query, uploads, min(cuts, default=None))
+        if not cuts or len(names) > query.limit:
+            break
+        after_key, after_upload = min(cuts)
+    shown = names[: query.limit]
+    last = shown[-1] if shown else ("", "")
+    return UploadListing(
+        uploads=tuple(uploads[name] for name in shown if name in uploads),
+        prefixes=tuple(name[0] for name in shown if name not in uploads),
+        truncated=len(names) > len(shown),
+        last_key=last[0],
+        last_upload=last[1],
+    )
+
+
+def _group_uploads(
+    query: UploadQuery, uploads: Mapping[tuple[str, str], Upload], cut: tuple[str, str] | None
+) -> list[tuple[str, str]]:
+    """Return names in order; those that share a prefix up to the delimiter become (prefix, "")."""
+    names: set[tuple[str, str]] = set()
+    for name in uploads:
+        if cut is not None and name > cut:
+            continue
+        end = name[0].find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+        if end < 0:
+            names.add(name)
+        elif (prefix := name[0][: end + len(query.delimiter)]) > query.after_key:
+            names.add((prefix, ""))
+    return sorted(names)
+
+
+async def _upload_pages(
+    context: Context, handle: SetHandle, op: ListUploads
+) -> Mapping[int, UploadPage]:
+    fanout = await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+        deadline_s=CALL_DEADLINE_S,
+    )
+    trusted = tuple(drive for drive, page in fanout.answers.items() if page.trusted)
+    if handle.total_slots - handle.slots_on(trusted) >= write_quorum_least(handle.total_slots):
+        raise ReadQuorumLost(describe_errors(fanout.errors))
+    return fanout.answers

@@ -1,0 +1,387 @@
+"""Multipart uploads: parts become shards when they arrive; Complete only writes a record.
+
+The scheme and the slots of an upload are fixed when it is created, so that every part of the
+object is found in the same way. A drive that misses a part is noted in its record
+(`missing_parts`) and healed later.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import msgspec
+
+from objstore.drive.ops import (
+    AbortUpload,
+    DiscardShards,
+    PutPart,
+    PutUpload,
+    ReadUpload,
+    UploadState,
+)
+from objstore.engine.commit import BucketRecord, Proposal, commit_version
+from objstore.engine.fanout import Fanout, call_all
+from objstore.engine.get import resolve
+from objstore.engine.ports import (
+    Attributes,
+    Body,
+    CompleteRequest,
+    PartListing,
+    UploadedPartResult,
+)
+from objstore.engine.put import StoredPart, Target, store_part
+from objstore.engine.sets import Context, Place, SetHandle
+from objstore.errors import (
+    BucketMissing,
+    ReadQuorumLost,
+    RecordUnknown,
+    RequestRefused,
+    UploadMissing,
+    WriteQuorumLost,
+)
+from objstore.limits import CALL_DEADLINE_S, PART_BYTES_MIN, STRIPE_BYTES
+from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId
+from objstore.ondisk.record import (
+    HeldShard,
+    Part,
+    Upload,
+    UploadedPart,
+    Version,
+    decode_part,
+    decode_upload,
+    encode_part,
+    encode_upload,
+)
+from objstore.quorum.reduce import describe_errors
+from objstore.quorum.thresholds import write_quorum, write_quorum_least
+from objstore.versions.hlc import wall_ms_of
+from objstore.wire.digests import (
+    Digests,
+    combine_checksums,
+    composite_checksum,
+    multipart_etag,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUpload:
+    """An upload, its place, and its newest parts by number."""
+
+    upload: Upload
+    place: Place
+    parts: Mapping[int, UploadedPart]
+
+
+async def create_upload(
+    context: Context, place: Place, bucket: BucketName, key: ObjectKey, attributes: Attributes
+) -> Upload:
+    """Begin an upload on every drive of its set.
+
+    Raises:
+        RequestRefused: NoSuchBucket.
+        WriteQuorumLost: too few slots could take it.
+    """
+    scheme = place.handle.scheme_now()
+    stamp = context.stamp()
+    upload = Upload(
+        upload_id=UploadId(context.entropy.draw(16).hex()),
+        bucket=bucket,
+        key=key,
+        stamp=stamp,
+        initiated_ms=wall_ms_of(stamp),
+        k=scheme.k,
+        m=scheme.m,
+        slots=place.slots,
+        stripe_bytes=STRIPE_BYTES,
+        headers=dict(attributes.headers),
+        user_metadata=dict(attributes.user_metadata),
+        storage_class=attributes.storage_class,
+        checksum_algorithm=next(iter(attributes.checksum_algorithms), ""),
+        checksum_type=attributes.checksum_type,
+        owner=attributes.owner,
+    )
+    op = PutUpload(encode_upload(upload))
+    handle = place.handle
+    await _write_quorum(context, handle, dict.fromkeys(handle.writable(), op))
+    return upload
+
+
+async def _write_quorum(
+    context: Context, handle: SetHandle, ops: Mapping[int, PutUpload | PutPart | AbortUpload]
+) -> tuple[int, ...]:
+    """Send each drive its op; return those that did it, W of slots at least."""
+    fanout: Fanout[None] = await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive, op in ops.items()},
+        deadline_s=CALL_DEADLINE_S,
+    )
+    done = tuple(fanout.answers)
+    needed = write_quorum_least(handle.total_slots)
+    if handle.slots_on(done) >= needed:
+        return done
+    errors = fanout.errors.values()
+    if errors and all(isinstance(error, BucketMissing) for error in errors):
+        raise RequestRefused("NoSuchBucket")
+    if any(isinstance(error, UploadMissing) for error in errors):
+        raise RequestRefused("NoSuchUpload")
+    raise WriteQuorumLost(
+        f"{handle.slots_on(done)} of {handle.total_slots} slots took it, {needed} are needed: "
+        f"{describe_errors(fanout.errors)}"
+    )
+
+
+async def find_upload(
+    context: Context,
+    places: tuple[Place, ...],
+    bucket: BucketName,
+    key: ObjectKey,
+    upload_id: UploadId,
+    *,
+    parts: bool = True,
+) -> FoundUpload:
+    """Find an upload and join what the drives know of its parts.
+
+    Raises:
+        RequestRefused: NoSuchUpload.
+        ReadQuorumLost: the slots that answered cannot tell.
+    """
+    for place in places:
+        states = await _read_upload(
+            context, place.handle, ReadUpload(upload_id, 0, 10_000 if parts else 0)
+        )
+        found = _join(states, place)
+        if found is not None and (found.upload.bucket, found.upload.key) == (bucket, key):
+            return found
+    raise RequestRefused("NoSuchUpload", UploadId=upload_id)
+
+
+async def _read_upload(
+    context: Context, handle: SetHandle, op: ReadUpload
+) -> Mapping[int, UploadState]:
+    """Ask every drive; fail when those that answered could all have missed a part."""
+    fanout = await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+        deadline_s=CALL_DEADLINE_S,
+    )
+    trusted = tuple(drive for drive, state in fanout.answers.items() if state.trusted)
+    if handle.total_slots - handle.slots_on(trusted) >= write_quorum_least(handle.total_slots):
+        raise ReadQuorumLost(
+            f"{handle.slots_on(trusted)} of {handle.total_slots} slots answered; "
+            f"{describe_errors(fanout.errors)}"
+        )
+    return fanout.answers
+
+
+def _join(states: Mapping[int, UploadState], place: Place) -> FoundUpload | None:
+    upload: Upload | None = None
+    parts: dict[int, UploadedPart] = {}
+    for state in states.values():
+        for sealed in state.parts:
+            try:
+                part = decode_part(sealed)
+            except RecordUnknown:
+                continue
+            held = parts.get(part.part.number)
+            if held is None or part.stamp > held.stamp:
+                parts[part.part.number] = part
+        if state.upload is not None:
+            try:
+                upload = decode_upload(state.upload)
+            except RecordUnknown:
+                continue
+    return FoundUpload(upload, place, parts) if upload is not None else None
+
+
+async def put_part(
+    context: Context, found: FoundUpload, number: int, body: Body, digests: Digests
+) -> UploadedPartResult:
+    """Store a part; a later upload of the same number replaces it.
+
+    Raises:
+        RequestRefused: the body is not what was promised, or NoSuchUpload.
+        WriteQuorumLost: too few slots are left.
+    """
+    upload, place = found.upload, found.place
+    target = Target(place, upload.scheme, upload.bucket, upload.key, upload.upload_id, number)
+    stored = await store_part(
+        context, target, body, attributes=Attributes(), digests=digests, inline_allowed=False
+    )
+    stamp = context.stamp()
+    part = _with_checksum(stored.part, upload.checksum_algorithm, digests)
+    record = encode_part(UploadedPart(upload.upload_id, stamp, wall_ms_of(stamp), part))
+    ops = {
+        drive: PutPart(record, tuple(held.shard for held in shards) if stored.size else ())
+        for drive, shards in stored.held.items()
+    }
+    try:
+        await _write_quorum(context, place.handle, ops)
+    except (RequestRefused, WriteQuorumLost):
+        await _discard(context, place.handle, stored)
+        raise
+    return UploadedPartResult(part, wall_ms_of(stamp))
+
+
+def _with_checksum(part: Part, algorithm: str, digests: Digests) -> Part:
+    """Add the checksum that the object's will be made of."""
+    if algorithm not in digests.algorithms:
+        return part
+    return msgspec.structs.replace(part, checksums={algorithm: digests.encoded()[algorithm]})
+
+
+async def _discard(context: Context, handle: SetHandle, stored: StoredPart) -> None:
+    part = stored.part
+    await call_all(
+        context.group,
+        {
+            drive: partial(
+                handle.drives[drive].call,
+                DiscardShards(tuple((part.data_id, part.number, held.shard) for held in shards)),
+            )
+            for drive, shards in stored.held.items()
+        },
+        deadline_s=CALL_DEADLINE_S,
+    )
+
+
+def list_parts(found: FoundUpload, *, after: int, limit: int) -> PartListing:
+    """Return a page of an upload's parts."""
+    numbers = sorted(number for number in found.parts if number > after)
+    shown = numbers[:limit]
+    return PartListing(
+        found.upload, tuple(found.parts[number] for number in shown), len(numbers) > len(shown)
+    )
+
+
+async def abort_upload(context: Context, found: FoundUpload) -> None:
+    """Forget an upload and its parts.
+
+    Raises:
+        RequestRefused: NoSuchUpload, also when a Complete has it.
+        WriteQuorumLost: too few slots could forget it.
+    """
+    handle = found.place.handle
+    op = AbortUpload(found.upload.upload_id)
+    handle.require_writable(write_quorum_least(handle.total_slots))
+    await _write_quorum(context, handle, dict.fromkeys(handle.writable(), op))
+
+
+async def complete_upload(
+    context: Context, found: FoundUpload, request: CompleteRequest, bucket_record: BucketRecord
+) -> Version:
+    """Make an object of the parts the client names.
+
+    Raises:
+        RequestRefused: InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest.
+        WriteQuorumLost: too few slots could commit.
+    """
+    parts = _chosen_parts(found, request)
+    checksums, checksum_type = _object_checksums(found.upload, parts, request)
+    size = sum(part.size for part in parts)
+    if request.size is not None and request.size != size:
+        raise RequestRefused("InvalidRequest", f"the parts add up to {size} bytes")
+    version_at = partial(_completed, found, parts, checksums, checksum_type)
+    held = {
+        drive: tuple(HeldShard(shard) for shard in shards)
+        for drive, shards in found.place.by_drive().items()
+    }
+    found.place.handle.require_writable(write_quorum(found.upload.scheme))
+    proposal = Proposal(version_at, held, completes=found.upload.upload_id)
+    return await commit_version(context, found.place.handle, proposal, bucket_record)
+
+
+def _chosen_parts(found: FoundUpload, request: CompleteRequest) -> list[Part]:
+    """Check the client's list against what was uploaded."""
+    if not request.parts:
+        raise RequestRefused("MalformedXML", "a Complete names at least one part")
+    numbers = [named.number for named in request.parts]
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
+        raise RequestRefused("InvalidPartOrder")
+    parts: list[Part] = []
+    for named in request.parts:
+        held = found.parts.get(named.number)
+        if held is None or held.part.etag != named.etag:
+            raise RequestRefused("InvalidPart", PartNumber=str(named.number), ETag=named.etag)
+        for algorithm, value in named.checksums.items():
+            if held.part.checksums.get(algorithm, value) != value:
+                raise RequestRefused("InvalidPart", PartNumber=str(named.number), ETag=named.etag)
+        parts.append(held.part)
+    for part in parts[:-1]:
+        if part.size < PART_BYTES_MIN:
+            raise RequestRefused(
+                "EntityTooSmall",
+                PartNumber=str(part.number),
+                ProposedSize=str(part.size),
+                MinSizeAllowed=str(PART_BYTES_MIN),
+                ETag=part.etag,
+            )
+    return parts
+
+
+def _object_checksums(
+    upload: Upload, parts: list[Part], request: CompleteRequest
+) -> tuple[dict[str, str], str]:
+    """Return the object's checksums and their type, and hold them against the client's."""
+    algorithm = upload.checksum_algorithm
+    if not algorithm or any(algorithm not in part.checksums for part in parts):
+        return {}, ""
+    kind = upload.checksum_type or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
+    values = [part.checksums[algorithm] for part in parts]
+    if kind == "FULL_OBJECT":
+        whole = combine_checksums(
+            algorithm, [(v, p.size) for v, p in zip(values, parts, strict=True)]
+        )
+    else:
+        whole = composite_checksum(algorithm, values)
+    sent = request.checksums.get(algorithm)
+    if sent is not None and sent not in (whole, whole.rpartition("-")[0]):
+        raise RequestRefused(
+            "BadDigest", f"the {algorithm} you specified did not match the calculated checksum"
+        )
+    return {algorithm: whole}, kind
+
+
+def _completed(
+    found: FoundUpload,
+    parts: list[Part],
+    checksums: dict[str, str],
+    checksum_type: str,
+    stamp: Stamp,
+) -> Version:
+    upload = found.upload
+    return Version(
+        bucket=upload.bucket,
+        key=upload.key,
+        stamp=stamp,
+        revision=0,
+        kind=Kind.OBJECT,
+        null_version=True,
+        k=upload.k,
+        m=upload.m,
+        slots=upload.slots,
+        stripe_bytes=upload.stripe_bytes,
+        size=sum(part.size for part in parts),
+        etag=multipart_etag([part.etag for part in parts]),
+        modified_ms=wall_ms_of(stamp),
+        parts=tuple(parts),
+        headers=upload.headers,
+        user_metadata=upload.user_metadata,
+        checksums=checksums,
+        checksum_type=checksum_type,
+        storage_class=upload.storage_class,
+        upload_id=upload.upload_id,
+        owner=upload.owner,
+    )
+
+
+async def completed_before(
+    context: Context, places: tuple[Place, ...], request: CompleteRequest
+) -> Version | None:
+    """Return the object that an earlier, perhaps unanswered, Complete of this upload made."""
+    for place in places:
+        choice = await resolve(context, place.handle, request.bucket, request.key)
+        version = choice.version
+        if version is not None and version.upload_id == request.upload_id:
+            return version
+    return None

@@ -1,0 +1,184 @@
+"""Write a version again under its set's own scheme, keeping its stamp.
+
+Versions written while slots were away carry more parity than their set asks for. Once every slot
+is back they are read, encoded anew under fresh data ids, and committed with the same stamp and
+the next revision, so that they keep their place among the versions of the key; then the old
+encoding is retired like anything superseded.
+
+Only one server may recode a version, the one that has the drive of its first shard, and only
+while every drive answers: the revision it draws is then above every one that exists.
+"""
+
+from functools import partial
+
+import msgspec
+
+from objstore.drive.ops import Commit, CommitMode, DiscardShards, Settle, Undo
+from objstore.engine.fanout import call_all
+from objstore.engine.get import StoredObject
+from objstore.engine.heal import KeyHealth, examine
+from objstore.engine.ports import Attributes
+from objstore.engine.put import StoredPart, Target, store_part
+from objstore.engine.reader_body import ReaderBody
+from objstore.engine.sets import Context, Place, SetHandle
+from objstore.errors import WriteQuorumLost
+from objstore.limits import CALL_DEADLINE_S
+from objstore.names import Kind
+from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
+from objstore.quorum.reduce import describe_errors
+from objstore.quorum.thresholds import write_quorum
+from objstore.wire.digests import Digests
+
+
+def needs_recoding(handle: SetHandle, version: Version) -> bool:
+    """Whether a version carries another scheme than its set."""
+    return version.kind is Kind.OBJECT and version.scheme != handle.layout.scheme
+
+
+async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
+    """Rewrite the version that answers under the set's scheme; return the bytes read.
+
+    Raises:
+        ReadQuorumLost: the version can not be read.
+        WriteQuorumLost: too few slots took the new encoding; it is undone.
+        RequestRefused: what was read does not match the version's own digests.
+    """
+    version = health.choice.version
+    assert version is not None
+    assert health.choice.sources is not None
+    assert health.complete
+    newest = max(
+        record.version.revision
+        for answer in health.answers.values()
+        for record in answer.records
+        if record.version.stamp == version.stamp
+    )
+    place = Place(handle, version.slots)
+    source = StoredObject(context, place, version, health.choice.sources)
+    stored: list[StoredPart] = []
+    try:
+        offset = 0
+        for part in version.parts:
+            digests = Digests({"MD5"})
+            digests.expect("MD5", bytes.fromhex(part.etag))
+            body = ReaderBody(source, offset, offset + part.size)
+            target = Target(
+                place, handle.layout.scheme, version.bucket, version.key,
+                version.upload_id, part.number,
+            )  # fmt: skip
+            stored.append(
+                await store_part(
+                    context,
+                    target,
+                    body,
+                    attributes=Attributes(),
+                    digests=digests,
+                    inline_allowed=len(version.parts) == 1,
+                )
+            )
+            offset += part.size
+        again = await _publish(context, handle, version, newest + 1, stored)
+    except BaseException:
+        # Not published: nothing that was acknowledged names these shards.
+        await _discard(context, handle, stored)
+        raise
+    await _retire(context, handle, again)
+    return version.size
+
+
+async def _publish(
+    context: Context,
+    handle: SetHandle,
+    version: Version,
+    revision: int,
+    stored: list[StoredPart],
+) -> Version:
+    """Commit the new encoding on W slots, or on none."""
+    scheme = handle.layout.scheme
+    parts = tuple(
+        msgspec.structs.replace(old, data_id=new.part.data_id)
+        for old, new in zip(version.parts, stored, strict=True)
+    )
+    again = msgspec.structs.replace(version, revision=revision, k=scheme.k, m=scheme.m, parts=parts)
+    held = _held(handle, again, stored)
+    encoded = encode_version(again)
+    fanout = await call_all(
+        context.group,
+        {
+            drive: partial(
+                handle.drives[drive].call,
+                Commit(encode_record(encoded, shards), CommitMode.MERGE),
+            )
+            for drive, shards in held.items()
+        },
+        deadline_s=CALL_DEADLINE_S,
+    )
+    if handle.slots_on(tuple(fanout.answers)) < write_quorum(scheme):
+        undo = Undo(again.bucket, again.key, again.order)
+        await call_all(
+            context.group,
+            {drive: partial(handle.drives[drive].call, undo) for drive in held},
+            deadline_s=CALL_DEADLINE_S,
+        )
+        raise WriteQuorumLost(describe_errors(fanout.errors))
+    return again
+
+
+async def _retire(context: Context, handle: SetHandle, again: Version) -> None:
+    """Settle the newest version of the key: that retires every older encoding of ours too."""
+    health = await examine(context, handle, again.bucket, again.key)
+    newest = health.choice.version or again
+    lacking = tuple(
+        slot
+        for drive, slots in enumerate(handle.slots_of_drive)
+        if drive not in health.answers or health.answers[drive].find(newest.order) is None
+        for slot in slots
+    )
+    settle = Settle(newest.bucket, newest.key, newest.order, lacking, newest.size)
+    await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, settle) for drive in handle.writable()},
+        deadline_s=CALL_DEADLINE_S,
+    )
+
+
+def _held(
+    handle: SetHandle, version: Version, stored: list[StoredPart]
+) -> dict[int, tuple[HeldShard, ...]]:
+    """Join what the parts left on each drive into what its record says."""
+    held: dict[int, tuple[HeldShard, ...]] = {}
+    for drive, _slots in enumerate(handle.slots_of_drive):
+        shards: list[HeldShard] = []
+        for shard, slot in enumerate(version.slots):
+            if handle.drive_of_slot(slot) != drive:
+                continue
+            mine = [
+                next((one for one in part.held.get(drive, ()) if one.shard == shard), None)
+                for part in stored
+            ]
+            missing = tuple(
+                part.part.number for part, one in zip(stored, mine, strict=True) if one is None
+            )
+            inline = next((one.inline for one in mine if one is not None), None)
+            shards.append(HeldShard(shard, inline, missing))
+        if shards:
+            held[drive] = tuple(shards)
+    return held
+
+
+async def _discard(context: Context, handle: SetHandle, stored: list[StoredPart]) -> None:
+    """Remove shards that no record names."""
+    for part in stored:
+        await call_all(
+            context.group,
+            {
+                drive: partial(
+                    handle.drives[drive].call,
+                    DiscardShards(
+                        tuple((part.part.data_id, part.part.number, one.shard) for one in held)
+                    ),
+                )
+                for drive, held in part.held.items()
+            },
+            deadline_s=CALL_DEADLINE_S,
+        )

@@ -1,0 +1,167 @@
+"""The sets an engine works on, and what every operation needs beside them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from objstore.clock import Clock, Entropy
+from objstore.drive.api import Drive
+from objstore.engine.cpu import Cpu
+from objstore.errors import WriteQuorumLost
+from objstore.names import BucketName, DataId, ObjectKey, Scheme, Stamp
+from objstore.quorum.thresholds import degraded_scheme, write_quorum
+from objstore.topology.layout import SetLayout
+from objstore.topology.placement import place_set, shard_slots
+from objstore.versions.hlc import Hlc
+
+_DATA_ID_BYTES: Final = 16
+
+
+class SetDrive(Drive, Protocol):
+    """A drive as the engine sees it: one that knows whether asking it makes sense."""
+
+    @property
+    def can_read(self) -> bool:
+        """False while every read would be refused at once."""
+        ...
+
+    @property
+    def can_write(self) -> bool:
+        """False while every write would be refused at once (full or read-only drives too)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SetHandle:
+    """One erasure set: its layout and its drives, in the layout's order."""
+
+    layout: SetLayout
+    drives: tuple[SetDrive, ...]
+    slots_of_drive: tuple[tuple[int, ...], ...]
+
+    @property
+    def total_slots(self) -> int:
+        """N."""
+        return len(self.layout.slots)
+
+    def drive_of_slot(self, slot: int) -> int:
+        """Return the index of the drive that has this slot."""
+        return self.layout.slots[slot]
+
+    def readable(self) -> tuple[int, ...]:
+        """Indexes of the drives with slots that can be asked."""
+        return tuple(
+            index
+            for index, drive in enumerate(self.drives)
+            if self.slots_of_drive[index] and drive.can_read
+        )
+
+    def writable(self) -> tuple[int, ...]:
+        """Indexes of the drives with slots that can be written."""
+        return tuple(
+            index
+            for index, drive in enumerate(self.drives)
+            if self.slots_of_drive[index] and drive.can_write
+        )
+
+    def slots_on(self, drives: tuple[int, ...]) -> int:
+        """Count the slots on these drives."""
+        return sum(len(self.slots_of_drive[drive]) for drive in drives)
+
+    def scheme_now(self) -> Scheme:
+        """Choose the scheme for a write: one more parity for each slot that is away.
+
+        Raises:
+            WriteQuorumLost: the slots that are left cannot reach the write quorum.
+        """
+        present = self.slots_on(self.writable())
+        scheme = degraded_scheme(self.layout.scheme, self.total_slots - present)
+        self.require_writable(write_quorum(scheme))
+        return scheme
+
+    def require_writable(self, needed: int) -> None:
+        """Refuse at once what cannot reach `needed` slots."""
+        self.require(self.writable(), needed)
+
+    def require(self, drives: tuple[int, ...], needed: int) -> None:
+        """Refuse at once a write that `drives` alone would have to take.
+
+        Raises:
+            WriteQuorumLost: they have fewer than `needed` slots.
+        """
+        present = self.slots_on(drives)
+        if present < needed:
+            raise WriteQuorumLost(
+                f"{present} of {self.total_slots} slots of set {self.layout.index} of pool "
+                f"{self.layout.pool} can be written, {needed} are needed"
+            )
+
+
+def set_handle(layout: SetLayout, drives: tuple[SetDrive, ...]) -> SetHandle:
+    """Pair a layout with its drives."""
+    assert len(drives) == len(layout.drives)
+    slots = tuple(tuple(layout.slots_of_drive(index)) for index in range(len(drives)))
+    return SetHandle(layout, drives, slots)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a key lives: its set, and the slot of each shard."""
+
+    handle: SetHandle
+    slots: tuple[int, ...]  # slots[i] is the slot of shard i
+
+    def shards_of_drive(self, drive: int) -> tuple[int, ...]:
+        """Return the shards that belong on a drive."""
+        return tuple(
+            shard
+            for shard, slot in enumerate(self.slots)
+            if self.handle.drive_of_slot(slot) == drive
+        )
+
+    def by_drive(self) -> Mapping[int, tuple[int, ...]]:
+        """Drive -> its shards, for drives that have any."""
+        drives = sorted({self.handle.drive_of_slot(slot) for slot in self.slots})
+        return {drive: self.shards_of_drive(drive) for drive in drives}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every operation of the engine is given."""
+
+    pools: tuple[tuple[SetHandle, ...], ...]
+    deployment: bytes  # keys the placement
+    hlc: Hlc
+    clock: Clock
+    entropy: Entropy
+    cpu: Cpu
+    group: asyncio.TaskGroup  # outlives requests: stragglers finish in it
+    bracketing: float = 0.01  # share of uploads whose encoding is decoded again before the answer
+
+    @property
+    def sets(self) -> tuple[SetHandle, ...]:
+        """Every set of every pool."""
+        return tuple(handle for pool in self.pools for handle in pool)
+
+    def place(self, pool: int, bucket: BucketName, key: ObjectKey) -> Place:
+        """Find the key's set in a pool, and its slots."""
+        handles = self.pools[pool]
+        handle = handles[place_set(self.deployment, bucket, key, len(handles))]
+        return Place(handle, shard_slots(handle.layout, bucket, key))
+
+    def places(self, bucket: BucketName, key: ObjectKey) -> tuple[Place, ...]:
+        """Find the key's place in every pool."""
+        return tuple(self.place(pool, bucket, key) for pool in range(len(self.pools)))
+
+    def stamp(self) -> Stamp:
+        """Draw a stamp above every stamp this process has seen."""
+        return self.hlc.now(self.now_ms())
+
+    def now_ms(self) -> int:
+        """Wall time in milliseconds."""
+        return self.clock.now_ns() // 1_000_000
+
+    def data_id(self) -> DataId:
+        """Draw a fresh name for shards."""
+        return DataId(self.entropy.draw(_DATA_ID_BYTES))

@@ -1,0 +1,268 @@
+"""The store: every operation the S3 layer can ask for, in one place.
+
+Each method finds the place of the key and hands over to the module of its verb. A key lives in
+one set of one pool; with several pools a write goes where the key is already, or else to the
+pool with the most free space for it.
+"""
+
+from functools import partial
+
+from objstore.drive.ops import ReadStatus
+from objstore.engine.buckets import Buckets
+from objstore.engine.delete import delete_object
+from objstore.engine.fanout import call_all
+from objstore.engine.get import StoredObject, open_object, resolve
+from objstore.engine.list import ListQuery, list_objects
+from objstore.engine.list_uploads import UploadQuery, list_uploads
+from objstore.engine.locate import locate
+from objstore.engine.multipart import (
+    abort_upload,
+    complete_upload,
+    completed_before,
+    create_upload,
+    find_upload,
+    list_parts,
+    put_part,
+)
+from objstore.engine.ports import (
+    Attributes,
+    Body,
+    CompleteRequest,
+    Location,
+    ObjectListing,
+    ObjectReader,
+    PartListing,
+    UploadedPartResult,
+    UploadListing,
+)
+from objstore.engine.put import Target, put_object
+from objstore.engine.reader_body import ReaderBody
+from objstore.engine.sets import Context, Place
+from objstore.errors import RequestRefused
+from objstore.limits import CALL_DEADLINE_S
+from objstore.names import BucketName, Kind, ObjectKey, UploadId
+from objstore.ondisk.record import Bucket, Upload, Version
+from objstore.wire.digests import Digests
+
+
+class Store:
+    """Objects over the sets of a deployment."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._buckets = Buckets(context)
+
+    # --- buckets ---------------------------------------------------------------------
+
+    async def create_bucket(self, name: BucketName, *, owner: str, region: str) -> Bucket:
+        """Create a bucket; see engine/buckets.py for what is refused."""
+        return await self._buckets.create(name, owner=owner, region=region)
+
+    async def head_bucket(self, name: BucketName) -> Bucket:
+        """Return a bucket; raises RequestRefused NoSuchBucket."""
+        return await self._buckets.find(name)
+
+    async def delete_bucket(self, name: BucketName) -> None:
+        """Delete a bucket without objects; its uploads in progress are aborted first."""
+        await self._buckets.find(name)
+        listing = await self.list_objects(name, prefix="", delimiter="", after="", limit=1)
+        if listing.objects:
+            raise RequestRefused("BucketNotEmpty", BucketName=name)
+        while True:
+            uploads = await self.list_uploads(
+                name, prefix="", delimiter="", after_key="", after_upload="", limit=1000
+            )
+            for upload in uploads.uploads:
+                await self.abort_upload(name, upload.key, upload.upload_id)
+            if not uploads.truncated:
+                break
+        await self._buckets.delete(name)
+
+    async def list_buckets(self) -> list[Bucket]:
+        """Return every bucket, in order of name."""
+        return await self._buckets.list_all()
+
+    # --- objects ---------------------------------------------------------------------
+
+    async def put_object(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        body: Body,
+        *,
+        attributes: Attributes,
+        digests: Digests,
+    ) -> Version:
+        """Store an object; see engine/put.py."""
+        await self._buckets.find(bucket)
+        place = await self._place_for_write(bucket, key)
+        target = Target(place, place.handle.scheme_now(), bucket, key)
+        return await put_object(
+            self.context,
+            target,
+            body,
+            attributes=attributes,
+            digests=digests,
+            bucket_record=self._buckets.sealed,
+        )
+
+    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader:
+        """Find an object for reading; raises RequestRefused NoSuchKey or NoSuchBucket."""
+        try:
+            return await open_object(self.context, self.context.places(bucket, key), bucket, key)
+        except RequestRefused:
+            await self._buckets.find(bucket)
+            raise
+
+    async def head_object(self, bucket: BucketName, key: ObjectKey) -> Version:
+        """Return an object's version; raises like open_object."""
+        return (await self.open_object(bucket, key)).version
+
+    async def delete_object(self, bucket: BucketName, key: ObjectKey) -> None:
+        """Delete an object; deleting what is not there succeeds."""
+        await self._buckets.find(bucket)
+        places = self.context.places(bucket, key)
+        await delete_object(self.context, places, bucket, key, self._buckets.sealed)
+
+    async def copy_object(
+        self,
+        source: ObjectReader,
+        bucket: BucketName,
+        key: ObjectKey,
+        *,
+        attributes: Attributes,
+        digests: Digests,
+    ) -> Version:
+        """Store the bytes of `source` under another key (or the same, with new attributes)."""
+        body = ReaderBody(source, 0, source.version.size)
+        return await self.put_object(bucket, key, body, attributes=attributes, digests=digests)
+
+    async def list_objects(
+        self, bucket: BucketName, *, prefix: str, delimiter: str, after: str, limit: int
+    ) -> ObjectListing:
+        """Return one page of a bucket's objects; see engine/list.py."""
+        await self._buckets.find(bucket)
+        query = ListQuery(bucket, prefix, delimiter, after, limit)
+        return await list_objects(self.context, query)
+
+    async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
+        """Say where every shard of an object lies and how it is."""
+        await self._buckets.find(bucket)
+        return await locate(self.context, self.context.places(bucket, key), bucket, key)
+
+    # --- multipart -------------------------------------------------------------------
+
+    async def create_upload(
+        self, bucket: BucketName, key: ObjectKey, *, attributes: Attributes
+    ) -> Upload:
+        """Begin a multipart upload."""
+        await self._buckets.find(bucket)
+        place = await self._place_for_write(bucket, key)
+        return await create_upload(self.context, place, bucket, key, attributes)
+
+    async def read_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> Upload:
+        """Return an upload in progress; raises RequestRefused NoSuchUpload."""
+        places = self.context.places(bucket, key)
+        return (await find_upload(self.context, places, bucket, key, upload_id, parts=False)).upload
+
+    async def put_part(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        number: int,
+        body: Body,
+        *,
+        digests: Digests,
+    ) -> UploadedPartResult:
+        """Store a part of an upload."""
+        places = self.context.places(bucket, key)
+        found = await find_upload(self.context, places, bucket, key, upload_id, parts=False)
+        return await put_part(self.context, found, number, body, digests)
+
+    async def copy_part(  # noqa: PLR0913  both ends of an UploadPartCopy have to be named
+        self,
+        source: ObjectReader,
+        start: int,
+        stop: int,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        number: int,
+        *,
+        digests: Digests,
+    ) -> UploadedPartResult:
+        """Store bytes `start` to `stop` (exclusive) of `source` as a part."""
+        body = ReaderBody(source, start, stop)
+        return await self.put_part(bucket, key, upload_id, number, body, digests=digests)
+
+    async def list_parts(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int
+    ) -> PartListing:
+        """Return a page of an upload's parts, numbered above `after`."""
+        places = self.context.places(bucket, key)
+        found = await find_upload(self.context, places, bucket, key, upload_id)
+        return list_parts(found, after=after, limit=limit)
+
+    async def list_uploads(
+        self,
+        bucket: BucketName,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_upload: str,
+        limit: int,
+    ) -> UploadListing:
+        """Return a page of the uploads in progress."""
+        await self._buckets.find(bucket)
+        query = UploadQuery(bucket, prefix, delimiter, after_key, after_upload, limit)
+        return await list_uploads(self.context, query)
+
+    async def complete_upload(self, request: CompleteRequest) -> Version:
+        """Make an object of an upload's parts; repeating it gives the same object again."""
+        places = self.context.places(request.bucket, request.key)
+        await self._buckets.find(request.bucket)
+        try:
+            found = await find_upload(
+                self.context, places, request.bucket, request.key, request.upload_id
+            )
+            return await complete_upload(self.context, found, request, self._buckets.sealed)
+        except RequestRefused as refused:
+            if refused.reason != "NoSuchUpload":
+                raise
+            version = await completed_before(self.context, places, request)
+            if version is None:
+                raise
+            return version
+
+    async def abort_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> None:
+        """Forget an upload and its parts."""
+        places = self.context.places(bucket, key)
+        found = await find_upload(self.context, places, bucket, key, upload_id, parts=False)
+        await abort_upload(self.context, found)
+
+    # --- pools -----------------------------------------------------------------------
+
+    async def _place_for_write(self, bucket: BucketName, key: ObjectKey) -> Place:
+        places = self.context.places(bucket, key)
+        if len(places) == 1:
+            return places[0]
+        for place in places:
+            choice = await resolve(self.context, place.handle, bucket, key)
+            if choice.version is not None and choice.version.kind is Kind.OBJECT:
+                return place
+        room = [await self._free_bytes(place) for place in places]
+        return places[room.index(max(room))]
+
+    async def _free_bytes(self, place: Place) -> int:
+        """Return the free bytes of the fullest drive of a place's set; -1 when it has none up."""
+        handle = place.handle
+        calls = {
+            index: partial(handle.drives[index].call, ReadStatus()) for index in handle.writable()
+        }
+        fanout = await call_all(self.context.group, calls, deadline_s=CALL_DEADLINE_S)
+        return min((status.free_bytes for status in fanout.answers.values()), default=-1)
+
+
+_READS: type[ObjectReader] = StoredObject

@@ -1,0 +1,239 @@
+"""Cut a body into stripes, and write encoded stripes as shards on the drives of a set."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objstore.drive.api import Buffer, ShardSink
+from objstore.engine.fanout import call_all
+from objstore.engine.ports import Body
+from objstore.engine.sets import Context, Place, SetDrive
+from objstore.erasure.codec import codec_for
+from objstore.erasure.geometry import block_bytes
+from objstore.errors import DriveError, WriteQuorumLost
+from objstore.limits import SHARD_CALL_DEADLINE_S
+from objstore.names import DataId, Scheme
+from objstore.ondisk.record import HeldShard
+from objstore.ondisk.shard_file import ShardHeader, block_checksum, encode_header
+from objstore.quorum.reduce import describe_errors
+from objstore.quorum.thresholds import write_quorum
+
+Blocks = NDArray[np.uint8]  # [shards, block bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Stripe:
+    """One stripe: `size` bytes of payload, as k data blocks with zeros behind the last byte."""
+
+    index: int
+    size: int
+    data: Blocks  # [k, block]
+    parity: Blocks  # [m, block], to be filled by `encode`
+
+    @property
+    def payload(self) -> memoryview:
+        """The client's bytes."""
+        return self.data.reshape(-1).data[: self.size]
+
+    def block(self, shard: int) -> Blocks:
+        """One shard's block."""
+        k = len(self.data)
+        block: Blocks = self.data[shard] if shard < k else self.parity[shard - k]
+        return block
+
+
+class StripeReader:
+    """Fill stripes from a body. Two buffers take turns, so one stripe may still be hashed."""
+
+    def __init__(self, body: Body, scheme: Scheme, stripe_bytes: int) -> None:
+        self._body = body
+        self._scheme = scheme
+        self._stripe_bytes = stripe_bytes
+        self._full_block = block_bytes(stripe_bytes, scheme.k)
+        self._buffers: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self._rest = memoryview(b"")
+        self._index = 0
+        self._ended = False
+
+    async def next(self) -> Stripe | None:
+        """Return the next stripe, or None at the end of the body.
+
+        The stripe before the last one returned must no longer be in use.
+        """
+        data, parity = self._buffer()
+        view = data.data
+        filled = 0
+        while filled < self._stripe_bytes and not await self.at_end():
+            taken = min(len(self._rest), self._stripe_bytes - filled)
+            view[filled : filled + taken] = self._rest[:taken]
+            self._rest = self._rest[taken:]
+            filled += taken
+        if not filled:
+            return None
+        k, m = self._scheme.k, self._scheme.m
+        block = block_bytes(filled, k)
+        data[filled : k * block] = 0
+        stripe = Stripe(
+            self._index,
+            filled,
+            data[: k * block].reshape(k, block),
+            parity[: m * block].reshape(m, block),
+        )
+        self._index += 1
+        return stripe
+
+    async def at_end(self) -> bool:
+        """Whether the body has no more bytes than the stripes returned so far."""
+        if not self._rest and not self._ended:
+            self._rest = memoryview(await self._body.read())
+            self._ended = not self._rest
+        return self._ended and not self._rest
+
+    def _buffer(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if len(self._buffers) < 2:
+            self._buffers.append(
+                (
+                    np.empty(self._scheme.k * self._full_block, np.uint8),
+                    np.empty(self._scheme.m * self._full_block, np.uint8),
+                )
+            )
+            return self._buffers[-1]
+        return self._buffers[self._index % 2]
+
+
+def encode(stripe: Stripe, scheme: Scheme, bracket: tuple[int, ...] | None) -> None:
+    """Fill the stripe's parity. With `bracket`, k shards, decode them and compare.
+
+    Bracketing proves that what is about to be stored gives back what came in, before anybody is
+    told that it is stored.
+    """
+    codec = codec_for(scheme)
+    codec.encode(stripe.data, stripe.parity)
+    if bracket is None:
+        return
+    wanted = [shard for shard in range(scheme.k) if shard not in bracket]
+    if not wanted:
+        return
+    out = np.empty((len(wanted), stripe.data.shape[1]), np.uint8)
+    codec.rebuild({shard: stripe.block(shard) for shard in bracket}, wanted, out)
+    for row, shard in enumerate(wanted):
+        assert np.array_equal(out[row], stripe.data[shard]), "encoding does not decode"
+
+
+def inline_shards(stripe: Stripe, data_id: DataId, scheme: Scheme) -> list[bytes]:
+    """Return every shard of a one-stripe object, as a record carries it."""
+    shards = []
+    for shard in range(scheme.slots):
+        block = stripe.block(shard).tobytes()
+        shards.append(block_checksum(data_id, shard, stripe.index, block) + block)
+    return shards
+
+
+class ShardWriter:
+    """The shard files of one part, one sink for each shard whose drive can be written.
+
+    A drive that fails is left out from then on; the write goes on while W slots are left.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        place: Place,
+        scheme: Scheme,
+        data_id: DataId,
+        part: int,
+        *,
+        needed: int | None = None,
+    ) -> None:
+        self._context = context
+        self._place = place
+        self._scheme = scheme
+        self._data_id = data_id
+        self._part = part
+        self._needed = write_quorum(scheme) if needed is None else needed
+        self._sinks: dict[int, ShardSink] = {}
+        self._errors: dict[int, DriveError] = {}
+
+    async def open(self, header: Callable[[int], ShardHeader], shards: tuple[int, ...]) -> None:
+        """Begin a file for each of `shards`, headed by what `header` says."""
+        for shard in shards:
+            drive = self._drive(shard)
+            try:
+                sink = await drive.create_shard(self._data_id, self._part, shard)
+                self._sinks[shard] = sink
+                await sink.write(encode_header(header(shard)))
+            except DriveError as error:
+                await self._drop(shard, error)
+        self._require_quorum()
+
+    def _drive(self, shard: int) -> SetDrive:
+        handle = self._place.handle
+        return handle.drives[handle.drive_of_slot(self._place.slots[shard])]
+
+    async def write(self, stripe: Stripe) -> None:
+        """Append one block to every shard."""
+        await self._each(partial(self._write_block, stripe))
+
+    async def _write_block(self, stripe: Stripe, shard: int, sink: ShardSink) -> None:
+        block: Buffer = stripe.block(shard).data
+        await sink.write(block_checksum(self._data_id, shard, stripe.index, block), block)
+
+    async def finish(self, trailer: bytes) -> tuple[int, ...]:
+        """End each file with `trailer` and make it durable; return the shards that are."""
+
+        async def finish(_shard: int, sink: ShardSink) -> None:
+            await sink.write(trailer)
+            await sink.finish()
+
+        await self._each(finish)
+        return tuple(sorted(self._sinks))
+
+    async def abort(self) -> None:
+        """Remove what was written."""
+        for sink in self._sinks.values():
+            await sink.abort()
+        self._sinks.clear()
+
+    async def _each(self, work: Callable[[int, ShardSink], Awaitable[None]]) -> None:
+        calls: Mapping[int, Callable[[], Awaitable[None]]] = {
+            shard: partial(work, shard, sink) for shard, sink in self._sinks.items()
+        }
+        fanout = await call_all(self._context.group, calls, deadline_s=SHARD_CALL_DEADLINE_S)
+        for shard in calls:
+            if shard in fanout.errors:
+                await self._drop(shard, fanout.errors[shard])
+            elif shard not in fanout.answers:
+                await self._drop(shard, DriveError("no answer in time"))
+        self._require_quorum()
+
+    async def _drop(self, shard: int, error: DriveError) -> None:
+        self._errors[shard] = error
+        sink = self._sinks.pop(shard, None)
+        if sink is not None:
+            await sink.abort()
+
+    def _require_quorum(self) -> None:
+        if len(self._sinks) < self._needed:
+            raise WriteQuorumLost(
+                f"{len(self._sinks)} of {self._scheme.slots} shards could be written, "
+                f"{self._needed} are needed: {describe_errors(self._errors)}"
+            )
+
+
+def held_by_drive(
+    place: Place, durable: tuple[int, ...], inline: list[bytes] | None = None
+) -> dict[int, tuple[HeldShard, ...]]:
+    """Say which durable shards each drive holds, as its record will."""
+    held: dict[int, tuple[HeldShard, ...]] = {}
+    for drive, shards in place.by_drive().items():
+        mine = tuple(
+            HeldShard(shard, None if inline is None else inline[shard])
+            for shard in shards
+            if shard in durable
+        )
+        if mine:
+            held[drive] = mine
+    return held

@@ -1,0 +1,120 @@
+"""A window: the frames of a few stripes of one part, and the blocks in them. No I/O."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objstore.drive.api import Buffer
+from objstore.erasure.codec import codec_for
+from objstore.erasure.geometry import block_bytes, stripe_size
+from objstore.errors import DriveError, ShardCorrupt
+from objstore.ondisk.record import Part, Version
+from objstore.ondisk.shard_file import CHECKSUM_BYTES, frame_bytes, frame_offset, open_frame
+
+
+@dataclass(slots=True)
+class Window:
+    """Frames of a few stripes of one part, as they come in, and the blocks in them."""
+
+    version: Version
+    part: Part
+    stripes: range
+    frames: dict[int, memoryview] = field(default_factory=dict)
+    tried: set[int] = field(default_factory=set)
+    _blocks: list[dict[int, memoryview]] = field(default_factory=list)
+    _checked: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._blocks = [{} for _ in self.stripes]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of data the window has."""
+        return len(self.stripes) * self.version.stripe_bytes
+
+    def _block(self, stripe: int) -> int:
+        size = stripe_size(stripe, self.part.size, self.version.stripe_bytes)
+        return block_bytes(size, self.version.k)
+
+    def span(self) -> tuple[int, int]:
+        """Return offset and length of the window's frames in a shard file."""
+        full = block_bytes(self.version.stripe_bytes, self.version.k)
+        sizes = sum(frame_bytes(self._block(stripe)) for stripe in self.stripes)
+        return frame_offset(self.stripes.start, full), sizes
+
+    def check(self) -> dict[int, DriveError]:
+        """Open every frame that came in; return the shards with a damaged one."""
+        bad: dict[int, DriveError] = {}
+        for shard, frames in self.frames.items():
+            if shard in self._checked:
+                continue
+            self._checked.add(shard)
+            offset = 0
+            for row, stripe in enumerate(self.stripes):
+                length = CHECKSUM_BYTES + self._block(stripe)
+                frame = frames[offset : offset + length]
+                offset += length
+                try:
+                    self._blocks[row][shard] = open_frame(self.part.data_id, shard, stripe, frame)
+                except ShardCorrupt as error:
+                    bad[shard] = error
+        return bad
+
+    def lacking(self) -> bool:
+        """Whether some stripe has fewer than k good blocks."""
+        return self.best() < self.version.k
+
+    def best(self) -> int:
+        """How many good blocks the worst stripe has."""
+        return min(len(blocks) for blocks in self._blocks)
+
+    def pieces(self) -> list[Buffer]:
+        """Return the window's data in order, decoding what is missing."""
+        out: list[Buffer] = []
+        for row, stripe in enumerate(self.stripes):
+            left = stripe_size(stripe, self.part.size, self.version.stripe_bytes)
+            block = self._block(stripe)
+            for data in self._data_blocks(self._blocks[row], block):
+                out.append(data[: min(left, block)])
+                left -= min(left, block)
+        return out
+
+    def _data_blocks(self, blocks: dict[int, memoryview], block: int) -> list[memoryview]:
+        missing = [shard for shard in range(self.version.k) if shard not in blocks]
+        if missing:
+            blocks = blocks | self._rebuilt(blocks, missing, block)
+        return [blocks[shard] for shard in range(self.version.k)]
+
+    def _rebuilt(
+        self, blocks: dict[int, memoryview], wanted: list[int], block: int
+    ) -> dict[int, memoryview]:
+        chosen = {shard: blocks[shard] for shard in sorted(blocks)[: self.version.k]}
+        out: NDArray[np.uint8] = np.empty((len(wanted), block), np.uint8)
+        codec_for(self.version.scheme).rebuild(chosen, wanted, out)
+        return {shard: out[row].data for row, shard in enumerate(wanted)}
+
+    def rebuild(self, wanted: list[int]) -> list[dict[int, memoryview]]:
+        """Rebuild shards that are lost: for every stripe of the window, shard -> block.
+
+        What comes out is bracketed: with one rebuilt block in the place of one that was read,
+        decoding has to give that one back, or nothing is stored.
+        """
+        rows = []
+        for row, stripe in enumerate(self.stripes):
+            block = self._block(stripe)
+            good = self._blocks[row]
+            rebuilt = self._rebuilt(good, wanted, block)
+            for shard in wanted:
+                self._bracket(good, shard, rebuilt[shard], block)
+            rows.append(rebuilt)
+        return rows
+
+    def _bracket(
+        self, good: dict[int, memoryview], shard: int, rebuilt: memoryview, block: int
+    ) -> None:
+        chosen = sorted(good)[: self.version.k]
+        left_out = chosen[0]
+        second = {other: good[other] for other in chosen[1:]} | {shard: rebuilt}
+        proof = self._rebuilt(second, [left_out], block)[left_out]
+        assert proof == good[left_out], "a rebuilt shard does not decode to what was read"

@@ -1,0 +1,197 @@
+"""What the gateway needs from below to speak about the cluster: its health, and its state.
+
+The documents of `/.objstore/health` and `/.objstore/admin/v1/` are these structs as JSON; the
+command line reads the same structs back. Fields are only ever appended, with defaults.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from objstore.engine.ports import Location
+from objstore.names import BucketName, ObjectKey
+
+
+class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One set as this server sees it now. Counts are of slots, not of drives."""
+
+    pool: int
+    index: int
+    data: int  # k of the set's scheme
+    slots: int
+    online: int  # on a drive that answers
+    trusted: int  # online, and what they do not hold counts as absent
+    write_quorum: int
+    read_quorum: int
+    healing_drives: int = 0
+    local: int = 0  # online slots that this very server holds
+
+    def can_write(self, *, without: int = 0) -> bool:
+        """Tell whether a write would find its quorum with `without` slots fewer."""
+        return self.online - without >= self.write_quorum
+
+    def can_read(self, *, without: int = 0) -> bool:
+        """Tell whether a fresh read would find its quorum, and k shards to decode."""
+        return self.online - without >= self.data and self.trusted - without >= self.read_quorum
+
+
+class ClusterStatus(Protocol):
+    """What this server knows about the sets, answered at once from what it already observed."""
+
+    def ready(self) -> bool:
+        """Tell whether start-up is over: drives were opened and requests can be served."""
+        ...
+
+    def sets(self) -> Sequence[SetStatus]:
+        """Every set of every pool."""
+        ...
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the rebuild or catching up of one drive has come."""
+
+    objects_done: int
+    objects_total: int  # 0 while it is not known yet
+    bytes_done: int = 0
+    objects_per_s: float = 0.0
+    bytes_per_s: float = 0.0
+    remaining_s: float | None = None
+
+
+class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One drive."""
+
+    server: str  # "host:port", "" for a purely local layout
+    path: str
+    pool: int
+    set_index: int
+    slots: tuple[int, ...]
+    state: str  # "online", "offline", "rebuilding", ...
+    reason: str = ""  # why, when it is not simply online
+    total_bytes: int = 0
+    free_bytes: int = 0
+    trusted: bool = True
+    objects: int = 0
+    missed: int = 0  # versions it missed and has not caught up with
+    progress: Progress | None = None
+
+
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One server."""
+
+    address: str
+    state: str
+    reason: str = ""
+    version: str = ""
+    uptime_s: float = 0.0
+
+
+class SetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One set with what it can do now."""
+
+    pool: int
+    index: int
+    scheme: str  # "3 + 1"
+    slots: int
+    online: int
+    trusted: int
+    write_quorum: int
+    read_quorum: int
+    can_read: bool
+    can_write: bool
+    healing_drives: int = 0
+
+
+class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole cluster as one server sees it."""
+
+    deployment: str
+    servers: tuple[ServerInfo, ...]
+    drives: tuple[DriveInfo, ...]
+    sets: tuple[SetInfo, ...]
+    healing: bool = False  # a full comparison that `heal` began is waiting or running
+
+
+class Admin(Protocol):
+    """What an operator may ask and order."""
+
+    async def info(self) -> ClusterInfo:
+        """Report servers, drives and sets, with progress where a drive is being healed."""
+        ...
+
+    async def heal(self) -> None:
+        """Begin a full comparison and repair of all drives; returns once it has begun."""
+        ...
+
+    async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
+        """Find every shard of the newest version of an object.
+
+        Raises:
+            RequestRefused: NoSuchBucket or NoSuchKey.
+        """
+        ...
+
+
+class ShardDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One shard of a located object."""
+
+    shard: int
+    letter: str
+    server: str
+    drive: str
+    slot: int
+    state: str
+
+
+class LocationDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A located object, as JSON carries it."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    stamp: str
+    modified_ms: int
+    scheme: str
+    parts: int
+    pool: int
+    set_index: int
+    shards: tuple[ShardDocument, ...]
+
+
+class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`/.objstore/health`: what works now, set by set."""
+
+    ready: bool
+    can_read: bool
+    can_write: bool
+    sets: tuple[SetStatus, ...]
+
+
+def describe_location(location: Location) -> LocationDocument:
+    """Reduce a location to what a person, or a script, wants to see."""
+    version = location.version
+    return LocationDocument(
+        bucket=location.bucket,
+        key=location.key,
+        size=version.size,
+        etag=version.etag,
+        stamp=version.stamp.hex(),
+        modified_ms=version.modified_ms,
+        scheme=str(version.scheme),
+        parts=len(version.parts),
+        pool=location.pool,
+        set_index=location.set_index,
+        shards=tuple(
+            ShardDocument(
+                shard=place.shard,
+                letter=place.letter,
+                server=place.server,
+                drive=place.drive,
+                slot=place.slot,
+                state=place.state,
+            )
+            for place in location.shards
+        ),
+    )

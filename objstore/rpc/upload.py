@@ -1,0 +1,128 @@
+"""One shard on its way to a peer: pieces in a bounded queue, sent as one chunked HTTP body."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from objstore.errors import RpcError
+from objstore.limits import MIB, SHARD_CALL_DEADLINE_S
+from objstore.rpc.session import (
+    PIECE_ABORT,
+    PIECE_BYTES_MAX,
+    PIECE_END,
+    PIECE_LENGTH_BYTES,
+    CallFailed,
+)
+
+_QUEUE_BYTES_MAX: Final = 2 * MIB
+_ABORT_S: Final = 1.0
+_failure_decoder = msgspec.msgpack.Decoder(tuple[str, str, bytes])
+
+Buffer = bytes | bytearray | memoryview
+
+
+def read_failure(peer: str, status: int, body: bytes) -> RpcError:
+    """Return the exception that an answer other than 200 stands for."""
+    if status == 409:
+        try:
+            return CallFailed(*_failure_decoder.decode(body))
+        except msgspec.DecodeError:
+            pass
+    return RpcError(f"{peer}: answered {status} on its internal port")
+
+
+class UploadStream:
+    """Sends the pieces it is given; `PeerClient.upload` makes it and runs `run` as a task."""
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._done = asyncio.Event()
+        self._failure: RpcError | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    async def write(self, *pieces: Buffer) -> None:
+        """Queue one piece, made of `pieces`; wait while the queue is full.
+
+        Raises:
+            CallFailed: the peer's handler refused, and says why.
+            RpcError: the connection ended.
+            TimeoutError: the queue stayed full for SHARD_CALL_DEADLINE_S.
+        """
+        size = sum(map(len, pieces))
+        assert 0 < size <= PIECE_BYTES_MAX
+        # Joining copies: the caller may reuse its buffers as soon as this returns.
+        self._put(b"".join((size.to_bytes(PIECE_LENGTH_BYTES, "little"), *pieces)))
+        if not self._room.is_set():
+            async with asyncio.timeout(SHARD_CALL_DEADLINE_S):
+                await self._room.wait()
+        if self._done.is_set():
+            raise self._failure or RpcError(f"{self._peer}: answered before the end")
+
+    async def finish(self) -> None:
+        """Send the end and wait until the peer says that the shard is durable.
+
+        Raises:
+            CallFailed, RpcError, TimeoutError: as `write`; the peer then removes the file.
+        """
+        self._put(PIECE_END)
+        async with asyncio.timeout(SHARD_CALL_DEADLINE_S):
+            await self._done.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def abort(self) -> None:
+        """Tell the peer to remove the file. Never raises."""
+        if self._done.is_set() or self.task is None:
+            return
+        self._queue.clear()
+        self._put(PIECE_ABORT)
+        try:
+            async with asyncio.timeout(_ABORT_S):
+                await self._done.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.task.cancel()
+
+    async def run(self, http: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> None:
+        """Send the body and take the answer, which may come before the body has ended."""
+        self._failure = RpcError(f"{self._peer}: the connection was given up")
+        try:
+            async with http.put(url, data=self._body(), headers=headers) as response:
+                body = await response.read()
+                ok = response.status == 200
+                self._failure = None if ok else read_failure(self._peer, response.status, body)
+        except (aiohttp.ClientError, OSError) as error:
+            self._failure = RpcError(f"{self._peer}: {error}")
+        finally:
+            self._done.set()
+            self._room.set()
+
+    def _put(self, piece: bytes) -> None:
+        self._queue.append(piece)
+        self._queued_bytes += len(piece)
+        if self._queued_bytes > _QUEUE_BYTES_MAX and not self._done.is_set():
+            self._room.clear()
+        self._changed.set()
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._queue:
+                piece = self._queue.popleft()
+                yield piece
+                if piece in (PIECE_END, PIECE_ABORT):
+                    return
+                self._queued_bytes -= len(piece)
+                if self._queued_bytes <= _QUEUE_BYTES_MAX:
+                    self._room.set()

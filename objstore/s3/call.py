@@ -1,0 +1,235 @@
+"""What a handler is given and what it gives back, and the checks that many handlers share."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from objstore.drive.api import Buffer
+from objstore.engine.ports import (
+    Attributes,
+    Body,
+    CompleteRequest,
+    ObjectListing,
+    ObjectReader,
+    PartListing,
+    UploadedPartResult,
+    UploadListing,
+)
+from objstore.errors import RequestRefused
+from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
+from objstore.names import BucketName, ObjectKey, UploadId
+from objstore.ondisk.record import Bucket, Upload, Version
+from objstore.wire.digests import Digests
+from objstore.wire.request import Request
+
+_VERSION_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,128}")
+_UPLOAD_ID: Final = re.compile(r"[0-9A-Za-z._~-]{1,128}")
+
+
+class ObjectStore(Protocol):
+    """What handlers ask of the engine; engine/store.Store is the real one.
+
+    Each method raises RequestRefused for what is the client's to mend (NoSuchBucket, NoSuchKey,
+    NoSuchUpload, InvalidPart, ...) and QuorumError when too few slots answer.
+    """
+
+    async def create_bucket(self, name: BucketName, *, owner: str, region: str) -> Bucket: ...
+    async def head_bucket(self, name: BucketName) -> Bucket: ...
+    async def delete_bucket(self, name: BucketName) -> None: ...
+    async def list_buckets(self) -> list[Bucket]: ...
+
+    async def put_object(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        body: Body,
+        *,
+        attributes: Attributes,
+        digests: Digests,
+    ) -> Version: ...
+    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader: ...
+    async def head_object(self, bucket: BucketName, key: ObjectKey) -> Version: ...
+    async def delete_object(self, bucket: BucketName, key: ObjectKey) -> None: ...
+    async def copy_object(
+        self,
+        source: ObjectReader,
+        bucket: BucketName,
+        key: ObjectKey,
+        *,
+        attributes: Attributes,
+        digests: Digests,
+    ) -> Version: ...
+    async def list_objects(
+        self, bucket: BucketName, *, prefix: str, delimiter: str, after: str, limit: int
+    ) -> ObjectListing: ...
+
+    async def create_upload(
+        self, bucket: BucketName, key: ObjectKey, *, attributes: Attributes
+    ) -> Upload: ...
+    async def read_upload(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId
+    ) -> Upload: ...
+    async def put_part(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        number: int,
+        body: Body,
+        *,
+        digests: Digests,
+    ) -> UploadedPartResult: ...
+    async def copy_part(  # noqa: PLR0913 - a source, its range, and where it goes
+        self,
+        source: ObjectReader,
+        start: int,
+        stop: int,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        number: int,
+        *,
+        digests: Digests,
+    ) -> UploadedPartResult: ...
+    async def list_parts(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int
+    ) -> PartListing: ...
+    async def list_uploads(
+        self,
+        bucket: BucketName,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_upload: str,
+        limit: int,
+    ) -> UploadListing: ...
+    async def complete_upload(self, request: CompleteRequest) -> Version: ...
+    async def abort_upload(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, verified, on its way to its handler."""
+
+    store: ObjectStore
+    request: Request
+    body: Body
+    access_key: str  # "" for an anonymous request
+    region: str
+    digests: Digests | None  # from prepare_digests, for operations that have a body
+    now_ms: int
+
+    @property
+    def bucket(self) -> BucketName:
+        """The bucket that is addressed; the route made sure of one."""
+        assert self.request.bucket is not None
+        return self.request.bucket
+
+    @property
+    def key(self) -> ObjectKey:
+        """The key that is addressed; the route made sure of one."""
+        assert self.request.key is not None
+        return self.request.key
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer.
+
+    A streamed body has its length in headers["Content-Length"], and so has the answer to a HEAD,
+    whose body stays empty.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | AsyncIterator[Buffer] = b""
+
+
+def xml_reply(body: bytes, headers: dict[str, str] | None = None) -> Reply:
+    """Answer 200 with a document."""
+    return Reply(200, {"Content-Type": "application/xml", **(headers or {})}, body)
+
+
+async def read_body(call: Call) -> bytes:
+    """Return the whole body of a request that carries a document, once its digests hold.
+
+    Raises:
+        RequestRefused: MalformedXML when it is too long; BadDigest and its kin.
+    """
+    assert call.digests is not None
+    if call.body.size is not None and call.body.size > DOCUMENT_BYTES_MAX:
+        raise RequestRefused("MalformedXML")
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await call.body.read():
+        size += len(piece)
+        if size > DOCUMENT_BYTES_MAX:
+            raise RequestRefused("MalformedXML")
+        pieces.append(bytes(piece))
+        call.digests.update(pieces[-1])
+    call.digests.verify()
+    return b"".join(pieces)
+
+
+def require_size(call: Call) -> int:
+    """Return how long the body of a PutObject or UploadPart is going to be.
+
+    Raises:
+        RequestRefused: MissingContentLength, or EntityTooLarge above 5 GiB.
+    """
+    size = call.body.size
+    if size is None:
+        raise RequestRefused("MissingContentLength")
+    if size > OBJECT_PUT_BYTES_MAX:
+        raise RequestRefused(
+            "EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(OBJECT_PUT_BYTES_MAX)
+        )
+    return size
+
+
+def check_object_key(text: str) -> ObjectKey:
+    """Return a key that came from elsewhere than the path.
+
+    Raises:
+        RequestRefused: InvalidArgument or KeyTooLongError.
+    """
+    if not text or "\x00" in text:
+        raise RequestRefused("InvalidArgument", "An object key has at least one byte and no NUL.")
+    size = len(text.encode())
+    if size > KEY_BYTES_MAX:
+        raise RequestRefused("KeyTooLongError", Size=str(size), MaxSizeAllowed=str(KEY_BYTES_MAX))
+    return ObjectKey(text)
+
+
+def check_version_id(version_id: str | None) -> None:
+    """Accept the one version that a key of an unversioned bucket has: "null".
+
+    Raises:
+        RequestRefused: InvalidArgument for what cannot be an id, NoSuchVersion for others.
+    """
+    if version_id is None or version_id == "null":
+        return
+    if _VERSION_ID.fullmatch(version_id) is None:
+        raise RequestRefused(
+            "InvalidArgument",
+            "Invalid version id specified",
+            ArgumentName="versionId",
+            ArgumentValue=version_id,
+        )
+    raise RequestRefused("NoSuchVersion", VersionId=version_id)
+
+
+def upload_id_of(call: Call) -> UploadId:
+    """Return the upload a request names; what cannot be an id is the id of no upload.
+
+    Raises:
+        RequestRefused: NoSuchUpload.
+    """
+    text = call.request.query.get("uploadId") or ""
+    if _UPLOAD_ID.fullmatch(text) is None:
+        raise RequestRefused("NoSuchUpload", UploadId=text[:128])
+    return UploadId(text)

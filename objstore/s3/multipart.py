@@ -1,0 +1,266 @@
+"""Multipart uploads: create, upload and copy parts, list, complete, abort."""
+
+import re
+from typing import Final
+
+from objstore.engine.ports import CompleteRequest, NamedPart
+from objstore.errors import RequestRefused
+from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
+from objstore.ondisk.record import Upload
+from objstore.s3.attributes import checksum_headers, owner_of, read_attributes
+from objstore.s3.call import Call, Reply, read_body, require_size, upload_id_of, xml_reply
+from objstore.s3.copy_source import open_source, source_of
+from objstore.s3.expected_digests import body_claim
+from objstore.s3.paging import (
+    count_parameter,
+    delimiter_head,
+    encoding_head,
+    flag,
+    read_encoding,
+    text_parameter,
+)
+from objstore.wire.byte_range import copy_source_range
+from objstore.wire.conditions import iso_date
+from objstore.wire.digests import Digests
+from objstore.wire.documents import (
+    ListedPart,
+    checksum_fields,
+    flat_result,
+    part_list,
+    read_complete,
+    upload_list,
+)
+from objstore.wire.headers import (
+    CHECKSUM_HEADERS,
+    integer,
+    parameter,
+    quoted,
+    read_upload_checksum,
+)
+from objstore.wire.route import Operation
+from objstore.wire.xml_writer import escape, url_encode
+
+# A digest in base64; of a composite checksum, with the number of parts behind it.
+_CHECKSUM_VALUE: Final = re.compile(r"[0-9A-Za-z+/]{6,44}={0,2}(-[0-9]{1,5})?")
+# Sorts after every upload id, so that (key, this) is after all uploads of the key.
+_AFTER_EVERY_UPLOAD: Final = "\x7f"
+
+
+async def create_multipart_upload(call: Call) -> Reply:
+    """Answer CreateMultipartUpload."""
+    algorithm, kind = read_upload_checksum(call.request)
+    attributes = read_attributes(call, algorithm, kind)
+    upload = await call.store.create_upload(call.bucket, call.key, attributes=attributes)
+    headers = {}
+    if algorithm:
+        headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
+    fields = [("Bucket", call.bucket), ("Key", call.key), ("UploadId", upload.upload_id)]
+    return xml_reply(flat_result("InitiateMultipartUploadResult", fields), headers)
+
+
+def _part_number(call: Call) -> int:
+    text = call.request.query.get("partNumber")
+    if text is None:
+        raise RequestRefused(
+            "InvalidArgument",
+            "This operation needs the query parameter partNumber.",
+            ArgumentName="partNumber",
+        )
+    return integer("partNumber", text, least=1, most=PART_NUMBER_MAX)
+
+
+async def upload_part(call: Call) -> Reply:
+    """Answer UploadPart. A part of an upload with a checksum algorithm brings such a checksum."""
+    assert call.digests is not None
+    number = _part_number(call)
+    upload_id = upload_id_of(call)
+    require_size(call)
+    claim = body_claim(call.request, Operation.UPLOAD_PART)
+    upload = await call.store.read_upload(call.bucket, call.key, upload_id)
+    if upload.checksum_algorithm and upload.checksum_algorithm != claim.algorithm:
+        raise RequestRefused(
+            "InvalidRequest",
+            "Checksum Type mismatch occurred, expected checksum Type:"
+            f" {upload.checksum_algorithm.lower()}, actual checksum Type:"
+            f" {claim.algorithm.lower() or 'null'}",
+        )
+    result = await call.store.put_part(
+        call.bucket, call.key, upload_id, number, call.body, digests=call.digests
+    )
+    shown = {
+        name: value for name, value in result.part.checksums.items() if name == claim.algorithm
+    }
+    return Reply(200, {"ETag": quoted(result.part.etag)} | checksum_headers(shown))
+
+
+async def upload_part_copy(call: Call) -> Reply:
+    """Answer UploadPartCopy."""
+    number = _part_number(call)
+    upload_id = upload_id_of(call)
+    source = source_of(call)
+    upload = await call.store.read_upload(call.bucket, call.key, upload_id)
+    reader = await open_source(call, source)
+    span = copy_source_range(
+        parameter(call.request, "x-amz-copy-source-range"), reader.version.size
+    )
+    if span.size > OBJECT_PUT_BYTES_MAX:
+        raise RequestRefused(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy"
+            f" source: {OBJECT_PUT_BYTES_MAX}",
+        )
+    algorithms = [name for name in ("MD5", upload.checksum_algorithm) if name]
+    result = await call.store.copy_part(
+        reader,
+        span.start,
+        span.stop,
+        call.bucket,
+        call.key,
+        upload_id,
+        number,
+        digests=Digests(algorithms),
+    )
+    fields = [("LastModified", iso_date(result.modified_ms)), ("ETag", quoted(result.part.etag))]
+    fields += checksum_fields(_shown(upload, result.part.checksums))
+    return xml_reply(flat_result("CopyPartResult", fields))
+
+
+def _shown(upload: Upload, checksums: dict[str, str]) -> dict[str, str]:
+    """Return the checksums of the upload's own algorithm; others are not the client's business."""
+    return {name: value for name, value in checksums.items() if name == upload.checksum_algorithm}
+
+
+async def list_parts(call: Call) -> Reply:
+    """Answer ListParts."""
+    upload_id = upload_id_of(call)
+    limit = count_parameter(call, "max-parts", LIST_KEYS_MAX)
+    marker = text_parameter(call, "part-number-marker")
+    after = integer("part-number-marker", marker, least=0, most=2**31 - 1) if marker else 0
+    listing = await call.store.list_parts(
+        call.bucket, call.key, upload_id, after=after, limit=limit
+    )
+    upload = listing.upload
+    head = [
+        ("Bucket", call.bucket),
+        ("Key", call.key),
+        ("UploadId", upload_id),
+        ("PartNumberMarker", str(after)),
+    ]
+    if listing.parts:
+        head.append(("NextPartNumberMarker", str(listing.parts[-1].part.number)))
+    head += [("MaxParts", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
+    parts = [
+        ListedPart(
+            uploaded.part.number,
+            uploaded.part.size,
+            uploaded.part.etag,
+            uploaded.modified_ms,
+            _shown(upload, uploaded.part.checksums),
+        )
+        for uploaded in listing.parts
+    ]
+    return xml_reply(
+        part_list(
+            head,
+            parts,
+            owner_of(upload.owner),
+            checksum=(upload.checksum_algorithm, upload.checksum_type),
+            storage_class=upload.storage_class,
+        )
+    )
+
+
+async def list_multipart_uploads(call: Call) -> Reply:
+    """Answer ListMultipartUploads.
+
+    "If upload-id-marker is not specified, only the keys lexicographically greater than the
+    specified key-marker will be included in the list." And: "If key-marker is not specified, the
+    upload-id-marker parameter is ignored."
+    """
+    encode = read_encoding(call)
+    prefix, delimiter = text_parameter(call, "prefix"), text_parameter(call, "delimiter")
+    key_marker = text_parameter(call, "key-marker")
+    upload_marker = text_parameter(call, "upload-id-marker") if key_marker else ""
+    limit = count_parameter(call, "max-uploads", LIST_KEYS_MAX)
+    listing = await call.store.list_uploads(
+        call.bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        after_key=key_marker,
+        after_upload=upload_marker or (_AFTER_EVERY_UPLOAD if key_marker else ""),
+        limit=limit,
+    )
+    head = [
+        ("Bucket", escape(call.bucket)),
+        ("KeyMarker", encode(key_marker)),
+        ("UploadIdMarker", escape(upload_marker)),
+    ]
+    if listing.truncated:
+        head.append(("NextKeyMarker", encode(listing.last_key)))
+        head.append(("NextUploadIdMarker", escape(listing.last_upload)))
+    head += [("Prefix", encode(prefix)), *delimiter_head(delimiter, encode)]
+    head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
+    head += encoding_head(encode)
+    uploads = [(upload, owner_of(upload.owner)) for upload in listing.uploads]
+    return xml_reply(upload_list(head, uploads, listing.prefixes, encode=encode))
+
+
+async def complete_multipart_upload(call: Call) -> Reply:
+    """Answer CompleteMultipartUpload."""
+    upload_id = upload_id_of(call)
+    checksums = _object_checksums(call)
+    kind = (parameter(call.request, "x-amz-checksum-type") or "").upper()
+    if kind not in ("", "COMPOSITE", "FULL_OBJECT"):
+        raise RequestRefused("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+    size_text = parameter(call.request, "x-amz-mp-object-size")
+    size = None
+    if size_text is not None:
+        size = integer("x-amz-mp-object-size", size_text, least=0, most=OBJECT_BYTES_MAX)
+    named = read_complete(await read_body(call))
+    parts = tuple(NamedPart(part.number, part.etag, part.checksums) for part in named)
+    version = await call.store.complete_upload(
+        CompleteRequest(
+            bucket=call.bucket,
+            key=call.key,
+            upload_id=upload_id,
+            parts=parts,
+            checksums=checksums,
+            checksum_type=kind,
+            size=size,
+        )
+    )
+    fields = [
+        ("Location", _location(call)),
+        ("Bucket", call.bucket),
+        ("Key", call.key),
+        ("ETag", quoted(version.etag)),
+    ]
+    fields += checksum_fields(version.checksums, version.checksum_type)
+    return xml_reply(flat_result("CompleteMultipartUploadResult", fields))
+
+
+def _object_checksums(call: Call) -> dict[str, str]:
+    """Return what the headers say the checksum of the whole object is."""
+    found = {}
+    for algorithm, header in CHECKSUM_HEADERS.items():
+        value = parameter(call.request, header)
+        if value is None:
+            continue
+        if _CHECKSUM_VALUE.fullmatch(value) is None:
+            raise RequestRefused("InvalidRequest", f"Value for {header} header is invalid.")
+        found[algorithm] = value
+    return found
+
+
+def _location(call: Call) -> str:
+    request = call.request
+    path = url_encode(call.key)
+    if not request.virtual_host:
+        path = f"{call.bucket}/{path}"
+    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
+
+
+async def abort_multipart_upload(call: Call) -> Reply:
+    """Answer AbortMultipartUpload."""
+    await call.store.abort_upload(call.bucket, call.key, upload_id_of(call))
+    return Reply(204, {})

@@ -1,0 +1,20 @@
+"""PutObject."""
+
+from objstore.s3.attributes import DEFAULT_CHECKSUM, checksum_headers, read_attributes
+from objstore.s3.call import Call, Reply, require_size
+from objstore.s3.expected_digests import body_claim
+from objstore.wire.headers import quoted
+from objstore.wire.route import Operation
+
+
+async def put_object(call: Call) -> Reply:
+    """Answer PutObject. Everything in the headers is checked before the body is asked for."""
+    assert call.digests is not None
+    require_size(call)
+    claim = body_claim(call.request, Operation.PUT_OBJECT)
+    attributes = read_attributes(call, claim.algorithm or DEFAULT_CHECKSUM)
+    version = await call.store.put_object(
+        call.bucket, call.key, call.body, attributes=attributes, digests=call.digests
+    )
+    headers = {"ETag": quoted(version.etag)}
+    return Reply(200, headers | checksum_headers(version.checksums, version.checksum_type))

@@ -1,0 +1,241 @@
+"""Building what every process of a server has: the way to its peers, the drives, the engine.
+
+Nested contexts, so that what is built last is let go first:
+
+    open_node       who this server is, and a session with each peer
+      open_engine   the drives near and far, and what the engine works with
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from objstore import __version__
+from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
+from objstore.cluster.membership import Membership
+from objstore.drive.api import Drive
+from objstore.drive.bay import Berth, DriveBay
+from objstore.drive.envelope import place_of
+from objstore.drive.guarded import GuardedDrive
+from objstore.drive.local import LocalDrive, LocalDriveSettings
+from objstore.drive.remote import RemoteDrive
+from objstore.drive.unused import UnusedDrive
+from objstore.engine.cpu import Cpu
+from objstore.engine.sets import Context, SetDrive, SetHandle, set_handle
+from objstore.errors import DriveError
+from objstore.ondisk.drive_identity import DriveIdentity
+from objstore.rpc.auth import derive_keys
+from objstore.rpc.client import PeerClient
+from objstore.rpc.session import Identity
+from objstore.server.order import StartOrder
+from objstore.server.place import peer_url
+from objstore.topology.layout import Layout, SetLayout, layout_of
+from objstore.versions.hlc import NODE_BYTES, Hlc
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This server among its peers, in one process."""
+
+    order: StartOrder
+    layout: Layout
+    membership: Membership
+    identity: Identity
+    clients: Mapping[str, PeerClient]
+    bay: DriveBay
+    berths: Mapping[str, Berth]  # this server's drives with slots, by place
+    clock: Clock
+    entropy: Entropy
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The drives of the whole cluster, as this process reaches them."""
+
+    context: Context
+    handles: tuple[SetHandle, ...]
+    guards: Mapping[str, GuardedDrive]  # every drive with slots, by place
+    own: Mapping[str, GuardedDrive]  # those of this server
+
+
+@asynccontextmanager
+async def open_node(order: StartOrder) -> AsyncIterator[Node]:
+    """Find out who this server is, and keep a session with each peer."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    layout = layout_of(order.settings)
+    membership = Membership(
+        server=order.server,
+        servers=layout.servers,
+        layout=layout.fingerprint,
+        version=__version__,
+        clock=clock,
+    )
+    identity = Identity(
+        name=order.server,
+        keys=derive_keys(order.secrets.cluster_secret),
+        claims=membership.claims,
+        admit=membership.admit,
+    )
+    clients = {
+        peer: PeerClient(
+            peer, peer_url(order.settings, peer), identity=identity, clock=clock, entropy=entropy
+        )
+        for peer in membership.peers
+    }
+    berths = _berths(layout, order.server)
+    bay = DriveBay(tuple(berths.values()), clock=clock, entropy=entropy)
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(client.run()) for client in clients.values()]
+        try:
+            yield Node(order, layout, membership, identity, clients, bay, berths, clock, entropy)
+        finally:
+            for task in running:
+                task.cancel()
+
+
+@asynccontextmanager
+async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
+    """Open the drives, and give the engine what it needs; stragglers finish before they close."""
+    node.membership.deployment = deployment
+    node.membership.formatted = True
+    cpu = Cpu(len(os.sched_getaffinity(0)))
+    guards: dict[str, GuardedDrive] = {}
+    try:
+        async with asyncio.TaskGroup() as watchers:
+            watching: list[asyncio.Task[None]] = []
+            try:
+                for one in node.layout.sets:
+                    for index in range(len(one.drives)):
+                        if one.slots_of_drive(index):
+                            guards[_place(one, index)] = await _open_drive(
+                                node, one, index, watchers
+                            )
+                watching += _watch_peers(node, guards, watchers)
+                await _probe_all(guards.values())
+                async with asyncio.TaskGroup() as stragglers:
+                    yield _engine(node, guards, deployment, cpu, stragglers)
+            finally:
+                for task in watching:
+                    task.cancel()
+                for guard in guards.values():
+                    await guard.close()
+    finally:
+        cpu.close()
+
+
+def _watch_peers(
+    node: Node, guards: Mapping[str, GuardedDrive], group: asyncio.TaskGroup
+) -> list[asyncio.Task[None]]:
+    """Probe a peer's drives when it comes or goes, instead of when their next probe is due."""
+    held: dict[str, list[GuardedDrive]] = {peer: [] for peer in node.clients}
+    for one in node.layout.sets:
+        for index, drive in enumerate(one.drives):
+            if drive.server in held and one.slots_of_drive(index):
+                held[drive.server].append(guards[_place(one, index)])
+
+    async def watch(client: PeerClient) -> None:
+        while True:
+            await client.changed()
+            await _probe_all(held[client.name])
+
+    return [group.create_task(watch(client)) for client in node.clients.values()]
+
+
+async def _probe_all(guards: Iterable[GuardedDrive]) -> None:
+    """Ask drives how they are, side by side; what is wrong with one, it remembers itself."""
+
+    async def probe(guard: GuardedDrive) -> None:
+        with suppress(DriveError):
+            await guard.probe()
+
+    async with asyncio.TaskGroup() as group:
+        for guard in guards:
+            group.create_task(probe(guard))
+
+
+def _engine(
+    node: Node,
+    guards: Mapping[str, GuardedDrive],
+    deployment: str,
+    cpu: Cpu,
+    group: asyncio.TaskGroup,
+) -> Engine:
+    pools = tuple(
+        tuple(
+            set_handle(one, tuple(_drive(guards, one, index) for index in range(len(one.drives))))
+            for one in node.layout.sets_of_pool(pool)
+        )
+        for pool in range(node.layout.pools)
+    )
+    context = Context(
+        pools=pools,
+        deployment=bytes.fromhex(deployment),
+        hlc=Hlc(node.entropy.draw(NODE_BYTES)),
+        clock=node.clock,
+        entropy=node.entropy,
+        cpu=cpu,
+        group=group,
+        bracketing=node.order.settings.bracketing_fraction,
+    )
+    own = {place: guards[place] for place in node.berths}
+    return Engine(context, context.sets, guards, own)
+
+
+def _drive(guards: Mapping[str, GuardedDrive], one: SetLayout, index: int) -> SetDrive:
+    return guards.get(_place(one, index)) or UnusedDrive()
+
+
+def _place(one: SetLayout, index: int) -> str:
+    return place_of(one.pool, one.index, index)
+
+
+async def _open_drive(
+    node: Node, one: SetLayout, index: int, group: asyncio.TaskGroup
+) -> GuardedDrive:
+    place, address = _place(one, index), one.drives[index]
+    berth = node.berths.get(place)
+    if berth is None:
+        inner: Drive = RemoteDrive(node.clients[address.server], place)
+    else:
+        inner = await _open_local(node, berth)
+    return GuardedDrive(inner, name=str(address), clock=node.clock, group=group)
+
+
+async def _open_local(node: Node, berth: Berth) -> LocalDrive:
+    def check(identity: DriveIdentity) -> None:
+        berth.check(identity, node.membership.deployment)
+
+    settings = LocalDriveSettings(direct_io=node.order.settings.direct_io)
+    return await LocalDrive.open(berth.path, check=check, clock=node.clock, settings=settings)
+
+
+def _berths(layout: Layout, server: str) -> dict[str, Berth]:
+    return {
+        _place(one, index): Berth(
+            path=Path(drive.path),
+            pool=one.pool,
+            set=one.index,
+            slots=one.slots_of_drive(index),
+            endpoint=str(drive),
+            shape=pool_shape(layout, one.pool),
+        )
+        for one in layout.sets
+        for index, drive in enumerate(one.drives)
+        if drive.server == server and one.slots_of_drive(index)
+    }
+
+
+def pool_shape(layout: Layout, pool: int) -> str:
+    """Fingerprint what decides where a pool's objects are.
+
+    Servers and paths are left out: a server may get another name and a drive another mount point.
+    """
+    digest = sha256(b"objstore pool shape 1\n")
+    for one in layout.sets_of_pool(pool):
+        numbers = (one.index, one.scheme.k, one.scheme.m, int(one.rotate), *one.slots)
+        digest.update((",".join(map(str, numbers)) + "\n").encode())
+    return digest.hexdigest()[:32]

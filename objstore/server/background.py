@@ -1,0 +1,102 @@
+"""The background process: settles the deployment, then heals for as long as the server runs."""
+
+import asyncio
+import mmap
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Final
+
+import structlog
+
+from objstore.background.ports import BackgroundContext, OwnDrive
+from objstore.background.run import run_background
+from objstore.cluster.bootstrap import Bootstrap
+from objstore.cluster.membership import METHOD_STATE
+from objstore.drive.envelope import place_of
+from objstore.rpc.auth import ReplayTable
+from objstore.rpc.server import RpcServer
+from objstore.server.assemble import Engine, Node, open_engine, open_node
+from objstore.server.order import StartOrder
+from objstore.server.place import INTERNAL_PURPOSE, internal_port
+from objstore.server.sockets import listen_on
+
+_log = structlog.get_logger(__name__)
+
+# After a first start peers are still answered until they all know that it is over. One that dies
+# meanwhile does not hold up the others.
+_LINGER_S: Final = 1.0
+
+
+async def run_background_process(
+    order: StartOrder, *, stop: asyncio.Event, report: Callable[[str], None]
+) -> None:
+    """Settle the deployment and report it; then run the background work until `stop`."""
+    async with open_node(order) as node:
+        async with asyncio.TaskGroup() as group:
+            settling = group.create_task(_settle(node, report))
+            stopping = group.create_task(_cancel_when(stop, settling))
+            await asyncio.wait({settling})
+            stopping.cancel()
+        if stop.is_set():
+            return
+        async with (
+            open_engine(node, settling.result()) as engine,
+            asyncio.TaskGroup() as group,
+        ):
+            working = group.create_task(run_background(_context(node, engine)))
+            await stop.wait()
+            working.cancel()
+
+
+async def _cancel_when(stop: asyncio.Event, task: asyncio.Task[str]) -> None:
+    await stop.wait()
+    task.cancel()
+
+
+async def _settle(node: Node, report: Callable[[str], None]) -> str:
+    """Return the deployment of this server's drives; on a first start agree on it with peers."""
+    bootstrap = Bootstrap(
+        node.membership,
+        node.bay,
+        node.clients,
+        first=node.layout.servers[0] == node.order.server,
+        entropy=node.entropy,
+        say=_log.info,
+    )
+    port = internal_port(node.order.settings, node.order.server)
+    async with AsyncExitStack() as stack:
+        # A server that knows its deployment needs no peer, and its workers may listen already.
+        alone = port is None or await node.bay.inspect()
+        if port is not None and not alone:
+            server = RpcServer(
+                node.identity,
+                methods={METHOD_STATE: node.membership.answer_state},
+                shards=None,
+                replays=ReplayTable(memoryview(mmap.mmap(node.order.replay_descriptor, 0))),
+                clock=node.clock,
+                entropy=node.entropy,
+            )
+            listener = listen_on(port, purpose=INTERNAL_PURPOSE)
+            await stack.enter_async_context(server.listening(listener))
+        deployment = await bootstrap.run()
+        report(deployment)
+        if not alone:
+            await _linger(node)
+    return deployment
+
+
+async def _linger(node: Node) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            await node.membership.everybody_knows.wait()
+
+
+def _context(node: Node, engine: Engine) -> BackgroundContext:
+    own = tuple(
+        OwnDrive(handle, index, partial(node.bay.replace, berth, node.membership.deployment))
+        for handle in engine.handles
+        for index in range(len(handle.drives))
+        if (berth := node.berths.get(place_of(handle.layout.pool, handle.layout.index, index)))
+    )
+    return BackgroundContext(engine=engine.context, own=own)

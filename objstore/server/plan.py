@@ -1,0 +1,58 @@
+"""From what the operator gave to what the supervisor runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from objstore.clock import Entropy
+from objstore.config import Secrets, Settings, load_secrets, load_settings
+from objstore.server.order import LogFormat
+from objstore.server.place import own_server
+from objstore.topology.layout import Layout, layout_of
+
+_CLUSTER_SECRET: Final = "OBJSTORE_CLUSTER_SECRET"  # noqa: S105  a name, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one server is."""
+
+    settings: Settings
+    secrets: Secrets
+    server: str  # its name in the layout, "" for a purely local one
+    log_format: LogFormat = LogFormat.TEXT
+
+
+def make_plan(
+    *,
+    endpoints: Sequence[str],
+    config: Path | None,
+    environment: Mapping[str, str],
+    options: Mapping[str, object],
+    log_format: LogFormat,
+    entropy: Entropy,
+) -> Plan:
+    """Read settings and secrets, and find out which server of the layout this is.
+
+    Raises:
+        ConfigError: any of it is not what it has to be.
+    """
+    settings = load_settings(
+        endpoints=endpoints, config=config, environment=environment, options=options
+    )
+    layout = layout_of(settings)
+    server = own_server(settings, layout)
+    secrets = load_secrets(_with_cluster_secret(environment, layout, entropy))
+    return Plan(settings, secrets, server, log_format)
+
+
+def _with_cluster_secret(
+    environment: Mapping[str, str], layout: Layout, entropy: Entropy
+) -> Mapping[str, str]:
+    """Give a server without peers a secret that nobody else will ever know."""
+    if len(layout.servers) > 1:
+        return environment
+    return {k: v for k, v in environment.items() if not k.startswith(_CLUSTER_SECRET)} | {
+        _CLUSTER_SECRET: entropy.draw(32).hex()
+    }

@@ -1,0 +1,203 @@
+"""What a server says of the cluster: for health probes at once, for the operator in detail."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
+from objstore.drive.ops import Progress as JobProgress
+from objstore.drive.ops import RequestHeal
+from objstore.engine.fanout import call_all
+from objstore.engine.ports import Location
+from objstore.engine.sets import SetHandle
+from objstore.engine.store import Store
+from objstore.errors import WriteQuorumLost
+from objstore.gateway.ports import ClusterInfo, DriveInfo, Progress, ServerInfo, SetInfo, SetStatus
+from objstore.limits import CALL_DEADLINE_S
+from objstore.names import BucketName, ObjectKey
+from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
+from objstore.rpc.client import PeerStatus
+from objstore.server.assemble import Engine, Node
+
+
+class ObservedCluster:
+    """Implements gateway's ClusterStatus and Admin from what this process observes."""
+
+    def __init__(self, node: Node, engine: Engine, store: Store) -> None:
+        self._node = node
+        self._engine = engine
+        self._store = store
+        self._serving = False
+
+    def begin(self) -> None:
+        """Start-up is over."""
+        self._serving = True
+
+    # --- ClusterStatus ----------------------------------------------------------------
+
+    def ready(self) -> bool:
+        return self._serving
+
+    def sets(self) -> Sequence[SetStatus]:
+        return tuple(self._set_status(handle) for handle in self._engine.handles)
+
+    def _set_status(self, handle: SetHandle) -> SetStatus:
+        layout, scheme = handle.layout, handle.layout.scheme
+        online = trusted = local = healing = 0
+        for index, slots in enumerate(handle.slots_of_drive):
+            if not slots or not handle.drives[index].can_read:
+                continue
+            health = self._health(handle, index)
+            is_trusted = health.status is not None and health.status.trusted
+            online += len(slots)
+            trusted += len(slots) if is_trusted else 0
+            local += len(slots) if layout.drives[index].server == self._node.order.server else 0
+            healing += not is_trusted or _is_running(health)
+        return SetStatus(
+            pool=layout.pool,
+            index=layout.index,
+            data=scheme.k,
+            slots=scheme.slots,
+            online=online,
+            trusted=trusted,
+            write_quorum=write_quorum(degraded_scheme(scheme, scheme.slots - online)),
+            read_quorum=read_quorum_any(scheme.slots),
+            healing_drives=healing,
+            local=local,
+        )
+
+    def _health(self, handle: SetHandle, index: int) -> DriveHealth:
+        drive = handle.drives[index]
+        assert isinstance(drive, GuardedDrive)
+        return drive.health
+
+    # --- Admin ------------------------------------------------------------------------
+
+    async def info(self) -> ClusterInfo:
+        """Report servers, drives and sets as this server sees them now."""
+        drives = tuple(self._drive_infos())
+        return ClusterInfo(
+            deployment=self._node.membership.deployment,
+            servers=tuple(self._server_info(server) for server in self._node.layout.servers),
+            drives=drives,
+            sets=tuple(map(_set_info, self.sets())),
+            healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
+        )
+
+    async def heal(self) -> None:
+        """Ask every drive's server to compare and repair it.
+
+        Raises:
+            WriteQuorumLost: no drive could be asked.
+        """
+        op = RequestHeal(self._node.clock.now_ns() // 1_000_000)
+        guards = tuple(self._engine.guards.values())
+        fanout = await call_all(
+            self._engine.context.group,
+            {index: partial(guard.call, op) for index, guard in enumerate(guards)},
+            deadline_s=CALL_DEADLINE_S,
+        )
+        if not fanout.answers:
+            raise WriteQuorumLost("no drive answers")
+
+    async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
+        return await self._store.locate(bucket, key)
+
+    def _drive_infos(self) -> Iterator[DriveInfo]:
+        for handle in self._engine.handles:
+            for index, address in enumerate(handle.layout.drives):
+                slots = handle.slots_of_drive[index]
+                health = self._health(handle, index) if slots else None
+                status = health.status if health is not None else None
+                state, reason = _state_of(health)
+                yield DriveInfo(
+                    server=address.server,
+                    path=address.path,
+                    pool=handle.layout.pool,
+                    set_index=handle.layout.index,
+                    slots=slots,
+                    state=state,
+                    reason=reason,
+                    total_bytes=status.total_bytes if status else 0,
+                    free_bytes=status.free_bytes if status else 0,
+                    trusted=status.trusted if status else not slots,
+                    objects=status.objects if status else 0,
+                    missed=status.missed if status else 0,
+                    progress=_progress(status.progress) if status else None,
+                )
+
+    def _server_info(self, server: str) -> ServerInfo:
+        mine = self._node.membership.state()
+        if server == mine.server:
+            uptime_s = (mine.time_ms - mine.started_ms) / 1000
+            return ServerInfo(
+                address=server, state="online", version=mine.version, uptime_s=uptime_s
+            )
+        peer: PeerStatus = self._node.clients[server].status
+        since_s = (self._node.clock.now_ns() - peer.since_ns) / 1e9
+        return ServerInfo(
+            address=server,
+            state="online" if peer.up else "offline",
+            reason=peer.reason,
+            version=peer.claims.get("version", ""),
+            uptime_s=since_s if peer.up else 0.0,
+        )
+
+    def _heal_waits(self, guard: GuardedDrive) -> bool:
+        status = guard.health.status
+        if status is None or not status.heal_requested_ms:
+            return False
+        progress = status.progress
+        if progress is None or progress.job != "heal" or not progress.finished_ms:
+            return True
+        return progress.started_ms < status.heal_requested_ms
+
+
+def _state_of(health: DriveHealth | None) -> tuple[str, str]:
+    """Return a drive's state in a word, and why it is not simply online."""
+    if health is None:
+        return "unused", "the layout puts no shard on it"
+    if health.state is not DriveState.ONLINE or health.status is None:
+        return health.state.value, health.reason
+    progress = health.status.progress
+    if progress is not None and not progress.finished_ms:
+        words = {"rebuild": "rebuilding", "catch-up": "catching up", "heal": "healing"}
+        return words.get(progress.job, progress.job), ""
+    return ("online", "") if health.status.trusted else ("rebuilding", "waits to begin")
+
+
+def _is_running(health: DriveHealth) -> bool:
+    progress = health.status.progress if health.status is not None else None
+    return progress is not None and not progress.finished_ms
+
+
+def _progress(job: JobProgress | None) -> Progress | None:
+    """Turn counters into rates; None once the job has ended."""
+    if job is None or job.finished_ms:
+        return None
+    elapsed_s = max(job.updated_ms - job.started_ms, 1) / 1000
+    keys_per_s = job.keys_done / elapsed_s
+    left = job.keys_total - job.keys_done
+    return Progress(
+        objects_done=job.keys_done,
+        objects_total=job.keys_total,
+        bytes_done=job.bytes_done,
+        objects_per_s=keys_per_s,
+        bytes_per_s=job.bytes_done / elapsed_s,
+        remaining_s=left / keys_per_s if keys_per_s else None,
+    )
+
+
+def _set_info(status: SetStatus) -> SetInfo:
+    return SetInfo(
+        pool=status.pool,
+        index=status.index,
+        scheme=f"{status.data} + {status.slots - status.data}",
+        slots=status.slots,
+        online=status.online,
+        trusted=status.trusted,
+        write_quorum=status.write_quorum,
+        read_quorum=status.read_quorum,
+        can_read=status.can_read(),
+        can_write=status.can_write(),
+        healing_drives=status.healing_drives,
+    )

@@ -1,0 +1,101 @@
+"""A worker: serves S3, and this server's drives to its peers."""
+
+import asyncio
+import hmac
+import mmap
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from objstore.cluster.membership import METHOD_STATE
+from objstore.config import Secrets
+from objstore.drive.envelope import METHOD as METHOD_DRIVE
+from objstore.drive.serve import DriveServer
+from objstore.engine.store import Store
+from objstore.gateway.app import serve
+from objstore.gateway.context import GatewayContext
+from objstore.rpc.auth import ReplayTable
+from objstore.rpc.server import RpcServer
+from objstore.server.assemble import Engine, Node, open_engine, open_node
+from objstore.server.order import StartOrder
+from objstore.server.place import INTERNAL_PURPOSE, S3_PURPOSE, internal_port, s3_port
+from objstore.server.sockets import listen_on
+from objstore.server.status import ObservedCluster
+
+_log = structlog.get_logger(__name__)
+
+# Requests get this long to finish; the supervisor kills what takes longer than its own bound.
+DRAIN_S: Final = 6.0
+
+
+async def run_worker(
+    order: StartOrder, deployment: str, *, stop: asyncio.Event, report: Callable[[str], None]
+) -> None:
+    """Serve until `stop`; report once that it does."""
+    async with (
+        open_node(order) as node,
+        open_engine(node, deployment) as engine,
+        serve_peers(node, engine),
+    ):
+        store = Store(engine.context)
+        cluster = ObservedCluster(node, engine, store)
+        listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
+        gateway = await serve(_gateway_context(node, engine, store, cluster), listener)
+        cluster.begin()
+        report("serving")
+        await stop.wait()
+        if not await gateway.stop(DRAIN_S):
+            _log.warning("requests were cut off", after_s=DRAIN_S)
+
+
+def _gateway_context(
+    node: Node, engine: Engine, store: Store, cluster: ObservedCluster
+) -> GatewayContext:
+    settings = node.order.settings
+    return GatewayContext(
+        store=store,
+        secret_of=_secret_of(node.order.secrets),
+        region=settings.region,
+        clock=node.clock,
+        entropy=node.entropy,
+        threads=engine.context.cpu,
+        admin=cluster,
+        cluster_status=cluster,
+        domains=settings.domains,
+        metrics_public=settings.metrics_public,
+        metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
+        requests_max=settings.requests_in_flight,
+    )
+
+
+def _secret_of(secrets: Secrets) -> Callable[[str], str | None]:
+    root = secrets.root_user.encode()
+
+    def secret_of(access_key: str) -> str | None:
+        same = hmac.compare_digest(access_key.encode(), root)
+        return secrets.root_password if same else None
+
+    return secret_of
+
+
+@asynccontextmanager
+async def serve_peers(node: Node, engine: Engine) -> AsyncIterator[None]:
+    """Answer this server's peers, if it has any."""
+    port = internal_port(node.order.settings, node.order.server)
+    if port is None:
+        yield
+        return
+    drives = DriveServer(engine.own)
+    server = RpcServer(
+        node.identity,
+        methods={METHOD_DRIVE: drives.call, METHOD_STATE: node.membership.answer_state},
+        shards=drives,
+        replays=ReplayTable(memoryview(mmap.mmap(node.order.replay_descriptor, 0))),
+        clock=node.clock,
+        entropy=node.entropy,
+    )
+    async with server.listening(listen_on(port, purpose=INTERNAL_PURPOSE)):
+        yield

@@ -1,0 +1,116 @@
+"""What a drive in memory holds: rows, uploads and files as plain values."""
+
+from dataclasses import dataclass, field
+
+from objstore.drive.ops import KeyEntry, ListKeys
+from objstore.names import DataId, Kind, Order
+from objstore.ondisk.record import HeldShard, Record, Upload
+
+ShardKey = tuple[DataId, int, int]
+
+
+@dataclass
+class HeldRow:
+    """A record."""
+
+    sealed: bytes
+    record: Record
+    damaged: bool = False
+
+    @property
+    def order(self) -> Order:
+        """Where it stands."""
+        return self.record.version.order
+
+    @property
+    def live(self) -> bool:
+        """Whether it is an object."""
+        return self.record.version.kind is Kind.OBJECT
+
+    def names(self) -> set[ShardKey]:
+        """The shard files that the record names."""
+        return {
+            (part.data_id, part.number, held.shard)
+            for held in self.record.held
+            if held.inline is None
+            for part in self.record.version.parts
+            if part.number not in held.missing_parts
+        }
+
+    def superseded_by(self, newer: "HeldRow") -> bool:
+        """An older null version by a null version; a lower revision by a higher one."""
+        ours, theirs = self.record.version, newer.record.version
+        both_null = ours.null_version and theirs.null_version
+        return self.order < newer.order and (both_null or ours.stamp == theirs.stamp)
+
+
+@dataclass
+class HeldUpload:
+    """An upload with its parts: (number, stamp) -> (record, data id, shards)."""
+
+    sealed: bytes
+    upload: Upload
+    taken: Order | None = None
+    parts: dict[tuple[int, bytes], tuple[bytes, DataId, tuple[int, ...]]] = field(
+        default_factory=dict
+    )
+
+    def names(self) -> set[ShardKey]:
+        """The shard files that its parts name."""
+        return {
+            (data_id, number, shard)
+            for (number, _), (_, data_id, shards) in self.parts.items()
+            for shard in shards
+        }
+
+
+@dataclass
+class HeldFile:
+    """A shard file."""
+
+    data: bytearray
+    written_ms: int
+    finished: bool = False
+
+
+def filled_in(record: Record, upload: HeldUpload) -> tuple[HeldShard, ...]:
+    """Return the shards of a record that completes `upload`, with the parts they lack here."""
+    here = upload.names()
+    return tuple(
+        HeldShard(
+            held.shard,
+            held.inline,
+            tuple(
+                part.number
+                for part in record.version.parts
+                if (part.data_id, part.number, held.shard) not in here
+            ),
+        )
+        for held in record.held
+    )
+
+
+def common_prefix(op: ListKeys, key: str) -> str | None:
+    """Return the common prefix of a key, None when it lies at this level."""
+    if not op.delimiter or not key.startswith(op.prefix):
+        return None
+    at = key.find(op.delimiter, len(op.prefix))
+    return None if at < 0 else key[: at + len(op.delimiter)]
+
+
+def entry_of(row: HeldRow) -> KeyEntry:
+    """Return a row as a listing shows it."""
+    version = row.record.version
+    lacks = not row.record.held or any(held.missing_parts for held in row.record.held)
+    return KeyEntry(
+        key=version.key,
+        order=row.order,
+        kind=version.kind,
+        size=version.size,
+        etag=version.etag,
+        modified_ms=version.modified_ms,
+        storage_class=version.storage_class,
+        checksum=",".join(version.checksums),
+        checksum_type=version.checksum_type,
+        degraded=row.live and version.size > 0 and lacks,
+    )

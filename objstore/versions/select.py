@@ -1,0 +1,149 @@
+"""Choose the version of a key that answers a read, from what the drives of its set said.
+
+A version is acknowledged when W slots committed it, W by the scheme it was written with. With
+`holders` slots known to have it and `unknown` slots that may have it:
+
+    holders >= W              it is acknowledged
+    holders + unknown < W     it never was: an older one answers
+    otherwise                 it may be: it answers if k of its shards are there, and nothing
+                              does if they are not
+
+A slot is unknown for a version when its drive did not answer, or answered without it but has
+lost records it once acknowledged (not trusted), or holds rows that fail their checksum.
+Because writes while drives are away use schemes with a smaller W, "there is nothing newer"
+needs the smallest W that any scheme of N slots has; see docs/adr/0002-read-quorum.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from objstore.names import Order
+from objstore.ondisk.record import HeldShard, Record, Version
+from objstore.quorum.thresholds import write_quorum, write_quorum_least
+
+
+@dataclass(frozen=True, slots=True)
+class DriveAnswer:
+    """What one drive said of one key: records newest first, damaged rows, trustworthiness."""
+
+    records: tuple[Record, ...]
+    unknown: int = 0
+    trusted: bool = True
+
+    def find(self, order: Order) -> Record | None:
+        """Return the record of this order, if the drive has it."""
+        for record in self.records:
+            if record.version.order == order:
+                return record
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A shard of the chosen version and the drive (index within the set) that holds it."""
+
+    drive: int
+    held: HeldShard
+
+
+class Outcome(Enum):
+    """What the answers so far allow."""
+
+    FOUND = auto()
+    ABSENT = auto()
+    UNDECIDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The decision. `acknowledged` is certain; FOUND without it means "may be".
+
+    `skipped` are newer versions that were never acknowledged; `reason` says why UNDECIDED.
+    """
+
+    outcome: Outcome
+    version: Version | None = None
+    sources: Mapping[int, Source] | None = None  # shard -> where it is
+    acknowledged: bool = False
+    skipped: tuple[Order, ...] = ()
+    reason: str = ""
+
+
+def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]) -> Choice:
+    """Decide from the answers so far; a drive without an entry has not answered.
+
+    More answers can turn UNDECIDED into a decision and "may be" into certainty; they never turn
+    FOUND with `acknowledged`, or ABSENT, into anything else (a write that is acknowledged
+    meanwhile apart).
+    """
+    total = sum(len(slots) for slots in slots_of_drive)
+    unseen = sum(
+        len(slots)
+        for drive, slots in enumerate(slots_of_drive)
+        if (answer := answers.get(drive)) is None or not answer.trusted or answer.unknown
+    )
+    orders = sorted(
+        {record.version.order for answer in answers.values() for record in answer.records},
+        reverse=True,
+    )
+    skipped: list[Order] = []
+    for order in orders:
+        choice = _weigh(order, answers, slots_of_drive)
+        if choice is None:
+            skipped.append(order)
+            continue
+        certain = choice.outcome is Outcome.FOUND and choice.acknowledged
+        if not certain and unseen >= write_quorum_least(total):
+            # Something newer that nobody who answered has could be acknowledged.
+            return Choice(Outcome.UNDECIDED, reason=_too_few(total, unseen))
+        return Choice(
+            choice.outcome,
+            choice.version,
+            choice.sources,
+            choice.acknowledged,
+            tuple(skipped),
+            choice.reason,
+        )
+    if unseen >= write_quorum_least(total):
+        return Choice(Outcome.UNDECIDED, skipped=tuple(skipped), reason=_too_few(total, unseen))
+    return Choice(Outcome.ABSENT, skipped=tuple(skipped))
+
+
+def _too_few(total: int, unseen: int) -> str:
+    return f"{total - unseen} of {total} slots gave a fresh answer, {unseen} are unknown"
+
+
+def _weigh(
+    order: Order, answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]
+) -> Choice | None:
+    """Decide about one version; None when it never was acknowledged."""
+    version: Version | None = None
+    sources: dict[int, Source] = {}
+    holders = unknown = 0
+    for drive, slots in enumerate(slots_of_drive):
+        answer = answers.get(drive)
+        record = answer.find(order) if answer is not None else None
+        if record is not None:
+            holders += len(record.held)
+            version = record.version
+            sources |= {held.shard: Source(drive, held) for held in record.held}
+        elif answer is None or not answer.trusted or answer.unknown:
+            unknown += len(slots)
+    assert version is not None
+    needed = write_quorum(version.scheme)
+    if holders + unknown < needed:
+        return None
+    if readable_shards(version, sources) < version.k:
+        reason = f"{len(sources)} of {version.k + version.m} shards there, {version.k} are needed"
+        return Choice(Outcome.UNDECIDED, version, sources, reason=reason)
+    return Choice(Outcome.FOUND, version, sources, acknowledged=holders >= needed)
+
+
+def readable_shards(version: Version, sources: Mapping[int, Source]) -> int:
+    """Count the shards that the worst part of the version still has."""
+    lacking = dict.fromkeys((part.number for part in version.parts), 0)
+    for source in sources.values():
+        for number in source.held.missing_parts:
+            lacking[number] = lacking.get(number, 0) + 1
+    return len(sources) - max(lacking.values(), default=0)

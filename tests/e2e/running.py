@@ -1,0 +1,239 @@
+"""A cluster of real processes for tests and benchmarks, on free ports.
+
+What a test knows of it is what any user knows: the S3 ports, the drives' directories, what the
+command line says, and the processes the kernel shows.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from objstore.cli.local_cluster import LocalCluster, free_base_port
+from objstore.cli.local_layout import HOST, layout_of_file, uniform_layout
+from objstore.config import Secrets
+from objstore.server.supervisor import EXIT_REFUSED
+from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
+from tests.e2e.raw_http import Shot, Signer, send
+
+S3Client = Any  # boto3 makes its clients' classes while it runs
+NOTICED_S = 5.0
+
+
+class Cluster:
+    """Four drives of two servers (or one): server1/drive1, server1/drive2, server2/drive1 ...
+
+    Or whatever layout the file `config` describes. Servers and drives are numbered from 0.
+    `prepare` is called before the first start, for example to mount something on a drive.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        servers: int = 2,
+        parity: int = 1,
+        workers: int = 1,
+        config: Path | None = None,
+        buckets: tuple[str, ...] = (),
+        prepare: Callable[["Cluster"], None] | None = None,
+    ) -> None:
+        port = free_base_port(8, high=32_000)  # below the ports that the kernel gives to clients
+        layout = (
+            layout_of_file(root, config, base_port=port)
+            if config
+            else uniform_layout(
+                root, servers=servers, drives=4 // servers, parity=parity, base_port=port
+            )
+        )
+        self.servers = range(layout.servers)
+        self.drives = [drive for held in layout.drives for drive in held]
+        self._buckets = buckets
+        self._prepare = prepare
+        self._clients: list[S3Client] = []
+        self._local = LocalCluster(
+            root,
+            layout,
+            Secrets(ACCESS_KEY, SECRET_KEY, CLUSTER_SECRET),
+            workers=workers,
+            environment={"OBJSTORE_DOMAINS": "localhost"},
+        )
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, root: Path, **options: Any) -> Iterator["Cluster"]:
+        """Start a cluster for a `with` block."""
+        cluster = cls(root, **options)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.close()
+
+    # --- processes ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it (again) and wait until requests are served."""
+        if self._prepare:
+            self._prepare(self)
+            self._prepare = None
+        self._local.start()
+        self.wait_ready()
+        client = self.client()
+        for bucket in self._buckets:
+            client.create_bucket(Bucket=bucket)
+
+    def stop(self) -> None:
+        """Stop every server as an operator would; `start` continues."""
+        self._local.stop()
+
+    def close(self) -> None:
+        """Stop it as an operator would."""
+        for client in self._clients:
+            client.close()
+        self._local.stop()
+
+    def kill(self, server: int) -> None:
+        """SIGKILL every process of a server at once."""
+        self._local.kill_server(server + 1)
+
+    def start_server(self, server: int) -> None:
+        """Start a server that was killed."""
+        self._local.start_server(server + 1)
+
+    def wait_ready(self) -> None:
+        """Wait until every server says that it can be written."""
+        self._local.wait_ready()
+
+    def wait_refused(self, server: int) -> str:
+        """Wait until a server has ended because it refuses to start; return what it said."""
+        self.wait_until(lambda: not self._local.is_running(server + 1), 20)
+        assert self._local.exit_code(server + 1) == EXIT_REFUSED, self.output()
+        return self._local.log_tail(server + 1)
+
+    def pids(self, server: int) -> tuple[int, ...]:
+        """Return the processes of a server."""
+        return self._local.pids(server + 1)
+
+    def open_files(self, server: int) -> int:
+        """Return how many descriptors a server's processes hold."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids(server))
+
+    def output(self) -> str:
+        """Return the end of what the servers logged."""
+        return "\n".join(self._local.log_tail(server + 1) for server in self.servers)
+
+    # --- clients -----------------------------------------------------------------------
+
+    def address(self, server: int) -> tuple[str, int]:
+        """Return host and port of a server's S3."""
+        return HOST, self._local.local.s3_port(server + 1)
+
+    def url(self, server: int) -> str:
+        """Return the endpoint of a server."""
+        return self._local.endpoint(server + 1)
+
+    def client(self, server: int = 0) -> S3Client:
+        """Return a boto3 client that repeats nothing and knows no other configuration."""
+        client = boto3.session.Session(
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
+        ).client(
+            "s3",
+            endpoint_url=self.url(server),
+            config=Config(
+                signature_version="s3v4",  # or boto3 makes links by SigV2
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=32,
+            ),
+        )
+        self._clients.append(client)
+        return client
+
+    def admin(self, *arguments: str, server: int = 0, fails: bool = False) -> str:
+        """Run `objstore admin` and return what it printed."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        done = subprocess.run(
+            [sys.executable, "-m", "objstore", "admin", *arguments],
+            env=kept
+            | {
+                "COLUMNS": "200",
+                "OBJSTORE_ENDPOINT": self.url(server),
+                "OBJSTORE_ROOT_USER": ACCESS_KEY,
+                "OBJSTORE_ROOT_PASSWORD": SECRET_KEY,
+            },
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert bool(done.returncode) == fails, f"admin {arguments}: {done.returncode}\n{said}"
+        return said if fails else done.stdout
+
+    # --- state -------------------------------------------------------------------------
+
+    def info(self, server: int = 0) -> dict[str, Any]:
+        """Return what `admin info --json` prints, without the time a new process takes."""
+        host = "{}:{}".format(*self.address(server))
+        shot = Shot("GET", "/.objstore/admin/v1/info", headers=(("Host", host),))
+        answer = send(self.address(server), Signer().sign(shot))
+        assert answer.status == 200, answer
+        document: dict[str, Any] = json.loads(answer.body)
+        return document
+
+    def locate(self, bucket: str, key: str) -> dict[str, Any]:
+        """Return what `admin locate --json` prints."""
+        document: dict[str, Any] = json.loads(self.admin("locate", f"{bucket}/{key}", "--json"))
+        return document
+
+    def drive_info(self, drive: int) -> dict[str, Any]:
+        """Return what `admin info` says about one of `drives`."""
+        path = str(self.drives[drive])
+        (found,) = [item for item in self.info()["drives"] if item["path"] == path]
+        return dict(found)
+
+    def state(self, drive: int) -> str:
+        """Return the state of one of `drives`."""
+        return str(self.drive_info(drive)["state"])
+
+    def wait_missing(self, drive: int) -> None:
+        """Wait until a drive is shown as not there, which must take at most 5 s."""
+        self.wait_until(lambda: self.state(drive) != "online", NOTICED_S)
+
+    def is_healthy(self) -> bool:
+        """Tell whether every drive is online, trusted and has missed nothing, to every server."""
+        return all(
+            drive["state"] == "online" and drive["trusted"] and not drive["missed"]
+            for server in self.servers
+            for drive in self.info(server)["drives"]
+        )
+
+    def wait_healthy(self, timeout_s: float = 120) -> None:
+        """Wait until nothing is left to heal."""
+        self.wait_until(self.is_healthy, timeout_s)
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+        """Wait for a condition; the cluster's own words explain a failure."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited in vain:\n{self._drives()}\n{self.output()}")
+            time.sleep(0.1)
+
+    def _drives(self) -> str:
+        """Return the state of every drive for a failure's message."""
+        try:
+            return json.dumps(self.info()["drives"], indent=1)
+        except (OSError, AssertionError) as error:
+            return f"server 1 does not tell: {error}"

@@ -1,0 +1,62 @@
+"""The benchmark runs, checks what it moves, and reports every figure it promises."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.report import PROBE, PROMISED_PER_S, PROMISED_RATIO, Rounds, lines_of, table
+
+ROOT = Path(__file__).parents[2]
+FIGURES = {
+    f"{what} {size}" for what in ("PUT", "GET", "degraded GET") for size in ("64 MiB", "4 KiB")
+}
+
+
+@pytest.mark.slow
+def test_a_quick_round(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench", "--quick", "--rounds", "1", "--no-memory"),
+            *("--directory", str(tmp_path), "--json", str(out)),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    document = json.loads(out.read_text("utf-8"))
+    figures = document["figures"]
+    assert len(figures) == 3
+    assert len(figures.pop(PROBE)) == 5
+    for measured in figures.values():
+        assert set(measured) == FIGURES
+        assert all(value > 0 for values in measured.values() for value in values)
+    for name in FIGURES:
+        assert f"| {name} |" in done.stdout
+
+
+def test_a_miss_is_reported_as_a_miss() -> None:
+    rounds = Rounds()
+    for md5, put, get, degraded in ((800, 300, 900, 800), (400, 200, 500, 450), (800, 500, 600, 1)):
+        rounds.add(PROBE, "MD5, one core", md5)
+        rounds.add("one", "PUT 64 MiB", put)
+        rounds.add("one", "GET 64 MiB", get)
+        rounds.add("one", "degraded GET 64 MiB", degraded)
+        rounds.add("one", "PUT 4 KiB", 999.0)
+    kept = {line.name: line for line in lines_of(rounds) if line.cluster != PROBE}
+    # Ratios are taken within a round: 300/800, 200/400 and 500/800.
+    assert kept["PUT 64 MiB"].ratio == pytest.approx(0.5)
+    assert kept["PUT 64 MiB"].kept == "yes"
+    assert kept["GET 64 MiB"].ratio == pytest.approx(1.125)
+    assert kept["degraded GET 64 MiB"].ratio == pytest.approx(800 / 900)
+    assert kept["PUT 4 KiB"].kept == "no"
+    text = table(list(kept.values()))
+    assert text.count("at least") == len(PROMISED_RATIO) + len(PROMISED_PER_S)

@@ -1,0 +1,125 @@
+"""The command-line clients that people use, each pointed at a cluster and at nothing else."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.content import Content, sha256_of
+from tests.e2e.credentials import ACCESS_KEY, REGION, SECRET_KEY
+
+TIMEOUT_S = 240
+PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A client program with its settings in an environment of its own."""
+
+    program: tuple[str, ...]
+    environment: dict[str, str]
+
+    def __call__(
+        self, *arguments: str | Path, fails: bool = False, standard_input: str = ""
+    ) -> str:
+        """Run it and return what it printed; it must succeed, unless it is meant to fail."""
+        done = subprocess.run(
+            [*self.program, *map(str, arguments)],
+            env=self.environment,
+            input=standard_input,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert bool(done.returncode) == fails, f"{arguments}: exit {done.returncode}\n{said}"
+        return said if fails else done.stdout
+
+
+def _environment(home: Path, **settings: str) -> dict[str, str]:
+    """Return an environment in which nothing of the user's configuration is seen."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(home / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-credentials"),
+        "AWS_MAX_ATTEMPTS": "1",
+    } | settings
+
+
+def _installed(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def aws(endpoint: str, home: Path) -> CommandLine:
+    """The AWS CLI."""
+    environment = _environment(home, AWS_ENDPOINT_URL=endpoint, AWS_PAGER="")
+    return CommandLine((sys.executable, _installed("aws")), environment)
+
+
+def s5cmd(endpoint: str, home: Path) -> CommandLine:
+    """s5cmd."""
+    program = (_installed("s5cmd"), "--endpoint-url", endpoint, "--retry-count", "0")
+    return CommandLine(program, _environment(home))
+
+
+def rclone(endpoint: str, home: Path) -> CommandLine:
+    """rclone with a remote named `store` that is made of environment variables alone."""
+    environment = _environment(
+        home,
+        RCLONE_CONFIG=str(home / "no-rclone.conf"),
+        RCLONE_CONFIG_STORE_TYPE="s3",
+        RCLONE_CONFIG_STORE_PROVIDER="Other",
+        RCLONE_CONFIG_STORE_ENDPOINT=endpoint,
+        RCLONE_CONFIG_STORE_ACCESS_KEY_ID=ACCESS_KEY,
+        RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY=SECRET_KEY,
+        RCLONE_CONFIG_STORE_REGION=REGION,
+        RCLONE_RETRIES="1",
+        RCLONE_LOW_LEVEL_RETRIES="1",
+    )
+    return CommandLine((_installed("rclone"), "--quiet"), environment)
+
+
+def write_file(path: Path, content: Content) -> Path:
+    """Write content to a file, as a stream."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for piece in content.slice(0, content.size):
+            file.write(piece)
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read as a stream."""
+    with path.open("rb") as file:
+        return sha256_of(iter(lambda: file.read(PIECE_BYTES), b""))
+
+
+def write_tree(root: Path) -> dict[str, Content]:
+    """Write a small tree of files with ordinary and odd names."""
+    tree = {
+        "a.txt": Content(1, 0),
+        "b.bin": Content(2, 100),
+        "dir/c d+e%.txt": Content(3, 5000),
+        "dir/sub/ü.dat": Content(4, 1_200_000),
+        "dir/sub/deep/er/x": Content(5, 40_000),
+    }
+    for name, content in tree.items():
+        write_file(root / name, content)
+    return tree
+
+
+def check_tree(root: Path, tree: dict[str, Content]) -> None:
+    """Assert that a directory holds exactly this tree."""
+    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    assert found == set(tree)
+    for name, content in tree.items():
+        assert file_sha256(root / name) == content.sha256, name

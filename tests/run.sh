@@ -1,0 +1,71 @@
+#!/bin/sh
+# Runs every check and every test, and installs what they need first. Works from an empty
+# clone and again; needs Python 3.11 or newer, and root only for the drive faults that a
+# kernel has to cause (those tests are skipped by name without it).
+#
+#   sh tests/run.sh [PYTEST ARGUMENT...]     default: tests
+set -eu
+cd "$(dirname "$0")/.."
+
+stage() {
+    printf '\n== %s\n' "$1"
+    shift
+    "$@"
+}
+
+die() {
+    printf 'tests/run.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+is_root() {
+    [ "$(id -u)" -eq 0 ]
+}
+
+install_packages() {
+    is_root || die "missing: $*. Install with: sudo apt-get install $*"
+    command -v apt-get >/dev/null || die "missing: $*. Install them, then run this again"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+system_packages() {
+    command -v python3 >/dev/null || install_packages python3
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "Python 3.11 or newer is needed, found $(python3 --version)"
+    # Debian ships venv without the ensurepip it needs; python3-venv brings both.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+    is_root || return 0
+    # Drive faults: small ext4 images on loop devices.
+    command -v mkfs.ext4 >/dev/null || install_packages e2fsprogs
+    command -v losetup >/dev/null || install_packages mount
+}
+
+python_packages() {
+    # A virtual environment that an interrupted run left without pip is made anew.
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
+    if ! cmp -s pyproject.toml .venv/pyproject.installed; then
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+            --root-user-action=ignore -e '.[dev]'
+        cp pyproject.toml .venv/pyproject.installed
+    fi
+    .venv/bin/python --version
+}
+
+name_what_is_skipped() {
+    if is_root; then
+        losetup -f >/dev/null 2>&1 ||
+            echo "No loop device is free: tests of full, read-only and failing drives are skipped."
+    else
+        echo "Not root: tests marked 'root' are skipped. They mount small file systems to make"
+        echo "drives that are full, read-only or answer with I/O errors."
+    fi
+}
+
+stage 'system packages' system_packages
+stage 'python packages' python_packages
+stage 'what this machine cannot test' name_what_is_skipped
+.ci/run static
+[ $# -gt 0 ] || set -- tests
+stage tests .venv/bin/python -m pytest --durations=15 "$@"

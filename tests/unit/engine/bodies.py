@@ -1,0 +1,59 @@
+"""Bodies and short forms for tests of the engine."""
+
+import hashlib
+
+from objstore.drive.api import Buffer
+from objstore.engine.ports import Attributes, ObjectReader
+from objstore.names import ObjectKey
+from objstore.ondisk.record import Version
+from objstore.testing.memory_set import BUCKET, MemorySet
+from objstore.wire.digests import Digests
+
+
+class BytesBody:
+    """Bytes in pieces of a given size."""
+
+    def __init__(self, data: bytes, piece: int = 100_000) -> None:
+        self.size = len(data)
+        self._pieces = [data[i : i + piece] for i in range(0, len(data), piece)]
+
+    async def read(self) -> Buffer:
+        return self._pieces.pop(0) if self._pieces else b""
+
+
+def pattern(size: int, seed: int = 0) -> bytes:
+    block = hashlib.sha256(str(seed).encode()).digest()
+    return (block * (size // 32 + 1))[:size]
+
+
+async def put(on: MemorySet, key: str, data: bytes) -> Version:
+    version = await on.store.put_object(
+        BUCKET,
+        ObjectKey(key),
+        BytesBody(data),
+        attributes=Attributes(headers={"content-type": "text/plain"}),
+        digests=Digests(["MD5"]),
+    )
+    await on.idle()
+    return version
+
+
+async def read_all(reader: ObjectReader, start: int = 0, stop: int | None = None) -> bytes:
+    end = reader.version.size if stop is None else stop
+    return b"".join([bytes(piece) async for piece in reader.read(start, end)])
+
+
+async def get(on: MemorySet, key: str) -> bytes:
+    return await read_all(await on.store.open_object(BUCKET, ObjectKey(key)))
+
+
+async def delete(on: MemorySet, key: str) -> None:
+    await on.store.delete_object(BUCKET, ObjectKey(key))
+    await on.idle()
+
+
+async def keys(on: MemorySet, prefix: str = "", delimiter: str = "") -> list[str]:
+    listing = await on.store.list_objects(
+        BUCKET, prefix=prefix, delimiter=delimiter, after="", limit=1000
+    )
+    return [*(one.key for one in listing.objects), *listing.prefixes]

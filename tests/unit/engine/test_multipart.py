@@ -1,0 +1,145 @@
+"""Multipart uploads: parts that are acknowledged become the object, whatever fails within m."""
+
+import hashlib
+
+import pytest
+
+from objstore.engine.ports import Attributes, CompleteRequest, NamedPart
+from objstore.errors import RequestRefused
+from objstore.limits import PART_BYTES_MIN
+from objstore.names import ObjectKey, Scheme, UploadId
+from objstore.ondisk.record import Version
+from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
+from objstore.wire.digests import Digests
+from tests.unit.engine.bodies import BytesBody, get, keys, pattern, read_all
+
+KEY = ObjectKey("big")
+PARTS = {1: pattern(PART_BYTES_MIN, 1), 2: pattern(PART_BYTES_MIN + 3, 2), 7: pattern(10, 7)}
+WHOLE = b"".join(PARTS.values())
+
+
+async def begin(m: MemorySet, algorithm: str = "", kind: str = "") -> UploadId:
+    algorithms = (algorithm,) if algorithm else ()
+    attributes = Attributes(checksum_algorithms=algorithms, checksum_type=kind)
+    return (await m.store.create_upload(BUCKET, KEY, attributes=attributes)).upload_id
+
+
+async def send(m: MemorySet, upload: UploadId, number: int, data: bytes, *more: str) -> NamedPart:
+    result = await m.store.put_part(
+        BUCKET, KEY, upload, number, BytesBody(data), digests=Digests(["MD5", *more])
+    )
+    await m.idle()
+    return NamedPart(number, result.part.etag)
+
+
+async def complete(m: MemorySet, upload: UploadId, parts: list[NamedPart]) -> Version:
+    version = await m.store.complete_upload(CompleteRequest(BUCKET, KEY, upload, tuple(parts)))
+    await m.idle()
+    return version
+
+
+@pytest.mark.parametrize("scheme", [Scheme(3, 1), Scheme(2, 2), Scheme(1, 1)], ids=str)
+async def test_parts_become_the_object(scheme: Scheme) -> None:
+    async with memory_set(scheme, bracketing=0) as m:
+        upload = await begin(m)
+        named = [await send(m, upload, number, data) for number, data in PARTS.items()]
+        assert await keys(m) == []
+        version = await complete(m, upload, named)
+        md5s = b"".join(hashlib.md5(data).digest() for data in PARTS.values())
+        assert version.etag == f"{hashlib.md5(md5s).hexdigest()}-3"
+        assert await get(m, "big") == WHOLE
+        # AWS: Complete may be repeated, when its answer was lost.
+        assert (await complete(m, upload, named)).etag == version.etag
+        reader = await m.store.open_object(BUCKET, KEY)
+        middle = (PART_BYTES_MIN - 5, PART_BYTES_MIN + 5)
+        assert await read_all(reader, *middle) == WHOLE[slice(*middle)]
+
+
+async def test_a_part_sent_again_replaces_the_earlier_and_frees_it() -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        await send(m, upload, 1, pattern(100, 1))
+        await send(m, upload, 3, pattern(100, 3))
+        last = await send(m, upload, 1, pattern(200, 2))
+        await complete(m, upload, [last])
+        assert await get(m, "big") == pattern(200, 2)
+        assert all(len(drive.memory.files) == 1 for drive in m.drives)
+
+
+async def test_abort_frees_everything() -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        named = await send(m, upload, 1, pattern(100))
+        await m.store.abort_upload(BUCKET, KEY, upload)
+        assert not any(drive.memory.files for drive in m.drives)
+        with pytest.raises(RequestRefused, match="NoSuchUpload"):
+            await complete(m, upload, [named])
+        with pytest.raises(RequestRefused, match="NoSuchUpload"):
+            await send(m, upload, 2, pattern(100))
+
+
+@pytest.mark.parametrize("first", range(3))
+async def test_drives_that_miss_different_parts(first: int) -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        named = []
+        for number, data in PARTS.items():
+            away = m.drives[(first + number) % 4]
+            away.pull()
+            named.append(await send(m, upload, number, data))
+            away.bring_back()
+        await complete(m, upload, named)
+        assert await get(m, "big") == WHOLE
+        for index in range(4):
+            await m.walk(index)
+        for drive in m.drives:
+            drive.pull()
+            assert await get(m, "big") == WHOLE
+            drive.bring_back()
+
+
+async def test_a_replaced_drive_gets_the_parts_of_uploads_in_progress() -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        named = [await send(m, upload, number, data) for number, data in PARTS.items()]
+        m.drives[0].replace(m.clock)
+        await m.walk(0)
+        m.drives[1].replace(m.clock)
+        await m.walk(1)
+        m.drives[2].pull()
+        await complete(m, upload, named)
+        assert await get(m, "big") == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [([2, 1], "InvalidPartOrder"), ([1, 1], "InvalidPartOrder"), ([5], "InvalidPart")],
+)
+async def test_a_wrong_list_is_refused(numbers: list[int], reason: str) -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        etags = {n: (await send(m, upload, n, pattern(10, n))).etag for n in (1, 2)}
+        with pytest.raises(RequestRefused, match=reason):
+            await complete(m, upload, [NamedPart(n, etags.get(n, "0" * 32)) for n in numbers])
+        with pytest.raises(RequestRefused, match="EntityTooSmall"):
+            await complete(m, upload, [NamedPart(n, etags[n]) for n in (1, 2)])
+        with pytest.raises(RequestRefused, match="InvalidPart"):
+            await complete(m, upload, [NamedPart(1, "0" * 32)])
+
+
+async def test_full_object_and_composite_checksums() -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        for algorithm, kind in [
+            ("CRC32", "FULL_OBJECT"),
+            ("CRC64NVME", ""),
+            ("SHA256", "COMPOSITE"),
+        ]:
+            upload = await begin(m, algorithm, kind)
+            named = [await send(m, upload, n, data, algorithm) for n, data in PARTS.items()]
+            version = await complete(m, upload, named)
+            whole = Digests([algorithm])
+            whole.update(WHOLE)
+            if kind == "COMPOSITE":
+                assert version.checksums[algorithm].endswith("-3")
+            else:
+                assert version.checksums == {algorithm: whole.encoded()[algorithm]}

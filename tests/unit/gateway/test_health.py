@@ -1,0 +1,139 @@
+"""The health endpoints: MinIO's status codes and headers, from counts of slots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from objstore.gateway.admission import Admission
+from objstore.gateway.health import PROBES, Probe, answer_probe
+from objstore.gateway.ports import HealthDocument, SetStatus
+from objstore.s3.call import Reply
+
+
+@dataclass(frozen=True)
+class FixedStatus:
+    """A cluster in a state."""
+
+    all_sets: tuple[SetStatus, ...]
+    is_ready: bool = True
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def sets(self) -> Sequence[SetStatus]:
+        return self.all_sets
+
+
+def set_of(k: int, m: int, online: int, *, trusted: int | None = None, local: int = 2) -> SetStatus:
+    slots = k + m
+    write = max(k, slots // 2 + 1)
+    return SetStatus(
+        pool=0,
+        index=0,
+        data=k,
+        slots=slots,
+        online=online,
+        trusted=online if trusted is None else trusted,
+        write_quorum=write,
+        read_quorum=slots - write + 1,
+        local=min(local, online),
+    )
+
+
+def ask(path: str, *sets: SetStatus, ready: bool = True, maintenance: bool = False) -> Reply:
+    probe = Probe(cluster=FixedStatus(sets, ready), admission=Admission(4), maintenance=maintenance)
+    reply = answer_probe(path, probe)
+    assert reply is not None
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("one", "can_write", "can_read"),
+    [
+        (set_of(3, 1, 4), 200, 200),
+        (set_of(3, 1, 3), 200, 200),
+        (set_of(3, 1, 2), 503, 503),
+        (set_of(2, 2, 4), 200, 200),
+        (set_of(2, 2, 3), 200, 200),
+        (set_of(2, 2, 2), 503, 200),  # one of two servers is down: reads go on
+        (set_of(2, 2, 1), 503, 503),
+        (set_of(1, 1, 1), 503, 200),
+        (set_of(1, 3, 2), 503, 200),
+        (set_of(1, 3, 1), 503, 503),
+        (set_of(2, 2, 4, trusted=1), 200, 503),  # three replaced at once: absence is unknown
+    ],
+)
+def test_what_works_with_so_many_slots(one: SetStatus, can_write: int, can_read: int) -> None:
+    assert ask("/minio/health/cluster", one).status == can_write
+    assert ask("/minio/health/cluster/read", one).status == can_read
+    body = ask("/.objstore/health", one).body
+    assert isinstance(body, bytes)
+    document = msgspec.json.decode(body, type=HealthDocument)
+    assert document.can_write == (can_write == 200)
+    assert document.can_read == (can_read == 200)
+    assert document.sets == (one,)
+
+
+def test_one_bad_set_is_enough() -> None:
+    reply = ask("/minio/health/cluster", set_of(3, 1, 4), set_of(3, 1, 2))
+    assert reply.status == 503
+
+
+def test_maintenance_is_refused_when_the_rest_could_not_go_on() -> None:
+    """MinIO: "412 Precondition Failed" when this server cannot be taken down."""
+    cluster, read = "/minio/health/cluster", "/minio/health/cluster/read"
+    assert ask(cluster, set_of(3, 1, 4), maintenance=True).status == 412
+    assert ask(cluster, set_of(3, 1, 4, local=1), maintenance=True).status == 200
+    assert ask(cluster, set_of(3, 1, 2), maintenance=True).status == 503
+    assert ask(read, set_of(2, 2, 4), maintenance=True).status == 200
+    assert ask(read, set_of(3, 1, 4), maintenance=True).status == 412
+
+
+def test_the_headers_are_those_of_minio() -> None:
+    one = set_of(2, 2, 3)
+    healing = replace_healing(one, 2)
+    reply = ask("/minio/health/cluster", healing)
+    assert reply.headers == {
+        "x-minio-write-quorum": "3",
+        "x-minio-storage-class-defaults": "true",
+        "x-minio-healing-drives": "2",
+    }
+    assert (
+        ask("/minio/health/cluster", set_of(3, 1, 4)).headers["x-minio-storage-class-defaults"]
+        == "false"
+    )
+    assert ask("/minio/health/cluster/read", one).headers == {"x-minio-read-quorum": "2"}
+
+
+def replace_healing(one: SetStatus, drives: int) -> SetStatus:
+    return msgspec.structs.replace(one, healing_drives=drives)
+
+
+def test_a_server_that_is_starting_says_so() -> None:
+    assert ask("/minio/health/live", ready=False).status == 200
+    assert ask("/minio/health/ready", ready=False).status == 200
+    assert ask("/minio/health/cluster", ready=False).status == 503
+    assert ask("/minio/health/cluster/read", ready=False).status == 503
+    for path in PROBES:
+        if path.startswith("/minio/"):
+            assert ask(path, ready=False).headers == {"x-minio-server-status": "offline"}
+
+
+async def test_a_full_worker_is_not_ready() -> None:
+    admission = Admission(1)
+    probe = Probe(cluster=FixedStatus(()), admission=admission, maintenance=False)
+    assert admission.try_enter()
+    reply = answer_probe("/minio/health/ready", probe)
+    assert reply is not None
+    assert reply.status == 503
+    live = answer_probe("/minio/health/live", probe)
+    assert live is not None
+    assert live.status == 200
+
+
+def test_other_paths_are_no_probes() -> None:
+    probe = Probe(cluster=FixedStatus(()), admission=Admission(1), maintenance=False)
+    for path in ("/minio/health", "/minio/health/live/", "/minio/health/lives", "/.objstore/"):
+        assert answer_probe(path, probe) is None

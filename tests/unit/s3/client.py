@@ -1,0 +1,170 @@
+"""A client of the handlers: botocore makes the requests and reads the answers.
+
+Requests go through botocore's serializer with its real model, then through route, the operation
+table and the handler; what comes back is read by botocore's parser. So a shape that is not
+AWS's fails here, in either direction.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import botocore.session
+from botocore.awsrequest import HeadersDict
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+
+from objstore.drive.api import Buffer
+from objstore.errors import RequestRefused
+from objstore.s3.call import Call, Reply
+from objstore.s3.error_codes import error_document, error_headers, s3_error_of
+from objstore.s3.expected_digests import prepare_digests
+from objstore.s3.operations import OPERATIONS, BodyKind
+from objstore.wire.request import Request, parse_request
+from objstore.wire.route import route
+from tests.unit.s3.fake_store import NOW_MS, FakeStore
+
+MODEL = botocore.session.get_session().get_service_model("s3")
+_SERIALIZER = create_serializer("rest-xml")
+_PARSER = create_parser("rest-xml")
+ACCESS_KEY = "AKIDTEST"
+
+
+class BytesBody:
+    """A whole body, in pieces."""
+
+    def __init__(self, data: bytes, size: int | None) -> None:
+        self.size = size
+        self._pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
+
+    async def read(self) -> Buffer:
+        return self._pieces.pop(0) if self._pieces else b""
+
+
+class Failure(Exception):
+    """An error response, as botocore read it."""
+
+    def __init__(self, status: int, error: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        super().__init__(f"{status} {error}")
+        self.status = status
+        self.code = error["Code"]
+        self.error = error
+        self.headers = headers
+
+
+def make_request(
+    method: str,
+    target: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    host: str = "s3.test",
+    domains: tuple[str, ...] = (),
+) -> Request:
+    fields = [("Host", host), *(headers or {}).items()]
+    return parse_request(
+        method=method,
+        raw_target=target,
+        headers=fields,
+        domains=domains,
+        secure=False,
+        remote="127.0.0.1",
+        request_id="REQUEST1",
+    )
+
+
+class Client:
+    """Calls operations on a store of its own."""
+
+    def __init__(self, *, region: str = "eu-test-1", virtual_host: str = "") -> None:
+        self.store = FakeStore()
+        self.region = region
+        self._virtual_host = virtual_host  # the bucket that Host names
+
+    async def raw(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        size: int | None = -1,
+        access_key: str = ACCESS_KEY,
+    ) -> Reply:
+        """Dispatch as the gateway does; failures come out as they are raised."""
+        host = f"{self._virtual_host}.s3.test".removeprefix(".")
+        request = make_request(method, target, headers, host=host, domains=("s3.test",))
+        operation = route(request)
+        spec = OPERATIONS[operation]
+        digests = None
+        if spec.body is not BodyKind.NONE:
+            digests = prepare_digests(request, operation, None)
+        call = Call(
+            store=self.store,
+            request=request,
+            body=BytesBody(body, len(body) if size == -1 else size),
+            access_key=access_key,
+            region=self.region,
+            digests=digests,
+            now_ms=NOW_MS,
+        )
+        return await spec.handler(call)
+
+    async def __call__(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call an operation by AWS's name; `Headers` adds raw ones."""
+        extra = arguments.pop("Headers", {})
+        model = MODEL.operation_model(operation)
+        wire = _SERIALIZER.serialize_to_request(arguments, model)
+        pairs = wire["query_string"]
+        listed = pairs.items() if isinstance(pairs, dict) else pairs
+        path, _, fixed = wire["url_path"].partition("?")
+        query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
+        raw_body = wire["body"]
+        body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
+        headers = {**wire["headers"], **extra}
+        target = f"{path}?{query}" if query else path
+        try:
+            reply = await self.raw(wire["method"], target, headers, body)
+        except RequestRefused as refusal:
+            raise _failure(refusal, target, model) from refusal
+        return await _parse(reply, model)
+
+
+def _failure(refusal: RequestRefused, target: str, model: Any) -> Failure:
+    error = s3_error_of(refusal)
+    document = error_document(error, resource=target, request_id="REQUEST1", host_id="HOST1")
+    headers = error_headers(error)
+    parsed = _PARSER.parse(
+        {"status_code": error.status, "headers": headers, "body": document}, model.output_shape
+    )
+    return Failure(error.status, parsed["Error"], headers)
+
+
+async def body_of(reply: Reply) -> bytes:
+    if isinstance(reply.body, bytes):
+        return reply.body
+    return b"".join([bytes(piece) async for piece in _pieces(reply.body)])
+
+
+async def _pieces(body: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
+    async for piece in body:
+        yield piece
+
+
+async def _parse(reply: Reply, model: Any) -> dict[str, Any]:
+    body = await body_of(reply)
+    headers = HeadersDict(reply.headers)
+    if not isinstance(reply.body, bytes):
+        assert int(headers["content-length"]) == len(body)
+    if model.has_streaming_output:
+        parsed = _PARSER.parse(
+            {"status_code": reply.status, "headers": headers, "body": b""}, model.output_shape
+        )
+        parsed["Body"] = body
+    else:
+        parsed = _PARSER.parse(
+            {"status_code": reply.status, "headers": headers, "body": body}, model.output_shape
+        )
+    answer: dict[str, Any] = dict(parsed)
+    answer["Status"] = reply.status
+    answer["Headers"] = headers
+    return answer

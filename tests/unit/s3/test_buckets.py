@@ -1,0 +1,126 @@
+"""Bucket operations, as botocore sees them."""
+
+import pytest
+
+from objstore.errors import RequestRefused
+from objstore.s3.attributes import owner_of
+from tests.unit.s3.client import ACCESS_KEY, Client, Failure
+
+
+async def test_create_head_list_delete() -> None:
+    client = Client(region="eu-x")
+    created = await client("CreateBucket", Bucket="bucket-a")
+    assert created["Location"] == "/bucket-a"
+    head = await client("HeadBucket", Bucket="bucket-a")
+    assert head["BucketRegion"] == "eu-x"
+    listed = await client("ListBuckets")
+    assert [bucket["Name"] for bucket in listed["Buckets"]] == ["bucket-a"]
+    assert listed["Buckets"][0]["CreationDate"].timestamp() == 1_700_000_000
+    assert listed["Owner"]["ID"] == owner_of(ACCESS_KEY).canonical_id
+    deleted = await client("DeleteBucket", Bucket="bucket-a")
+    assert deleted["Status"] == 204
+    with pytest.raises(Failure) as failure:
+        await client("HeadBucket", Bucket="bucket-a")
+    assert failure.value.status == 404
+    assert failure.value.code == "NoSuchBucket"
+
+
+@pytest.mark.parametrize(
+    ("region", "constraint", "code"),
+    [
+        ("eu-x", None, None),
+        ("eu-x", "eu-x", None),
+        ("us-east-1", None, None),
+        ("eu-x", "eu-y", "InvalidLocationConstraint"),
+        ("us-east-1", "EU", "InvalidLocationConstraint"),
+    ],
+)
+async def test_location_constraint(region: str, constraint: str | None, code: str | None) -> None:
+    client = Client(region=region)
+    arguments = (
+        {"CreateBucketConfiguration": {"LocationConstraint": constraint}} if constraint else {}
+    )
+    if code is None:
+        await client("CreateBucket", Bucket="bucket", **arguments)
+        assert client.store.buckets
+        return
+    with pytest.raises(Failure) as failure:
+        await client("CreateBucket", Bucket="bucket", **arguments)
+    assert failure.value.code == code
+    assert not client.store.buckets
+
+
+async def test_creating_again() -> None:
+    # AWS says: "If you re-create an existing bucket that you already own in us-east-1, Amazon S3
+    # returns 200 OK"; elsewhere 409 BucketAlreadyOwnedByYou.
+    legacy = Client(region="us-east-1")
+    await legacy("CreateBucket", Bucket="bucket")
+    await legacy("CreateBucket", Bucket="bucket")
+    client = Client(region="eu-x")
+    await client("CreateBucket", Bucket="bucket")
+    with pytest.raises(Failure) as failure:
+        await client("CreateBucket", Bucket="bucket")
+    assert (failure.value.status, failure.value.code) == (409, "BucketAlreadyOwnedByYou")
+    with pytest.raises(RequestRefused) as refusal:
+        await legacy.raw("PUT", "/bucket", access_key="SOMEBODYELSE")
+    assert refusal.value.reason == "BucketAlreadyExists"
+
+
+@pytest.mark.parametrize("name", ["ab", "a" * 64, "A_b", "1.2.3.4", "a..b", "xn--x"])
+async def test_bucket_names(name: str) -> None:
+    with pytest.raises(RequestRefused) as refusal:  # N096
+        await Client().raw("PUT", f"/{name}")
+    assert refusal.value.reason == "InvalidBucketName"
+
+
+async def test_a_bucket_with_objects_stays() -> None:
+    client = Client()
+    await client("CreateBucket", Bucket="bucket")
+    await client("PutObject", Bucket="bucket", Key="k", Body=b"x")
+    with pytest.raises(Failure) as failure:
+        await client("DeleteBucket", Bucket="bucket")
+    assert (failure.value.status, failure.value.code) == (409, "BucketNotEmpty")
+
+
+@pytest.mark.parametrize(("region", "shown"), [("us-east-1", b""), ("eu-x", b"eu-x")])
+async def test_location(region: str, shown: bytes) -> None:
+    client = Client(region=region)
+    await client("CreateBucket", Bucket="bucket")
+    reply = await client.raw("GET", "/bucket?location")
+    assert isinstance(reply.body, bytes)
+    assert reply.body.endswith(b">" + shown + b"</LocationConstraint>")
+
+
+async def test_list_buckets_in_pages() -> None:
+    client = Client()
+    for name in ("bb-3", "aa-1", "bb-1", "bb-2"):
+        await client("CreateBucket", Bucket=name)
+    names = []
+    arguments: dict[str, object] = {"Prefix": "bb", "MaxBuckets": 2}
+    while True:
+        page = await client("ListBuckets", **arguments)
+        names.append([bucket["Name"] for bucket in page["Buckets"]])
+        assert page["Prefix"] == "bb"
+        assert all(bucket["BucketRegion"] == client.region for bucket in page["Buckets"])
+        if "ContinuationToken" not in page:
+            break
+        arguments["ContinuationToken"] = page["ContinuationToken"]
+    assert names == [["bb-1", "bb-2"], ["bb-3"]]
+    elsewhere = await client("ListBuckets", BucketRegion="us-west-2")
+    assert not elsewhere["Buckets"]
+
+
+@pytest.mark.parametrize("query", ["max-buckets=0", "max-buckets=10001", "max-buckets=x"])
+async def test_list_buckets_bounds(query: str) -> None:
+    with pytest.raises(RequestRefused) as refusal:
+        await Client().raw("GET", f"/?{query}")
+    assert refusal.value.reason == "InvalidArgument"
+
+
+async def test_a_document_too_long_is_not_read() -> None:
+    with pytest.raises(RequestRefused) as refusal:
+        await Client().raw("PUT", "/bucket", body=b" " * (5 << 20))
+    assert refusal.value.reason == "MalformedXML"
+    with pytest.raises(RequestRefused) as refusal:
+        await Client().raw("PUT", "/bucket", body=b" " * (5 << 20), size=None)
+    assert refusal.value.reason == "MalformedXML"

@@ -1,0 +1,157 @@
+"""PutObject, and what it keeps."""
+
+import base64
+import hashlib
+
+import pytest
+
+from objstore.errors import RequestRefused
+from objstore.limits import OBJECT_PUT_BYTES_MAX
+from tests.unit.s3.client import Client, Failure
+
+
+async def bucket() -> Client:
+    client = Client()
+    await client("CreateBucket", Bucket="bucket")
+    return client
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def test_round_trip_with_everything_an_object_keeps() -> None:
+    client = await bucket()
+    data = bytes(range(256)) * 40
+    put = await client(
+        "PutObject",
+        Bucket="bucket",
+        Key="a/b c/ü",
+        Body=data,
+        CacheControl="no-cache",
+        ContentDisposition="attachment",
+        ContentEncoding="gzip",
+        ContentLanguage="de",
+        ContentType="text/plain",
+        Metadata={"one": "1", "two": "x y"},
+        StorageClass="STANDARD",
+        Headers={"Expires": "Thu, 01 Dec 1994 16:00:00 GMT"},
+    )
+    assert put["ETag"] == f'"{hashlib.md5(data).hexdigest()}"'
+    got = await client("GetObject", Bucket="bucket", Key="a/b c/ü")
+    assert got["Body"] == data
+    expected = {
+        "ETag": put["ETag"],
+        "CacheControl": "no-cache",
+        "ContentDisposition": "attachment",
+        "ContentEncoding": "gzip",
+        "ContentLanguage": "de",
+        "ContentType": "text/plain",
+        "ContentLength": len(data),
+        "AcceptRanges": "bytes",
+        "Metadata": {"one": "1", "two": "x y"},
+        "ExpiresString": "Thu, 01 Dec 1994 16:00:00 GMT",
+    }
+    assert {name: got.get(name, got["Headers"].get("expires")) for name in expected} == expected
+    assert got["LastModified"].timestamp() == 1_700_000_000
+    assert "x-amz-storage-class" not in got["Headers"]
+
+
+async def test_an_empty_object() -> None:
+    client = await bucket()
+    await client("PutObject", Bucket="bucket", Key="k", Body=b"")
+    got = await client("GetObject", Bucket="bucket", Key="k")
+    assert got["Body"] == b""
+    assert got["ContentLength"] == 0
+    assert got["ContentType"] == "binary/octet-stream"
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+async def test_checksums_are_kept_and_returned_on_request(algorithm: str) -> None:
+    from objstore.wire.digests import Digests
+
+    client = await bucket()
+    digests = Digests([algorithm])
+    digests.update(b"hello")
+    value = b64(digests.value(algorithm))
+    member = f"Checksum{algorithm}"
+    put = await client("PutObject", Bucket="bucket", Key="k", Body=b"hello", **{member: value})
+    assert put[member] == value
+    assert put["ChecksumType"] == "FULL_OBJECT"
+    plain = await client("GetObject", Bucket="bucket", Key="k")
+    assert member not in plain
+    for name in ("GetObject", "HeadObject"):
+        asked = await client(name, Bucket="bucket", Key="k", ChecksumMode="ENABLED")
+        assert (asked[member], asked["ChecksumType"]) == (value, "FULL_OBJECT")
+
+
+async def test_without_a_checksum_crc64nvme_is_computed() -> None:
+    # AWS says: "If you don't specify a checksum algorithm, S3 automatically uses CRC64NVME"
+    client = await bucket()
+    put = await client("PutObject", Bucket="bucket", Key="k", Body=b"hello")
+    assert put["ChecksumCRC64NVME"]
+    assert put["ChecksumType"] == "FULL_OBJECT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Content-MD5": b64(bytes(16))}, "BadDigest"),  # N078
+        ({"Content-MD5": "nonsense"}, "InvalidDigest"),
+        ({"x-amz-checksum-crc32": b64(bytes(4))}, "BadDigest"),  # N072
+        ({"x-amz-checksum-crc32": "x"}, "InvalidRequest"),
+        ({"x-amz-sdk-checksum-algorithm": "CRC32"}, "InvalidRequest"),
+        ({"x-amz-storage-class": "GLACIER"}, "InvalidStorageClass"),
+        ({"x-amz-storage-class": "REDUCED_REDUNDANCY"}, "InvalidStorageClass"),
+        ({"x-amz-meta-big": "x" * 2100}, "MetadataTooLarge"),  # N102
+        ({"x-amz-tagging": "a=b"}, "NotImplemented"),
+        ({"If-None-Match": "*"}, "NotImplemented"),
+    ],
+)
+async def test_refusals_store_nothing(headers: dict[str, str], code: str) -> None:
+    client = await bucket()
+    with pytest.raises(Failure) as failure:
+        await client("PutObject", Bucket="bucket", Key="k", Body=b"hello", Headers=headers)
+    assert failure.value.code == code
+    assert not client.store.objects
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [(None, "MissingContentLength"), (OBJECT_PUT_BYTES_MAX + 1, "EntityTooLarge")],
+)
+async def test_sizes(size: int | None, reason: str) -> None:
+    client = await bucket()
+    with pytest.raises(RequestRefused) as refusal:  # N079, N120
+        await client.raw("PUT", "/bucket/k", body=b"", size=size)
+    assert refusal.value.reason == reason
+
+
+async def test_md5_that_holds() -> None:
+    client = await bucket()
+    digest = b64(hashlib.md5(b"hello").digest())
+    await client("PutObject", Bucket="bucket", Key="k", Body=b"hello", ContentMD5=digest)
+
+
+async def test_a_bucket_that_is_not_there() -> None:
+    with pytest.raises(Failure) as failure:
+        await Client()("PutObject", Bucket="bucket", Key="k", Body=b"")
+    assert (failure.value.status, failure.value.code) == (404, "NoSuchBucket")
+
+
+async def test_keys_that_look_like_paths_are_keys() -> None:
+    client = await bucket()
+    keys = ["a/b", "a/b/c", "../other/k", "a//b", "./a", "a/", "%2e", "ü"]  # N090, N100
+    for key in keys:
+        await client("PutObject", Bucket="bucket", Key=key, Body=key.encode())
+    for key in keys:
+        assert (await client("GetObject", Bucket="bucket", Key=key))["Body"] == key.encode()
+
+
+async def test_metadata_that_is_not_ascii_comes_back_encoded() -> None:
+    # AWS says: non-US-ASCII metadata is returned as RFC 2047 has it
+    client = await bucket()
+    raw = "größe".encode().decode("latin-1")
+    await client.raw("PUT", "/bucket/k", {"x-amz-meta-a": raw}, b"x")
+    reply = await client.raw("HEAD", "/bucket/k")
+    assert reply.headers["x-amz-meta-a"] == "=?UTF-8?B?Z3LDtsOfZQ==?="
