@@ -28,10 +28,11 @@ async def run_heal_queue(background: BackgroundContext, handle: SetHandle) -> No
     clock = background.engine.clock
     while True:
         started = clock.monotonic_s()
-        await heal_missed_once(background, handle)
+        healed = await heal_missed_once(background, handle)
         took = clock.monotonic_s() - started
-        pause = min(max(HEAL_PASS_INTERVAL_S, 10 * took), HEAL_PASS_INTERVAL_S_MAX)
-        await asyncio.sleep(pause)
+        # Notes about drives that are away can only be looked through: the more, the less often.
+        pause = 0.0 if healed else min(10 * took, HEAL_PASS_INTERVAL_S_MAX)
+        await asyncio.sleep(max(HEAL_PASS_INTERVAL_S, pause))
 
 
 async def heal_missed_once(background: BackgroundContext, handle: SetHandle) -> int:

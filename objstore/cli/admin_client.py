@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from objstore.clock import Clock
-from objstore.gateway.admin import ADMIN_PREFIX
+from objstore.gateway.ports import ADMIN_PREFIX
 from objstore.wire.sigv4 import sign
 
 _NS_PER_S: Final = 1_000_000_000

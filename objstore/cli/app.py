@@ -1,8 +1,7 @@
 """The `objstore` command."""
 
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -10,32 +9,58 @@ import typer
 from objstore import __version__
 from objstore.cli.refusal import refuse_optimised_python
 
-# name -> (module, attribute). Only what the command line asks for is imported, so that a server
-# does not wait for what only the admin commands need.
-COMMANDS: Final = {
-    "server": ("objstore.cli.server", "serve"),
-    "quickstart": ("objstore.cli.quickstart", "quickstart"),
-}
-GROUPS: Final = {
-    "admin": ("objstore.cli.admin", "app"),
-    "layout": ("objstore.cli.layout", "app"),
-    "demo": ("objstore.cli.demo", "app"),
+# Only what the command line asks for is imported, so that a server does not wait for what only
+# the admin commands need; `objstore --help` imports all of it.
+
+
+def _add_server(app: typer.Typer) -> None:
+    from objstore.cli.server import serve  # noqa: PLC0415
+
+    app.command("server")(serve)
+
+
+def _add_quickstart(app: typer.Typer) -> None:
+    from objstore.cli.quickstart import quickstart  # noqa: PLC0415
+
+    app.command("quickstart")(quickstart)
+
+
+def _add_admin(app: typer.Typer) -> None:
+    from objstore.cli import admin  # noqa: PLC0415
+
+    app.add_typer(admin.app, name="admin")
+
+
+def _add_layout(app: typer.Typer) -> None:
+    from objstore.cli import layout  # noqa: PLC0415
+
+    app.add_typer(layout.app, name="layout")
+
+
+def _add_demo(app: typer.Typer) -> None:
+    from objstore.cli import demo  # noqa: PLC0415
+
+    app.add_typer(demo.app, name="demo")
+
+
+COMMANDS: Final[dict[str, Callable[[typer.Typer], None]]] = {
+    "quickstart": _add_quickstart,
+    "server": _add_server,
+    "admin": _add_admin,
+    "layout": _add_layout,
+    "demo": _add_demo,
 }
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:
-    """Return the command line with what `arguments` ask for; with all of it for --help."""
+    """Return the command line with the command that `arguments` name, or else with all."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_objstore)
     app.command("version")(version)
-    known = {*COMMANDS, *GROUPS, "version"}
-    asked = next((one for one in arguments if one in known), None)
-    for name, (module, attribute) in COMMANDS.items():
-        if asked in {None, name}:
-            app.command(name)(getattr(import_module(module), attribute))
-    for name, (module, attribute) in GROUPS.items():
-        if asked in {None, name}:
-            app.add_typer(getattr(import_module(module), attribute), name=name)
+    asked = next((one for one in arguments if not one.startswith("-")), "")
+    for name, add in COMMANDS.items():
+        if asked == name or asked not in COMMANDS:
+            add(app)
     return app
 
 

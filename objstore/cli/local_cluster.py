@@ -143,18 +143,23 @@ class LocalCluster:
     ) -> None:
         """Wait until every server says that the cluster can be written, or until `give_up`.
 
+        A server that was killed has to be started again before.
+
         Raises:
             ClusterFailed: a server ended, or the time is over.
         """
         deadline_s = self._clock.monotonic_s() + timeout_s
-        for server in self.servers:
-            while not self.is_ready(server):
-                if give_up():
-                    return
+        waiting = list(self.servers)
+        while waiting and not give_up():
+            for server in self.servers:
+                # One that refuses its drives keeps the others waiting for ever.
                 if not self.is_running(server):
                     raise self._failure(server, "ended")
-                if self._clock.monotonic_s() > deadline_s:
-                    raise self._failure(server, f"is not ready after {timeout_s:.0f} s")
+            if self._clock.monotonic_s() > deadline_s:
+                raise self._failure(waiting[0], f"is not ready after {timeout_s:.0f} s")
+            if self.is_ready(waiting[0]):
+                waiting.pop(0)
+            else:
                 time.sleep(_POLL_S)
 
     def is_ready(self, server: int, path: str = "/minio/health/cluster") -> bool:

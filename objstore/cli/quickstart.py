@@ -20,6 +20,7 @@ from objstore.cli.s3_client import S3Client, S3Failed
 from objstore.clock import SystemClock, SystemEntropy
 from objstore.config import Secrets
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
+from objstore.server.order import EXIT_REFUSED
 from objstore.topology.survival import Quorums, summarise, xor_notes
 
 SERVERS: Final = 2
@@ -104,7 +105,8 @@ def run(wish: Wish) -> int:
             return _watch(cluster, stop)
     except (ClusterFailed, S3Failed) as error:
         sys.stderr.write(f"objstore: {error}\n")
-        return _EXIT_FAILED
+        refused = any(cluster.exit_code(server) == EXIT_REFUSED for server in cluster.servers)
+        return EXIT_REFUSED if refused else _EXIT_FAILED
     finally:
         _say("Stopping ...")
         cluster.stop()

@@ -46,7 +46,14 @@ class Drive(Protocol):
         ...
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
-        """Begin a new shard file. The caller writes header, blocks and trailer."""
+        """Begin a new shard file. The caller writes header, blocks and trailer.
+
+        A file of that name makes room when it is damaged, or when nothing names it and nobody
+        writes it any more.
+
+        Raises:
+            DriveRefusal: there is one, whole and named, or being written.
+        """
         ...
 
     async def read_shard(

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from objstore.clock import Clock, Entropy
+from objstore.drive.cluster_map import next_map, read_map, write_map
 from objstore.drive.format import (
     Expected,
     Found,
+    Inspection,
     Verdict,
     check_distinct,
     check_identity,
@@ -23,7 +25,7 @@ from objstore.drive.format import (
 )
 from objstore.errors import ConfigError
 from objstore.names import DriveId
-from objstore.ondisk.drive_identity import DriveIdentity
+from objstore.ondisk.drive_identity import ClusterDrive, ClusterMap, DriveIdentity
 
 T = TypeVar("T")
 _DRIVE_ID_BYTES: Final = 16
@@ -70,6 +72,7 @@ class DriveBay:
         self._berths = tuple(berths)
         self._clock = clock
         self._entropy = entropy
+        self._map: ClusterMap | None = None
 
     async def inspect(self) -> str:
         """Return the deployment the drives belong to, "" when none is formatted.
@@ -115,16 +118,48 @@ class DriveBay:
         return await _on_thread(lambda: self._format_empty(deployment, trusted=trusted))
 
     def _format_empty(self, deployment: str, *, trusted: bool) -> int:
+        self._map = read_map([berth.path for berth in self._berths], deployment)
         formatted = 0
         for berth in self._berths:
             seen = inspect(berth.path)
             if trusted and seen.found is Found.MISSING:
                 _make_directory(berth.path)
                 seen = inspect(berth.path)
-            if seen.found is Found.EMPTY:
+            if seen.found is Found.EMPTY and self._judge(seen, berth, deployment) is Verdict.EMPTY:
                 self._format(berth, deployment, trusted=trusted)
                 formatted += 1
+        self._remember(deployment)
         return formatted
+
+    def _judge(self, seen: Inspection, berth: Berth, deployment: str) -> Verdict:
+        """Judge what was seen, knowing what the map says of the place."""
+        known = self._map.drive_at(berth.pool, berth.set, berth.slots[0]) if self._map else None
+        was_mounted = known is not None and known.mount_point
+        expected = Expected(berth.pool, berth.set, berth.slots, deployment, mount_point=was_mounted)
+        return judge(seen, expected)
+
+    def _remember(self, deployment: str) -> None:
+        """Bring the map up to date with the drives that are there, on all of them."""
+        there: dict[Path, ClusterDrive] = {}
+        for berth in self._berths:
+            seen = inspect(berth.path)
+            if seen.identity is not None and seen.identity.deployment == deployment:
+                there[berth.path] = ClusterDrive(
+                    pool=berth.pool,
+                    set=berth.set,
+                    slots=berth.slots,
+                    endpoint=berth.endpoint,
+                    drive=seen.identity.drive,
+                    mount_point=seen.mount_point,
+                )
+        if there:
+            self._map = next_map(
+                self._map,
+                tuple(there.values()),
+                deployment=deployment,
+                layout=self._berths[0].shape,
+            )
+            write_map(tuple(there), self._map)
 
     async def replace(self, berth: Berth, deployment: str) -> str:
         """Format `berth` if an empty directory is there; return what was found, in words.
@@ -139,9 +174,10 @@ class DriveBay:
         seen = inspect(berth.path)
         if seen.found is Found.UNREADABLE:
             return seen.problem
-        verdict = judge(seen, Expected(berth.pool, berth.set, berth.slots, deployment))
+        verdict = self._judge(seen, berth, deployment)
         if verdict is Verdict.EMPTY:
             self._format(berth, deployment, trusted=False)
+            self._remember(deployment)
             return "an empty drive, which takes its place"
         words: str = verdict.value
         return words

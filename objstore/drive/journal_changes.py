@@ -97,11 +97,16 @@ class Changes:
     def finish(self) -> None:
         """Write the rest: usage, and which files nothing names any more."""
         self.write()
-        for some in batches(list(self._usage.items())):
-            self._write_usage([(scope, *counts) for scope, counts in some])
+        self.write_usage()
         self.unnamed = [name for name in self._perhaps_unnamed if not self.is_named(name)]
 
-    def _write_usage(self, deltas: Sequence[tuple[str, int, int]]) -> None:
+    def write_usage(self) -> None:
+        """Write usage as it is so far, for a call that has to know it."""
+        for some in batches(list(self._usage.items())):
+            self._add_usage([(scope, *counts) for scope, counts in some])
+        self._usage.clear()
+
+    def _add_usage(self, deltas: Sequence[tuple[str, int, int]]) -> None:
         values = ", ".join(["(?, ?, ?)"] * len(deltas))
         sql = f"INSERT INTO usage VALUES {values} {_ADD_UP}"  # noqa: S608 -- only marks
         self.connection.execute(sql, [value for delta in deltas for value in delta])

@@ -34,11 +34,11 @@ class KeyChange:
 class TakenUpload:
     """The upload that a Commit completes, as this drive holds it.
 
-    `shards` says, for each data id of its parts, which shards lie here.
+    `shards` says, for each (data id, number) of its parts, which shards lie here.
     """
 
     taken: Order | None
-    shards: Mapping[bytes, frozenset[int]]
+    shards: Mapping[tuple[bytes, int], frozenset[int]]
 
 
 def decide_commit(
@@ -91,7 +91,7 @@ def _take(op: Commit, record: Record, upload: TakenUpload | None) -> Record:
             missing_parts=tuple(
                 part.number
                 for part in version.parts
-                if held.shard not in upload.shards.get(part.data_id, frozenset())
+                if held.shard not in upload.shards.get((part.data_id, part.number), frozenset())
             ),
         )
         for held in record.held

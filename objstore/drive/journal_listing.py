@@ -5,8 +5,10 @@ to go on.
 """
 
 import sqlite3
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
+from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_rows import HeldRow, entry_of, open_row, recover_row
 from objstore.drive.journal_sql import load_payload
 from objstore.drive.ops import (
@@ -17,9 +19,10 @@ from objstore.drive.ops import (
     Tombstone,
     TombstonePage,
 )
-from objstore.names import STAMP_BYTES, BucketName, ObjectKey, Order
+from objstore.names import ORDER_BYTES, BucketName, ObjectKey, Order
 
-_SAME_KEY_MAX: Final = 8  # older rows of one key passed over before seeking beyond them
+_FIRST_RUN: Final = 16
+_LONGEST_RUN: Final = 1024
 
 
 def after_prefix(prefix: bytes) -> bytes:
@@ -32,51 +35,65 @@ def after_prefix(prefix: bytes) -> bytes:
 
 
 class _Walk:
-    """The newest row of each key of a bucket, in order; it can be told to go on further up."""
+    """The newest row of each key of a bucket, in order; it can be told to go on further up.
+
+    Rows are fetched in runs that grow as long as nobody seeks.
+    """
 
     def __init__(self, connection: sqlite3.Connection, bucket: str, prefix: bytes) -> None:
         self._connection = connection
         self._bucket = bucket
         self._prefix = prefix
-        self._cursor = connection.cursor()
-        self._last: bytes | None = None
+        self._rows: Iterator[tuple[Any, ...]] = iter(())
+        self._run = _FIRST_RUN
+        self._more = False
+        self._last = b""
         self.examined = 0
         self.damaged = False
 
     def seek(self, lowest: bytes) -> None:
         """Go on with the first key that is not below `lowest`."""
-        sql = """SELECT key, ord, kind, record_id, summary FROM rows
+        self._run = _FIRST_RUN
+        self._fetch(lowest)
+
+    def _fetch(self, lowest: bytes) -> None:
+        sql = """SELECT key AS c0, ord AS c1, kind AS c2, record_id AS c3, summary AS c4 FROM rows
                  WHERE bucket = ? AND key >= ?"""
-        bounds: list[str | bytes] = [self._bucket, max(lowest, self._prefix)]
+        bounds: list[str | bytes | int] = [self._bucket, max(lowest, self._prefix)]
         if self._prefix:
             sql += " AND key < ?"
             bounds.append(after_prefix(self._prefix))
-        self._cursor.execute(sql + " ORDER BY key, ord DESC", bounds)
-        self._last = None
+        sql += " ORDER BY key, ord DESC LIMIT ?"
+        rows = fetch_rows(self._connection, sql, [*bounds, self._run], "bbiib")
+        self._rows = iter(rows)
+        self._more = len(rows) == self._run
+        self._last = b""
 
     def next(self) -> tuple[bytes, HeldRow | None] | None:
         """Return the next key and its newest row (None when damaged); None at the end."""
-        passed_over = 0
         while True:
-            columns = self._cursor.fetchone()
-            if columns is None:
+            for key, *columns in self._rows:
+                self.examined += 1
+                if key != self._last:
+                    self._last = key
+                    return key, self._open(key, *columns)
+            if not self._more:
                 return None
-            self.examined += 1
-            key: bytes = columns[0]
-            if key != self._last:
-                break
-            passed_over += 1
-            if passed_over == _SAME_KEY_MAX:
-                self.seek(key + b"\0")
-        self._last = key
-        row = open_row(self._bucket, key, *columns[1:])
+            # The newest row of the last key was seen: its others need not be.
+            self._run = min(self._run * 4, _LONGEST_RUN)
+            self._fetch(self._last + b"\0")
+
+    def _open(
+        self, key: bytes, order: bytes, kind: int, record_id: int, summary: bytes
+    ) -> HeldRow | None:
+        row = open_row(self._bucket, key, order, kind, record_id, summary)
         if row.summary is None:
             payload = load_payload(self._connection, row.record_id)
             row = recover_row(self._bucket, key, row, payload)
         if row.summary is None:
             self.damaged = True
-            return key, None
-        return key, row
+            return None
+        return row
 
 
 class _Page:
@@ -150,15 +167,18 @@ def list_keys(
 
 def list_tombstones(connection: sqlite3.Connection, op: ListTombstones) -> TombstonePage:
     """Answer ListTombstones: of each key the newest one that is old enough."""
-    found = connection.execute(
-        """SELECT bucket, key, max(ord) FROM rows INDEXED BY tombstones
+    found = fetch_rows(
+        connection,
+        """SELECT CAST(bucket AS BLOB) AS c0, key AS c1, max(ord) AS c2
+           FROM rows INDEXED BY tombstones
            WHERE kind = 2 AND (bucket, key) > (?, ?) AND ord < ?
            GROUP BY bucket, key ORDER BY bucket, key LIMIT ?""",
         (op.after_bucket, op.after_key.encode(), bytes(op.before), max(1, op.limit)),
+        "bbb",
     )
     entries = tuple(
-        Tombstone(BucketName(bucket), ObjectKey(key.decode()), Order(order))
-        for bucket, key, order in found.fetchall()
-        if len(order) > STAMP_BYTES
+        Tombstone(BucketName(bucket.decode()), ObjectKey(key.decode()), Order(order))
+        for bucket, key, order in found
+        if len(order) == ORDER_BYTES
     )
     return TombstonePage(entries)

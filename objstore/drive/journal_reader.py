@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from objstore.drive.journal_changes import names_file
+from objstore.drive.journal_fetch import fetch_blobs, fetch_rows
 from objstore.drive.journal_group import AnyCall, Outcome
 from objstore.drive.journal_listing import after_prefix, list_keys, list_tombstones
 from objstore.drive.journal_rows import key_bytes, open_payload
@@ -129,7 +130,8 @@ class JournalReader:
     def _read_keys(self, calls: Sequence[ReadKey]) -> list[KeyState]:
         keys = [(call.bucket, key_bytes(call.key)) for call in calls]
         states: list[KeyState] = []
-        for call, key, rows in zip(calls, keys, load_payloads(self._connection, keys), strict=True):
+        held = load_payloads(self._connection, keys, max(call.limit for call in calls))
+        for call, key, rows in zip(calls, keys, held, strict=True):
             records: list[bytes] = []
             unknown = 0
             for row, payload in rows[: call.limit]:
@@ -152,13 +154,13 @@ class JournalReader:
     # --- buckets ---------------------------------------------------------------------
 
     def _read_bucket(self, op: ReadBucket) -> BucketPage:
-        return self._bucket_page("SELECT record FROM buckets WHERE name = ?", op.name)
+        return self._bucket_page("SELECT record AS c0 FROM buckets WHERE name = ?", op.name)
 
     def _list_buckets(self, _: ListBuckets) -> BucketPage:
-        return self._bucket_page("SELECT record FROM buckets ORDER BY name")
+        return self._bucket_page("SELECT record AS c0 FROM buckets ORDER BY name")
 
     def _bucket_page(self, sql: str, *names: str) -> BucketPage:
-        found = [sealed for (sealed,) in self._connection.execute(sql, names).fetchall()]
+        found = fetch_blobs(self._connection, sql, names)
         intact = tuple(sealed for sealed in found if _opens(decode_bucket, sealed))
         return BucketPage(intact, self._trusted and len(intact) == len(found))
 
@@ -172,19 +174,20 @@ class JournalReader:
         if found is None:
             return UploadState(None, (), self._trusted)
         decode_upload(found[0])
-        parts = execute(
-            """SELECT record FROM parts AS p WHERE upload_id = ? AND number > ?
+        parts = fetch_blobs(
+            self._connection,
+            """SELECT record AS c0 FROM parts AS p WHERE upload_id = ? AND number > ?
                AND NOT EXISTS (SELECT 1 FROM parts WHERE upload_id = p.upload_id
                                AND number = p.number AND stamp > p.stamp)
                ORDER BY number LIMIT ?""",
             (op.upload_id, op.after_part, max(1, op.limit)),
-        ).fetchall()
-        for (sealed,) in parts:
+        )
+        for sealed in parts:
             decode_part(sealed)
-        return UploadState(found[0], tuple(sealed for (sealed,) in parts), self._trusted)
+        return UploadState(found[0], tuple(parts), self._trusted)
 
     def _list_uploads(self, op: ListUploads) -> UploadPage:
-        sql = """SELECT record FROM uploads WHERE bucket = ? AND taken IS NULL AND key >= ?
+        sql = """SELECT record AS c0 FROM uploads WHERE bucket = ? AND taken IS NULL AND key >= ?
                  AND (key, upload_id) > (?, ?)"""
         prefix = op.prefix.encode()
         bounds: list[str | bytes | int] = [op.bucket, prefix, op.after_key.encode()]
@@ -193,10 +196,9 @@ class JournalReader:
             sql += " AND key < ?"
             bounds.append(after_prefix(prefix))
         limit = max(1, op.limit)
-        found = self._connection.execute(
-            sql + " ORDER BY key, upload_id LIMIT ?", [*bounds, limit + 1]
-        ).fetchall()
-        page = [sealed for (sealed,) in found[:limit]]
+        sql += " ORDER BY key, upload_id LIMIT ?"
+        found = fetch_blobs(self._connection, sql, [*bounds, limit + 1])
+        page = found[:limit]
         intact = tuple(sealed for sealed in page if _opens(decode_upload, sealed))
         trusted = self._trusted and len(intact) == len(page)
         return UploadPage(intact, len(found) > limit, trusted)
@@ -204,18 +206,15 @@ class JournalReader:
     # --- healing and state -------------------------------------------------------------
 
     def _list_missed(self, op: ListMissed) -> MissedPage:
-        found = self._connection.execute(
-            """SELECT bucket, key, ord, slots, since_ms, size FROM missed
-               WHERE (bucket, key) > (?, ?) ORDER BY bucket, key LIMIT ?""",
+        found = fetch_rows(
+            self._connection,
+            """SELECT CAST(bucket AS BLOB) AS c0, key AS c1, ord AS c2, slots AS c3,
+                      since_ms AS c4, size AS c5
+               FROM missed WHERE (bucket, key) > (?, ?) ORDER BY bucket, key LIMIT ?""",
             (op.after_bucket, op.after_key.encode(), max(1, op.limit)),
+            "bbbbii",
         )
-        entries = tuple(
-            Missed(
-                BucketName(bucket), ObjectKey(key.decode()), Order(order), tuple(slots), since, size
-            )
-            for bucket, key, order, slots, since, size in found.fetchall()
-        )
-        return MissedPage(entries)
+        return MissedPage(tuple(_missed(*columns) for columns in found))
 
     def _read_status(self, _: ReadStatus) -> DriveStatus:
         execute = self._connection.execute
@@ -263,6 +262,13 @@ def _runs(calls: Sequence[AnyCall]) -> Iterator[list[AnyCall]]:
         run.append(call)
     if run:
         yield run
+
+
+def _missed(
+    bucket: bytes, key: bytes, order: bytes, slots: bytes, since_ms: int, size: int
+) -> Missed:
+    place = BucketName(bucket.decode()), ObjectKey(key.decode())
+    return Missed(*place, Order(order), tuple(slots), since_ms, size)
 
 
 def _opens(decode: Callable[[bytes], object], sealed: bytes) -> bool:

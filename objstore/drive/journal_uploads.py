@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from objstore.drive.journal_changes import Changes
+from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_keys import TakenUpload
 from objstore.drive.journal_rows import key_bytes
 from objstore.drive.journal_schema import BUCKET_SCOPE, TRUSTED, UNTRUSTED
@@ -36,6 +37,9 @@ from objstore.errors import (
 from objstore.names import BucketName, DataId, Order, UploadId
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import Bucket, decode_bucket, decode_part, decode_upload
+
+_PARTS: Final = """SELECT part_id AS c0, number AS c1, data_id AS c2, shards AS c3
+    FROM parts WHERE upload_id = ?"""
 
 # --- buckets -----------------------------------------------------------------------------
 
@@ -67,6 +71,7 @@ def _held_bucket(
 
 
 def _in_use(changes: Changes, name: BucketName) -> bool:
+    changes.write_usage()
     execute = changes.connection.execute
     usage = execute(
         "SELECT 1 FROM usage WHERE scope = ? AND entries > 0", (BUCKET_SCOPE + name,)
@@ -142,9 +147,7 @@ def _abort_upload(changes: Changes, op: AbortUpload) -> None:
 
 def _forget_upload(changes: Changes, upload_id: str) -> None:
     execute = changes.connection.execute
-    parts = execute(
-        "SELECT part_id, number, data_id, shards FROM parts WHERE upload_id = ?", (upload_id,)
-    ).fetchall()
+    parts = fetch_rows(changes.connection, _PARTS, (upload_id,), "iibb")
     for part_id, *files in parts:
         changes.unname_files(-part_id, _files_of(*files))
     execute("DELETE FROM parts WHERE upload_id = ?", (upload_id,))
@@ -160,12 +163,11 @@ def load_taken(changes: Changes, upload_id: UploadId) -> TakenUpload | None:
     found = execute("SELECT taken FROM uploads WHERE upload_id = ?", (upload_id,)).fetchone()
     if found is None:
         return None
-    parts = execute(
-        "SELECT data_id, shards FROM parts WHERE upload_id = ?", (upload_id,)
-    ).fetchall()
-    shards: Mapping[bytes, frozenset[int]] = {
-        data_id: frozenset(indexes) for data_id, indexes in parts
-    }
+    parts = fetch_rows(changes.connection, _PARTS, (upload_id,), "iibb")
+    shards: dict[tuple[bytes, int], frozenset[int]] = {}
+    for _, number, data_id, indexes in parts:
+        known = shards.get((data_id, number), frozenset())
+        shards[data_id, number] = known | frozenset(indexes)
     return TakenUpload(None if found[0] is None else Order(found[0]), shards)
 
 

@@ -120,11 +120,15 @@ class Lane(Generic[T]):
             if not future.done():
                 future.set_exception(again(reason))
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the threads of a stopped lane; return whether all ended. Blocks."""
+    @property
+    def ended(self) -> bool:
+        """Whether all its threads have ended."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the threads of a stopped lane to end, each at most so long. Blocks."""
         for thread in self._threads:
             thread.join(timeout_s)
-        return not any(thread.is_alive() for thread in self._threads)
 
     # --- on the threads --------------------------------------------------------------
 
@@ -167,4 +171,7 @@ def _handle_all(handle: Handler[T], group: list[tuple[_Future, T]]) -> list[_Del
 
 def again(reason: DriveError) -> DriveError:
     """Return the same error anew: one that is raised twice would collect both tracebacks."""
-    return type(reason)(*reason.args)
+    kind = type(reason)
+    fresh = kind.__new__(kind, *reason.args)
+    vars(fresh).update(vars(reason))
+    return fresh

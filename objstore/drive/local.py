@@ -135,7 +135,12 @@ class _Session:
     def stop(self, reason: DriveError) -> None:
         for lane in (self.writes, self.reads, self.io):
             lane.stop(reason)
-        self.files.forget_open()
+        self.files.close()
+
+    @property
+    def ending(self) -> bool:
+        """Whether threads of it still run."""
+        return not all(lane.ended for lane in (self.writes, self.reads, self.io))
 
     def join(self) -> None:
         for lane in (self.writes, self.reads, self.io):
@@ -179,6 +184,7 @@ class LocalDrive:
             f"{path.name}-control", lambda: _run_control, self._postbox
         )
         self._session: _Session | None = None
+        self._dropped: list[_Session] = []
         self._opening: asyncio.Future[_Session] | None = None
         self._drive_id = DriveId("")
         self._mount_point = False
@@ -289,11 +295,10 @@ class LocalDrive:
             return
         self._closed = True
         self._reason = DriveOffline(f"{self._path}: closed")
-        session, self._session = self._session, None
-        if session is not None:
-            session.stop(self._reason)
-            with contextlib.suppress(DriveError):
-                await self._control.submit(session.join)
+        if self._session is not None:
+            self._drop(self._session, self._reason)
+        with contextlib.suppress(DriveError):
+            await self._control.submit(self._join_dropped)
         self._control.stop(self._reason)
 
     # --- beyond the protocol: for the reaper and for whoever runs the drive ----------------
@@ -378,16 +383,23 @@ class LocalDrive:
         """End a session. Files of it that are being written fail with the next call."""
         if self._session is session:
             self._session = None
+            self._dropped = [*(old for old in self._dropped if old.ending), session]
             self._reason = again(reason)
             self._next_try_s = self._clock.monotonic_s() + DRIVE_PROBE_INTERVAL_S
         session.stop(reason)
+
+    def _join_dropped(self) -> None:
+        """Wait, not for ever, until nothing of the directory is open any more."""
+        for session in self._dropped:
+            session.join()
 
     # --- calls -----------------------------------------------------------------------------
 
     def _close_idle(self, session: _Session) -> None:
         """Whoever asks for the status does it regularly: a good moment to tidy up."""
         if not session.io.waiting:
-            session.io.submit(lambda _: session.files.forget_open(idle=True))
+            done = session.io.submit(lambda _: session.files.forget_open(idle=True))
+            done.add_done_callback(_ignore)
 
     async def _io(self, session: _Session, job: IoJob) -> Any:  # noqa: ANN401 -- the job's
         return await self._wait(session, session.io.submit(job))
@@ -421,6 +433,12 @@ class _LocalSink:
             await self._session.io.submit(lambda _: new.abort())
         except DriveError:
             new.abort()  # the session's threads are gone; the file's descriptor is not
+
+
+def _ignore(done: "asyncio.Future[Any]") -> None:
+    """Nobody waits for it: take note of its error, so that asyncio does not log it."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _remove_unowned(session: _Session, done: "asyncio.Future[NewShard | None]") -> None:

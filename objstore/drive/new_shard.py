@@ -44,6 +44,7 @@ class NewShard:
         self._doomed = False
         self._closed = False
         self._broken = False
+        self._removed = False
 
     def write(self, pieces: tuple[Buffer, ...], buffer: memoryview) -> None:
         """Append. Raises DriveError, after which the file can only be aborted."""
@@ -85,23 +86,25 @@ class NewShard:
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
-        with self._busy:
-            if self._closed or self._broken or self._doomed:
-                raise DriveRefusal(f"{self._path}: written to after it failed or ended")
-            try:
-                yield
-            except OSError as error:
-                self._broken = True
-                raise self._root.explain(error, self._path) from error
-            except DriveError:
-                self._broken = True
-                raise
-        self._remove_if_doomed()
+        try:
+            with self._busy:
+                yield from self._guarded()
+        finally:
+            # An abort that found the file in use left the removal to the one who used it.
+            if self._doomed:
+                self.abort()
 
-    def _remove_if_doomed(self) -> None:
-        """An abort that found the file in use left the removal to the one who used it."""
-        if self._doomed:
-            self.abort()
+    def _guarded(self) -> Iterator[None]:
+        if self._closed or self._broken or self._doomed:
+            raise DriveRefusal(f"{self._path}: written to after it failed or ended")
+        try:
+            yield
+        except OSError as error:
+            self._broken = True
+            raise self._root.explain(error, self._path) from error
+        except DriveError:
+            self._broken = True
+            raise
 
     def _append_direct(self, pieces: tuple[Buffer, ...], buffer: memoryview) -> None:
         fill = len(self._tail)
@@ -133,6 +136,9 @@ class NewShard:
             os.close(self._handle)
 
     def _remove(self) -> None:
+        if self._removed:
+            return  # by now the name may be another's
+        self._removed = True
         with contextlib.suppress(OSError):
             self._close()
         remove_quietly(self._path)

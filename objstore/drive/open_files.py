@@ -41,6 +41,7 @@ class OpenFiles:
         self._base = base
         self._clock = clock
         self._lock = threading.Lock()
+        self._closed = False
         self._open: OrderedDict[ShardName, OpenFile] = OrderedDict()
 
     def acquire(self, name: ShardName) -> OpenFile:
@@ -82,8 +83,11 @@ class OpenFiles:
     def _add(self, name: ShardName, fresh: OpenFile) -> OpenFile:
         with self._lock:
             old = self._open.pop(name, None)
-            self._open[name] = fresh
             gone = [old] if old is not None else []
+            if self._closed:
+                gone.append(fresh)
+            else:
+                self._open[name] = fresh
             while len(self._open) > SHARD_FILES_OPEN_MAX:
                 gone.append(self._open.popitem(last=False)[1])
             for file in gone:
@@ -117,8 +121,17 @@ class OpenFiles:
                 self._retire(self._open.pop(name))
 
     def close(self) -> None:
+        """Close what is not in use, and the rest when it is given back; keep nothing open."""
+        with self._lock:
+            self._closed = True
+            self._drop_all()
+
+    def forget(self) -> None:
         """Close what is not in use, and the rest when it is given back."""
         with self._lock:
-            for file in self._open.values():
-                self._retire(file)
-            self._open.clear()
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        for file in self._open.values():
+            self._retire(file)
+        self._open.clear()

@@ -1,5 +1,6 @@
 """A drive of another server, reached over rpc/. Its other end is drive/serve.py."""
 
+from contextlib import suppress
 from typing import cast
 
 from objstore.drive.api import Buffer, ShardSink
@@ -12,8 +13,8 @@ from objstore.drive.envelope import (
     resource_of,
     result_decoders,
 )
-from objstore.drive.ops import AnyOp, Op, R, VerifyShard
-from objstore.errors import DriveError, DriveOffline, DriveTimeout, RpcError
+from objstore.drive.ops import AnyOp, DiscardShards, Op, R, VerifyShard
+from objstore.errors import DriveError, DriveOffline, DriveRefusal, DriveTimeout, RpcError
 from objstore.limits import CALL_DEADLINE_S, SHARD_CALL_DEADLINE_S
 from objstore.names import DataId, DriveId
 from objstore.rpc.client import PeerClient
@@ -61,10 +62,10 @@ class RemoteDrive:
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         try:
-            stream = self._peer.upload(resource_of(self._place, data_id, part, shard))
-        except RpcError as error:
+            stream = await self._peer.upload(resource_of(self._place, data_id, part, shard))
+        except (RpcError, TimeoutError) as error:
             raise _as_drive_error(error) from error
-        return _RemoteSink(stream)
+        return _RemoteSink(self, stream, (data_id, part, shard))
 
     async def read_shard(
         self, data_id: DataId, part: int, shard: int, *, offset: int, size: int
@@ -82,10 +83,18 @@ class RemoteDrive:
 class _RemoteSink:
     """A shard that is being sent."""
 
-    def __init__(self, stream: UploadStream) -> None:
+    def __init__(
+        self, drive: RemoteDrive, stream: UploadStream, name: tuple[DataId, int, int]
+    ) -> None:
+        self._drive = drive
         self._stream = stream
+        self._name = name
+        self._finished = False
+        self._aborted = False
 
     async def write(self, *pieces: Buffer) -> None:
+        if self._aborted:
+            raise DriveRefusal("the shard was given up")
         try:
             await self._stream.write(*pieces)
         except (RpcError, TimeoutError) as error:
@@ -96,9 +105,17 @@ class _RemoteSink:
             await self._stream.finish()
         except (RpcError, TimeoutError) as error:
             raise _as_drive_error(error) from error
+        self._finished = True
 
     async def abort(self) -> None:
+        self._aborted = True
         await self._stream.abort()
+        if self._finished:
+            # The stream is over and the file durable: only a call can remove it now. If it does
+            # not arrive, the reaper finds an orphan.
+            self._finished = False
+            with suppress(DriveError):
+                await self._drive.call(DiscardShards((self._name,)))
 
 
 def _deadline_s(op: Op[R]) -> float:

@@ -1,11 +1,11 @@
 """The drives of this server, for its peers: what drive/remote.py reaches over rpc/."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Final, cast
 
 import msgspec
 
-from objstore.drive.api import Buffer, Drive
+from objstore.drive.api import Buffer, Drive, ShardSink
 from objstore.drive.envelope import (
     call_decoder,
     detail_of,
@@ -49,19 +49,10 @@ class DriveServer:
             raise _failed(error) from error
         return encode_answer(drive.drive_id, result)
 
-    async def receive(self, resource: str, pieces: AsyncIterator[bytes]) -> None:
+    async def create(self, resource: str) -> "_Receiver":
         place, data_id, part, shard = _parsed(resource)
         try:
-            sink = await self._find(place).create_shard(data_id, part, shard)
-            finished = False
-            try:
-                async for piece in pieces:
-                    await sink.write(piece)
-                await sink.finish()
-                finished = True
-            finally:
-                if not finished:
-                    await sink.abort()
+            return _Receiver(await self._find(place).create_shard(data_id, part, shard))
         except DriveError as error:
             raise _failed(error) from error
 
@@ -78,6 +69,28 @@ class DriveServer:
         if drive is None:
             raise not_here(place)
         return drive
+
+
+class _Receiver:
+    """A drive's sink whose exceptions travel. Implements rpc's ShardReceiver."""
+
+    def __init__(self, sink: ShardSink) -> None:
+        self._sink = sink
+
+    async def write(self, *pieces: Buffer) -> None:
+        try:
+            await self._sink.write(*pieces)
+        except DriveError as error:
+            raise _failed(error) from error
+
+    async def finish(self) -> None:
+        try:
+            await self._sink.finish()
+        except DriveError as error:
+            raise _failed(error) from error
+
+    async def abort(self) -> None:
+        await self._sink.abort()
 
 
 def _parsed(resource: str) -> tuple[str, DataId, int, int]:

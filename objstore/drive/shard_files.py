@@ -198,7 +198,11 @@ class ShardFiles:
         if idle:
             self._open.close_idle()
         else:
-            self._open.close()
+            self._open.forget()
+
+    def close(self) -> None:
+        """Close files that are open for reading, and keep none open from here on."""
+        self._open.close()
 
     # --- looking, for the reaper -------------------------------------------------------
 

@@ -5,7 +5,7 @@ fails or dawdles, is made up for by parity, stripe by stripe; the client sees no
 was found wanting is written down for the healer.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -92,7 +92,7 @@ async def open_object(
         if choice.version is None or choice.outcome is not Outcome.FOUND:
             continue
         assert choice.sources is not None
-        candidate = StoredObject(context, place, choice.version, choice.sources)
+        candidate = StoredObject(context, place, choice.version, dict(choice.sources))
         if found is None or candidate.version.order > found.version.order:
             found = candidate
     if found is None or found.version.kind is not Kind.OBJECT:
@@ -104,13 +104,16 @@ async def open_object(
 class StoredObject:
     """An object that was found.
 
-    `bad` shards failed during this read and are not tried again; `slow` ones are tried last.
+    It was chosen as soon as enough drives had answered, so `sources` may lack shards until they
+    are needed; `complete` says that every drive was asked. `bad` shards failed during this read
+    and are not tried again; `slow` ones are tried last.
     """
 
     context: Context
     place: Place
     version: Version
-    sources: Mapping[int, Source]
+    sources: dict[int, Source]
+    complete: bool = False
     bad: dict[int, DriveError] = field(default_factory=dict)
     slow: set[int] = field(default_factory=set)
     _noted: bool = False
@@ -173,12 +176,39 @@ class StoredObject:
                 await self._report(shard, error)
             if not assembly.lacking():
                 return assembly
-            tried = assembly.tried
-            wanted = [shard for shard in self._usable(part) if shard not in tried]
+            wanted = self._untried(assembly)
+            if not wanted and await self._find_more_sources():
+                wanted = self._untried(assembly)
         raise ReadQuorumLost(
             f"part {part.number}: {assembly.best()} of {self.version.k} shards needed could be "
             f"read; {describe_errors(self.bad)}"
         )
+
+    def _untried(self, assembly: Window) -> list[int]:
+        return [shard for shard in self._usable(assembly.part) if shard not in assembly.tried]
+
+    async def _find_more_sources(self) -> bool:
+        """Ask the drives that had not answered when the version was chosen; True once."""
+        if self.complete:
+            return False
+        self.complete = True
+        handle = self.place.handle
+        known = {source.drive for source in self.sources.values()}
+        op = ReadKey(self.version.bucket, self.version.key)
+        fanout = await call_all(
+            self.context.group,
+            {
+                drive: partial(handle.drives[drive].call, op)
+                for drive in handle.readable()
+                if drive not in known
+            },
+            deadline_s=READ_DECISION_DEADLINE_S,
+        )
+        for drive, state in fanout.answers.items():
+            record = answer_of(state).find(self.version.order)
+            if record is not None:
+                self.sources |= {held.shard: Source(drive, held) for held in record.held}
+        return True
 
     def _usable(self, part: Part) -> list[int]:
         drives = self.place.handle.drives

@@ -35,9 +35,8 @@ class LostVersion:
         others = {
             shard: source for shard, source in self.sources.items() if source.drive != self.target
         }
-        return StoredObject(
-            self.context, Place(self.handle, self.version.slots), self.version, others
-        )
+        place = Place(self.handle, self.version.slots)
+        return StoredObject(self.context, place, self.version, others, complete=True)
 
     async def whole(self, part: Part, shard: int) -> bool:
         """Whether the target has this shard file and every block of it is good."""

@@ -54,7 +54,7 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
         if record.version.stamp == version.stamp
     )
     place = Place(handle, version.slots)
-    source = StoredObject(context, place, version, health.choice.sources)
+    source = StoredObject(context, place, version, dict(health.choice.sources), complete=True)
     stored: list[StoredPart] = []
     try:
         offset = 0

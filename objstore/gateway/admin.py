@@ -16,8 +16,6 @@ from objstore.names import BucketName, ObjectKey
 from objstore.s3.call import Reply
 from objstore.wire.request import Query
 
-ADMIN_PREFIX: Final = "/.objstore/admin/v1/"
-
 _encoder = msgspec.json.Encoder()
 
 

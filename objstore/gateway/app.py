@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from objstore.errors import RequestRefused
+from objstore.errors import QuorumError, RequestRefused
 from objstore.gateway.admission import Admission
 from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.body import open_body
@@ -191,7 +191,8 @@ class Gateway:
 
     def _refuse(self, problem: Exception, exchange: Exchange) -> Reply:
         error = s3_error_of(problem)
-        exchange.reason = error.code
+        # An operator wants to know which slots failed why; the client is told the code alone.
+        exchange.reason = str(problem) if isinstance(problem, QuorumError) else error.code
         if error.is_bug:
             _log.error(
                 "request failed",
@@ -302,7 +303,7 @@ class Running:
         connections = self._gateway.connections
         connections.close_idle()
         drained = await self._gateway.drain(drain_s)
-        await connections.shutdown(timeout=_FORCED_STOP_S)
+        await connections.close_all(_FORCED_STOP_S)
         return drained
 
 

@@ -10,6 +10,7 @@ every behaviour that depends on it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 from aiohttp import StreamReader, web
@@ -21,6 +22,7 @@ _HEAD_BYTES_MAX: Final = 8 * limits.HEADER_LINE_BYTES_MAX
 _HEADER_FIELDS_MAX: Final = 128
 # How a chunked body ends when it has no trailer fields.
 _PLAIN_END: Final = b"\r\n0\r\n\r\n"
+_FLUSH_INTERVAL_S: Final = 0.01
 
 
 class Edge(Protocol):
@@ -178,3 +180,15 @@ class ConnectionFactory(web.Server):
         """Close every connection on which no request is being answered."""
         for connection in self.connections:
             cast("Connection", connection).close_if_idle()
+
+    async def close_all(self, timeout_s: float) -> None:
+        """Cancel what is still being answered, flush what was answered, close every connection."""
+        transports = list(self._connections.values())
+        await self.shutdown(timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                # A transport says that its buffer is empty to nobody but its protocol.
+                while any(one.get_write_buffer_size() for one in transports):  # noqa: ASYNC110
+                    await asyncio.sleep(_FLUSH_INTERVAL_S)
+        for transport in transports:
+            transport.abort()

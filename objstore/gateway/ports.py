@@ -5,12 +5,15 @@ command line reads the same structs back. Fields are only ever appended, with de
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from objstore.engine.ports import Location
 from objstore.names import BucketName, ObjectKey
+
+# What the operator's routes begin with: `info`, `heal`, `locate`.
+ADMIN_PREFIX: Final = "/.objstore/admin/v1/"
 
 
 class SetStatus(msgspec.Struct, frozen=True, kw_only=True):

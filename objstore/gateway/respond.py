@@ -130,8 +130,10 @@ class _StallWatch:
         transport = http.transport
         if transport is None:
             raise ConnectionResetError
-        # From now on `drain` returns only when the kernel has taken everything.
-        transport.set_write_buffer_limits(high=0)
+        # From now on `drain` returns only when the kernel has taken everything. TLS transports
+        # compare with "at least", so for them a bound of 0 would mean never to write again.
+        secure = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=1 if secure else 0, low=0)
         self._http = http
         self._transport = transport
         self._stall_s = stall_s

@@ -5,17 +5,19 @@ paths are keys. `/metrics` could also be a listing of a bucket of that name, so 
 only when it is open to everybody and nobody signed it.
 """
 
+import asyncio
 from typing import Final
 
 from aiohttp import web
 
 from objstore.gateway import metrics
-from objstore.gateway.admin import ADMIN_PREFIX, answer_admin
+from objstore.gateway.admin import answer_admin
 from objstore.gateway.admission import Admission
 from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.context import GatewayContext
 from objstore.gateway.health import Probe, answer_probe
 from objstore.gateway.metrics import Metrics
+from objstore.gateway.ports import ADMIN_PREFIX, ClusterInfo
 from objstore.s3.call import Reply
 from objstore.wire.request import Headers, Query, Request, bucket_of_host
 
@@ -23,6 +25,7 @@ from objstore.wire.request import Headers, Query, Request, bucket_of_host
 _PREFIXES: Final = ("/.objstore/", "/minio/", "/metrics")
 _SCRAPE_PATHS: Final = frozenset({"/minio/v2/metrics/cluster", "/minio/v2/metrics/node"})
 _OPEN_SCRAPE_PATH: Final = "/metrics"
+_INFO_DEADLINE_S: Final = 2.0
 
 
 def concerns_service(target: str) -> bool:
@@ -86,9 +89,16 @@ class Service:
             return None
         elif not public:
             self._authenticator.authenticate(self._request(http, path, raw_query, request_id))
-        info = await self._context.admin.info()
-        text = self._metrics.render(self._context.cluster_status.sets(), info)
+        text = self._metrics.render(self._context.cluster_status.sets(), await self._info())
         return Reply(200, {"Content-Type": metrics.CONTENT_TYPE}, text)
+
+    async def _info(self) -> ClusterInfo | None:
+        """Ask for the cluster's state; a scrape goes without it rather than late."""
+        try:
+            async with asyncio.timeout(_INFO_DEADLINE_S):
+                return await self._context.admin.info()
+        except TimeoutError:
+            return None
 
     def _addresses_bucket(self, host: str) -> bool:
         domains = self._context.domains

@@ -151,11 +151,13 @@ class PeerClient:
             raise RpcError(f"{self.name}: {self._status.reason}")
         return await self._session.call(method, payload, deadline_s)
 
-    def upload(self, resource: str) -> UploadStream:
-        """Begin to send the shard `resource`.
+    async def upload(self, resource: str) -> UploadStream:
+        """Begin to send the shard `resource`, and return once the peer has begun it.
 
         Raises:
-            RpcError: there is no session.
+            CallFailed: the peer's handler refused, and says why.
+            RpcError: there is no session, or the connection ended.
+            TimeoutError: no answer within SHARD_CALL_DEADLINE_S.
         """
         if self._session is None or self._http is None or self._streams is None:
             raise RpcError(f"{self.name}: {self._status.reason}")
@@ -166,6 +168,11 @@ class PeerClient:
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
         stream.task = task
+        try:
+            await stream.accepted()
+        except BaseException:
+            task.cancel()
+            raise
         return stream
 
     async def fetch(self, resource: str, *, offset: int, size: int) -> bytes:

@@ -77,6 +77,7 @@ Buffer = bytes | bytearray | memoryview
 
 _RESOURCE: Final = re.compile(r"/v1/shard/([A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,64}){0,7})")
 _RANGE: Final = re.compile(r"offset=([0-9]{1,15})&size=([0-9]{1,9})")
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LISTEN_TICK_S: Final = 1.0
 _LISTEN_TICKS_MAX: Final = 5
 _READ_BUFFER_BYTES: Final = 1 * MIB
@@ -85,23 +86,31 @@ _CLOSE_S: Final = 0.1
 _BACKLOG: Final = 512
 
 
+class ShardReceiver(Protocol):
+    """A shard that a peer sends."""
+
+    async def write(self, *pieces: Buffer) -> None:
+        """Append; raises CallFailed."""
+        ...
+
+    async def finish(self) -> None:
+        """Make it durable; raises CallFailed."""
+        ...
+
+    async def abort(self) -> None:
+        """Remove it. Never raises; may follow any other call."""
+        ...
+
+
 class ShardHandler(Protocol):
     """Who keeps the shards that peers send and ask for."""
 
-    async def receive(self, resource: str, pieces: AsyncIterator[bytes]) -> None:
-        """Keep what `pieces` give; durable when this returns, nothing left when it raises.
-
-        Raises:
-            CallFailed: it cannot, and why.
-        """
+    async def create(self, resource: str) -> ShardReceiver:
+        """Begin a shard; raises CallFailed."""
         ...
 
     async def send(self, resource: str, *, offset: int, size: int) -> Buffer:
-        """Return exactly `size` bytes from `offset`.
-
-        Raises:
-            CallFailed: it cannot, and why.
-        """
+        """Return exactly `size` bytes from `offset`; raises CallFailed."""
         ...
 
 
@@ -168,8 +177,9 @@ class RpcServer:
         resource = _RESOURCE.fullmatch(request.rel_url.raw_path)
         if resource is None or self._shards is None:
             return _empty(400)
-        if request.method == "PUT":
-            await self._shards.receive(resource[1], _pieces(request.content))
+        if request.method == "PUT" and request.headers.get("Expect") == "100-continue":
+            receiver = await self._shards.create(resource[1])
+            await _receive(request, receiver)
             return _empty(200)
         bounds = _RANGE.fullmatch(request.rel_url.raw_query_string)
         if request.method != "GET" or bounds is None or int(bounds[2]) > SHARD_READ_BYTES_MAX:
@@ -299,6 +309,21 @@ class _Session:
             self._outbox.put(Failure(request.id, FAILURE_INTERNAL, "", b""))
         finally:
             del self._running[request.id]
+
+
+async def _receive(request: web.BaseRequest, receiver: ShardReceiver) -> None:
+    """Ask for the body and keep it; what does not come whole is removed."""
+    finished = False
+    try:
+        await request.writer.write(_CONTINUE)
+        request.writer.output_size = 0  # the answer's headers are still to come
+        async for piece in _pieces(request.content):
+            await receiver.write(piece)
+        await receiver.finish()
+        finished = True
+    finally:
+        if not finished:
+            await receiver.abort()
 
 
 async def _pieces(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -45,34 +45,47 @@ class UploadStream:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._accepted = asyncio.Event()
         self._done = asyncio.Event()
+        self._aborted = False
         self._failure: RpcError | None = None
         self.task: asyncio.Task[None] | None = None
 
-    async def write(self, *pieces: Buffer) -> None:
-        """Queue one piece, made of `pieces`; wait while the queue is full.
+    async def accepted(self) -> None:
+        """Wait until the peer has begun the shard and wants its bytes.
 
         Raises:
             CallFailed: the peer's handler refused, and says why.
             RpcError: the connection ended.
-            TimeoutError: the queue stayed full for SHARD_CALL_DEADLINE_S.
+            TimeoutError: no answer within SHARD_CALL_DEADLINE_S.
         """
+        async with asyncio.timeout(SHARD_CALL_DEADLINE_S):
+            await self._accepted.wait()
+        self._raise_if_over()
+
+    async def write(self, *pieces: Buffer) -> None:
+        """Queue one piece, made of `pieces`; wait while the queue is full. Raises as `accepted`."""
+        self._raise_if_over()
         size = sum(map(len, pieces))
-        assert 0 < size <= PIECE_BYTES_MAX
-        # Joining copies: the caller may reuse its buffers as soon as this returns.
-        self._put(b"".join((size.to_bytes(PIECE_LENGTH_BYTES, "little"), *pieces)))
+        if size > PIECE_BYTES_MAX:
+            whole = memoryview(b"".join(pieces))
+            for start in range(0, size, PIECE_BYTES_MAX):
+                await self.write(whole[start : start + PIECE_BYTES_MAX])
+            return
+        if size:
+            # Joining copies: the caller may reuse its buffers as soon as this returns.
+            self._put(b"".join((size.to_bytes(PIECE_LENGTH_BYTES, "little"), *pieces)))
         if not self._room.is_set():
             async with asyncio.timeout(SHARD_CALL_DEADLINE_S):
                 await self._room.wait()
-        if self._done.is_set():
-            raise self._failure or RpcError(f"{self._peer}: answered before the end")
+            self._raise_if_over()
 
     async def finish(self) -> None:
         """Send the end and wait until the peer says that the shard is durable.
 
-        Raises:
-            CallFailed, RpcError, TimeoutError: as `write`; the peer then removes the file.
+        Raises as `accepted`; the peer then removes the file.
         """
+        self._raise_if_over()
         self._put(PIECE_END)
         async with asyncio.timeout(SHARD_CALL_DEADLINE_S):
             await self._done.wait()
@@ -80,7 +93,8 @@ class UploadStream:
             raise self._failure
 
     async def abort(self) -> None:
-        """Tell the peer to remove the file. Never raises."""
+        """Tell the peer to remove what it has, unless it has all of it. Never raises."""
+        self._aborted = True
         if self._done.is_set() or self.task is None:
             return
         self._queue.clear()
@@ -97,7 +111,9 @@ class UploadStream:
         """Send the body and take the answer, which may come before the body has ended."""
         self._failure = RpcError(f"{self._peer}: the connection was given up")
         try:
-            async with http.put(url, data=self._body(), headers=headers) as response:
+            async with http.put(
+                url, data=self._body(), headers=headers, expect100=True
+            ) as response:
                 body = await response.read()
                 ok = response.status == 200
                 self._failure = None if ok else read_failure(self._peer, response.status, body)
@@ -105,7 +121,14 @@ class UploadStream:
             self._failure = RpcError(f"{self._peer}: {error}")
         finally:
             self._done.set()
+            self._accepted.set()
             self._room.set()
+
+    def _raise_if_over(self) -> None:
+        if self._aborted:
+            raise RpcError(f"{self._peer}: the shard was given up")
+        if self._done.is_set():
+            raise self._failure or RpcError(f"{self._peer}: answered before the end")
 
     def _put(self, piece: bytes) -> None:
         self._queue.append(piece)
@@ -115,6 +138,7 @@ class UploadStream:
         self._changed.set()
 
     async def _body(self) -> AsyncIterator[bytes]:
+        self._accepted.set()  # the body is asked for once the peer has said "100 Continue"
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -115,7 +115,7 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
                                 node, one, index, watchers
                             )
                 watching += _watch_peers(node, guards, watchers)
-                await _probe_all(guards.values())
+                await probe_all(guards.values())
                 async with asyncio.TaskGroup() as stragglers:
                     yield _engine(node, guards, deployment, cpu, stragglers)
             finally:
@@ -140,12 +140,12 @@ def _watch_peers(
     async def watch(client: PeerClient) -> None:
         while True:
             await client.changed()
-            await _probe_all(held[client.name])
+            await probe_all(held[client.name])
 
     return [group.create_task(watch(client)) for client in node.clients.values()]
 
 
-async def _probe_all(guards: Iterable[GuardedDrive]) -> None:
+async def probe_all(guards: Iterable[GuardedDrive]) -> None:
     """Ask drives how they are, side by side; what is wrong with one, it remembers itself."""
 
     async def probe(guard: GuardedDrive) -> None:

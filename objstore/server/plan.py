@@ -7,6 +7,7 @@ from typing import Final
 
 from objstore.clock import Entropy
 from objstore.config import Secrets, Settings, load_secrets, load_settings
+from objstore.errors import ConfigError
 from objstore.server.order import LogFormat
 from objstore.server.place import own_server
 from objstore.topology.layout import Layout, layout_of
@@ -42,9 +43,21 @@ def make_plan(
         endpoints=endpoints, config=config, environment=environment, options=options
     )
     layout = layout_of(settings)
+    _refuse_tls(layout)
     server = own_server(settings, layout)
     secrets = load_secrets(_with_cluster_secret(environment, layout, entropy))
     return Plan(settings, secrets, server, log_format)
+
+
+def _refuse_tls(layout: Layout) -> None:
+    """Refuse what would be promised and not kept: this version serves HTTP without TLS."""
+    if layout.secure:
+        raise ConfigError(
+            found="endpoints that begin with https://",
+            expected="http:// (this version serves without TLS, to clients and between servers)",
+            remedy="write http://, keep the internal ports on a network of their own, and put a "
+            "TLS proxy in front of the S3 ports",
+        )
 
 
 def _with_cluster_secret(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from objstore.drive.api import Buffer, Drive, ShardSink
+from objstore.drive.lanes import again
 from objstore.drive.ops import Op, R
 from objstore.errors import DriveError
 from objstore.names import DataId, DriveId
@@ -117,7 +118,7 @@ class FaultyDrive:
                 case Rot():
                     return True
                 case DriveError() as error:
-                    raise type(error)(*error.args)
+                    raise again(error)
         return False
 
 

@@ -233,7 +233,7 @@ def _only_host(headers: Headers) -> str:
         raise RequestRefused(
             "InvalidRequest", "A request has exactly one Host header.", Header="Host"
         )
-    return hosts[0].strip()
+    return hosts[0].strip(" \t")
 
 
 def _decode_key(raw: str) -> ObjectKey:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from objstore.errors import RequestRefused
@@ -174,10 +175,11 @@ def _read_payload(text: str) -> tuple[PayloadMode, bytes | None]:
 
 
 def _require_signed_headers(request: Request, signed: tuple[str, ...]) -> None:
+    covered = frozenset(signed)
     unsigned = [
         name
         for name in request.headers
-        if (name.startswith("x-amz-") or name in _ALWAYS_SIGNED) and name not in signed
+        if name not in covered and (name in _ALWAYS_SIGNED or name.startswith("x-amz-"))
     ]
     if unsigned:
         raise RequestRefused(
@@ -210,10 +212,12 @@ def _check_signature(request: Request, claim: Claim, key: bytes) -> None:
     key encoded in AWS's one way even when the request line has it less encoded (a client whose
     HTTP library rewrites escapes). Both name the same key, so either may have been signed.
     """
-    headers = request.headers
-    if any(name not in headers for name in claim.signed_headers):
+    names = claim.signed_headers
+    signed = [(name, request.headers.all(name)) for name in names]
+    # In order and once each: a name repeated would make the canonical form as long as one likes.
+    ordered = all(one < other for one, other in pairwise(names))
+    if not ordered or any(not values for _, values in signed):
         raise RequestRefused("SignatureDoesNotMatch")
-    signed = [(name, headers.all(name)) for name in claim.signed_headers]
     text = ""
     for path in dict.fromkeys((request.raw_path, canonical_path(request.raw_path))):
         canonical = canonical_request(

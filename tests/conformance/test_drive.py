@@ -2,55 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from objstore.drive.format import format_drive
 from objstore.drive.guarded import GuardedDrive
-from objstore.drive.local import LocalDrive, LocalDriveSettings
 from objstore.drive.reaper import empty_trash
 from objstore.names import DriveId
-from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.testing.drive_harness import Harness
 from objstore.testing.drive_suite import DriveSuite
 from objstore.testing.fake_clock import FakeClock
 from objstore.testing.faulty_drive import FaultyDrive
+from objstore.testing.local_drives import clock_for, identity, local_drive, memory_directory
 from objstore.testing.memory_drive import MemoryDrive
+from objstore.testing.unsynced_drive import UnsyncedDrive
 
 _ID = DriveId("d" * 32)
 
 
-def identity() -> DriveIdentity:
-    return DriveIdentity(
-        deployment="a" * 32,
-        drive=_ID,
-        pool=0,
-        set=0,
-        slots=(0,),
-        endpoint="/drive",
-        layout="f" * 32,
-        created_ms=1,
-    )
-
-
-async def local_harness(path: Path, *, direct_io: bool) -> tuple[Harness, LocalDrive]:
+@asynccontextmanager
+async def _local(path: Path, *, direct_io: bool) -> AsyncIterator[Harness]:
     path.mkdir()
     format_drive(path, identity(), trusted=True)
-    clock = FakeClock()
-    # The age of a file is what the file system says: the clock has to agree with it.
-    clock.jump((path / "drive.json").stat().st_mtime - clock.now_ns() / 1e9 + 30)
-    drive = await LocalDrive.open(
-        path,
-        check=lambda found: None,
-        clock=clock,
-        settings=LocalDriveSettings(direct_io=direct_io),
-    )
+    clock = clock_for(path)
+    async with local_drive(path, clock=clock, direct_io=direct_io) as drive:
 
-    async def reap() -> None:
-        await empty_trash(drive, clock, older_than_s=0)
+        async def reap() -> None:
+            await empty_trash(drive, clock, older_than_s=0)
 
-    return Harness(drive, clock, reap), drive
+        yield Harness(drive, clock, reap)
 
 
 class TestMemoryDrive(DriveSuite):
@@ -67,27 +49,36 @@ class TestFaultyDriveWithoutFaults(DriveSuite):
         return Harness(FaultyDrive(MemoryDrive(_ID, clock)), clock)
 
 
+class TestUnsyncedDriveWithPower(DriveSuite):
+    @pytest.fixture
+    def harness(self) -> Harness:
+        clock = FakeClock()
+        return Harness(UnsyncedDrive(_ID, clock, seed=0), clock)
+
+
 class TestLocalDrive(DriveSuite):
     @pytest.fixture
     async def harness(self, tmp_path: Path) -> AsyncIterator[Harness]:
-        harness, drive = await local_harness(tmp_path / "drive", direct_io=True)
-        yield harness
-        await drive.close()
+        async with _local(tmp_path / "drive", direct_io=True) as harness:
+            yield harness
 
 
 class TestLocalDriveBuffered(DriveSuite):
     @pytest.fixture
-    async def harness(self, tmp_path: Path) -> AsyncIterator[Harness]:
-        harness, drive = await local_harness(tmp_path / "drive", direct_io=False)
-        yield harness
-        await drive.close()
+    async def harness(self) -> AsyncIterator[Harness]:
+        with memory_directory() as directory:
+            async with _local(directory / "drive", direct_io=False) as harness:
+                yield harness
 
 
 class TestGuardedLocalDrive(DriveSuite):
     @pytest.fixture
-    async def harness(self, tmp_path: Path) -> AsyncIterator[Harness]:
-        harness, drive = await local_harness(tmp_path / "drive", direct_io=True)
-        async with asyncio.TaskGroup() as group:
-            guarded = GuardedDrive(drive, name="drive", clock=harness.clock, group=group)
-            yield Harness(guarded, harness.clock, harness.reap)
-            await guarded.close()
+    async def harness(self) -> AsyncIterator[Harness]:
+        with memory_directory() as directory:
+            async with (
+                _local(directory / "drive", direct_io=True) as inner,
+                asyncio.TaskGroup() as group,
+            ):
+                drive = GuardedDrive(inner.drive, name="drive", clock=inner.clock, group=group)
+                yield Harness(drive, inner.clock, inner.reap)
+                await drive.close()

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from tests.e2e import faults
 from tests.e2e.content import Content
-from tests.e2e.faults import SmallFileSystem
+from tests.e2e.faults import SmallFileSystem, within
 from tests.e2e.load import Load
-from tests.e2e.running import Cluster
+from tests.e2e.running import Cluster, S3Client
 
 DRIVES = (0, 1, 2, 3)
 REFUSED_S = 2.0
@@ -100,9 +100,25 @@ def test_a_drive_answers_with_io_errors_under_load(
         load.wait_for(150)
     load.check()
     load.check_everything()
-    system.unmount()
-    system.mount()
-    cluster.wait_healthy()
+
+
+@pytest.mark.root
+def test_a_failed_file_system_can_be_unmounted_and_comes_back(
+    cluster_with_small_drive: Callable[..., tuple[Cluster, SmallFileSystem]],
+) -> None:
+    """The servers let go of a failed drive, so an operator can repair and mount it again."""
+    cluster, system = cluster_with_small_drive(1, size_mib=512)
+    load = Load(cluster, BUCKET, seed=29)
+    with load.running():
+        load.wait_for(60)
+        system.shut_down()
+        cluster.wait_missing(1)
+        within(10, system.try_unmount, "nothing holds the failed file system")
+        load.wait_for(60)
+        system.mount()
+        cluster.wait_healthy()
+        load.wait_for(60)
+    load.check()
     load.check_everything()
 
 
@@ -165,56 +181,94 @@ def test_a_drive_is_unmounted_under_load_and_mounted_again(
 def test_beyond_quorum_every_request_gets_a_typed_503_quickly_and_all_comes_back(
     own_cluster: Callable[..., Cluster],
 ) -> None:
+    """Two away: nothing is decoded or written, but R = 2 drives know what is there, and say so.
+
+    Three away: nothing is known.
+    """
     cluster = own_cluster(buckets=(BUCKET,))
     client = cluster.client(0)
     small, large = Content(1, 3000), Content(2, 5_000_000)
     client.put_object(Bucket=BUCKET, Key="small", Body=small.bytes())
     client.put_object(Bucket=BUCKET, Key="large", Body=large.bytes())
-    faults.move_away(cluster.drives[1])
-    faults.move_away(cluster.drives[2])
-    cluster.wait_missing(1)
-    cluster.wait_missing(2)
-    for server in (0, 1):
+    take_away(cluster, 1, 2)
+    for server in cluster.servers:
         client = cluster.client(server)
-        reads = (
-            lambda client=client: client.get_object(Bucket=BUCKET, Key="small"),
-            lambda client=client: client.get_object(Bucket=BUCKET, Key="large"),
-            lambda client=client: client.get_object(Bucket=BUCKET, Key="absent"),
-            lambda client=client: client.head_object(Bucket=BUCKET, Key="small"),
-            lambda client=client: client.list_objects_v2(Bucket=BUCKET),
-        )
-        writes = (
-            lambda client=client: client.put_object(Bucket=BUCKET, Key="new", Body=b"x"),
-            lambda client=client: client.put_object(Bucket=BUCKET, Key="new", Body=large.bytes()),
-            lambda client=client: client.delete_object(Bucket=BUCKET, Key="small"),
-            lambda client=client: client.create_multipart_upload(Bucket=BUCKET, Key="new"),
-            lambda client=client: client.create_bucket(Bucket="another"),
-        )
-        for call in reads:
-            assert refused(call) in ("SlowDownRead", "503")  # a HEAD has no document
-        for call in writes:
-            assert refused(call) == "SlowDownWrite"
-    faults.move_back(cluster.drives[1])
-    faults.move_back(cluster.drives[2])
+        check_refused(reads(client), "SlowDownRead")
+        check_refused(writes(client, large), "SlowDownWrite")
+        with pytest.raises(client.exceptions.NoSuchKey):
+            client.get_object(Bucket=BUCKET, Key="absent")
+        check_listing(client)
+    take_away(cluster, 3)
+    for server in cluster.servers:
+        client = cluster.client(server)
+        check_refused([*reads(client), *knowledge(client)], "SlowDownRead")
+        # Whether there is such a bucket is not known either, so a write may fail at reading that.
+        check_refused(writes(client, large), "SlowDownWrite", "SlowDownRead")
+    for drive in (1, 2, 3):
+        faults.move_back(cluster.drives[drive])
     cluster.wait_healthy()
-    for server in (0, 1):
+    for server in cluster.servers:
         client = cluster.client(server)
         assert client.get_object(Bucket=BUCKET, Key="small")["Body"].read() == small.bytes()
         assert client.get_object(Bucket=BUCKET, Key="large")["Body"].read() == large.bytes()
-        listed = client.list_objects_v2(Bucket=BUCKET)["Contents"]
-        assert [item["Key"] for item in listed] == ["large", "small"]
+        check_listing(client)
         client.put_object(Bucket=BUCKET, Key="new", Body=b"x")
         client.delete_object(Bucket=BUCKET, Key="new")
 
 
-def refused(call: Callable[[], object]) -> str:
-    """Return the code of a request that must be refused with 503, fast."""
-    began = time.monotonic()
-    with pytest.raises(ClientError) as error:
-        call()
-    assert time.monotonic() - began < REFUSED_S
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
-    return str(error.value.response["Error"]["Code"])
+Call = Callable[[], object]
+
+
+def reads(client: S3Client) -> list[Call]:
+    """Return reads of objects that are there."""
+    return [
+        lambda: client.get_object(Bucket=BUCKET, Key="small"),
+        lambda: client.get_object(Bucket=BUCKET, Key="large"),
+        lambda: client.head_object(Bucket=BUCKET, Key="small"),
+    ]
+
+
+def knowledge(client: S3Client) -> list[Call]:
+    """Return requests whose answer only has to be known, not decoded."""
+    return [
+        lambda: client.get_object(Bucket=BUCKET, Key="absent"),
+        lambda: client.list_objects_v2(Bucket=BUCKET),
+        lambda: client.list_multipart_uploads(Bucket=BUCKET),
+    ]
+
+
+def writes(client: S3Client, large: Content) -> list[Call]:
+    """Return requests that change something."""
+    return [
+        lambda: client.put_object(Bucket=BUCKET, Key="new", Body=b"x"),
+        lambda: client.put_object(Bucket=BUCKET, Key="new", Body=large.bytes()),
+        lambda: client.delete_object(Bucket=BUCKET, Key="small"),
+        lambda: client.create_multipart_upload(Bucket=BUCKET, Key="new"),
+        lambda: client.create_bucket(Bucket="another"),
+    ]
+
+
+def take_away(cluster: Cluster, *drives: int) -> None:
+    for drive in drives:
+        faults.move_away(cluster.drives[drive])
+    for drive in drives:
+        cluster.wait_missing(drive)
+
+
+def check_refused(calls: list[Call], *codes: str) -> None:
+    """Assert that each request is refused with 503, fast."""
+    for call in calls:
+        began = time.monotonic()
+        with pytest.raises(ClientError) as error:
+            call()
+        assert time.monotonic() - began < REFUSED_S
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+        assert error.value.response["Error"]["Code"] in (*codes, "503")  # a HEAD has no document
+
+
+def check_listing(client: S3Client) -> None:
+    listed = client.list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert [item["Key"] for item in listed] == ["large", "small"]
 
 
 def test_writes_during_an_outage_take_extra_parity(own_cluster: Callable[..., Cluster]) -> None:

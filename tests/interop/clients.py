@@ -60,8 +60,12 @@ def _installed(name: str) -> str:
 
 
 def aws(endpoint: str, home: Path) -> CommandLine:
-    """The AWS CLI."""
-    environment = _environment(home, AWS_ENDPOINT_URL=endpoint, AWS_PAGER="")
+    """The AWS CLI. Its version 1 makes links by SigV2, as boto3 does, unless it is told."""
+    config = home / "aws-config"
+    config.write_text("[default]\ns3 =\n    signature_version = s3v4\n", "utf-8")
+    environment = _environment(
+        home, AWS_ENDPOINT_URL=endpoint, AWS_CONFIG_FILE=str(config), AWS_PAGER=""
+    )
     return CommandLine((sys.executable, _installed("aws")), environment)
 
 

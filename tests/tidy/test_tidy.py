@@ -161,8 +161,8 @@ def test_every_outermost_loop_is_there() -> None:
     assert set(OUTERMOST) <= swallowing, set(OUTERMOST) - swallowing
 
 
-# Started from outside: by Python, by the operator's shell, or by the tests.
-ENTRY_POINTS = {"objstore", "objstore.__main__", "objstore.cli.app"}
+# Started from outside: by Python, by the operator's shell, by the supervisor, or by the tests.
+ENTRY_POINTS = {"objstore", "objstore.__main__", "objstore.cli.app", "objstore.server.process"}
 
 
 def _imports(path: Path) -> set[str]:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from objstore.cli.demos.stage import Stage, set_stage
 from objstore.cli.local_layout import LocalLayout, uniform_layout
-from objstore.gateway.admin import ADMIN_PREFIX
+from objstore.gateway.ports import ADMIN_PREFIX
 
 _WHOLE_S = 120.0
 _SHARD_HEADER_BYTES = 4096

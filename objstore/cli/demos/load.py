@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from objstore.cli.demos.client import S3Refusal
 from objstore.cli.demos.stage import BUCKET, SIZES, Stage
-from objstore.cli.s3_client import S3Refusal
 
 _CLIENTS = 4
 
@@ -42,10 +42,12 @@ async def _client(stage: Stage, load: Load, client: int, stop: asyncio.Event) ->
         size = SIZES[(written + client) % len(SIZES)] // 4
         data = stage.entropy.draw(size)
         s3 = stage.clients[(written + client) % len(stage.clients)]
+        stage.changing.add(key)
         try:
             await s3.put(BUCKET, key, data)
             load.writes += 1
             stage.expected[key] = hashlib.sha256(data).hexdigest()
+            stage.changing.discard(key)
             back = await s3.get(BUCKET, key)
             load.reads += 1
             if back != data:
@@ -54,5 +56,6 @@ async def _client(stage: Stage, load: Load, client: int, stop: asyncio.Event) ->
             # Whether it took effect is unknown: the key is written again before it is checked.
             stage.expected.pop(key, None)
             load.errors.append(f"{key}: {refusal}")
+        stage.changing.discard(key)
         written += 1
         await asyncio.sleep(0.01)

@@ -15,13 +15,12 @@ import aiohttp
 import msgspec
 from rich.console import Console
 
+from objstore.cli.demos.client import DemoClient, S3Refusal
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import LocalLayout
-from objstore.cli.s3_client import S3Client, S3Refusal
 from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
 from objstore.config import Secrets
-from objstore.gateway.admin import ADMIN_PREFIX
-from objstore.gateway.ports import ClusterInfo, DriveInfo, LocationDocument
+from objstore.gateway.ports import ADMIN_PREFIX, ClusterInfo, DriveInfo, LocationDocument
 
 BUCKET: Final = "demo"
 _POLL_S: Final = 0.1
@@ -38,11 +37,12 @@ class Stage:
     """A running cluster, and every object that was acknowledged, by its sha256."""
 
     cluster: LocalCluster
-    clients: tuple[S3Client, ...]
+    clients: tuple[DemoClient, ...]
     console: Console
     clock: Clock
     entropy: Entropy
     expected: dict[str, str] = field(default_factory=dict)
+    changing: set[str] = field(default_factory=set)  # keys with a write in flight
     _step: int = 0
 
     # --- narrating -------------------------------------------------------------------
@@ -78,9 +78,15 @@ class Stage:
             await self.put(f"{prefix}/{size:08d} bytes", size, server=server)
 
     async def is_intact(self, key: str, *, server: int = 1) -> bool:
-        """Read an object and compare its sha256."""
-        data = await self.clients[server - 1].get(BUCKET, key)
-        return hashlib.sha256(data).hexdigest() == self.expected[key]
+        """Read an object and compare its sha256; again, when the load wrote it meanwhile."""
+        while True:
+            if key in self.changing:
+                await asyncio.sleep(_POLL_S / 10)
+                continue
+            before = self.expected.get(key)
+            data = await self.clients[server - 1].get(BUCKET, key)
+            if key not in self.changing and self.expected.get(key) == before:
+                return before is None or hashlib.sha256(data).hexdigest() == before
 
     async def verify_all(self, what: str, *, servers: tuple[int, ...] | None = None) -> None:
         """Promise that every acknowledged object comes back byte for byte from each server."""
@@ -152,10 +158,10 @@ class Stage:
         left: list[str] = []
         while (took := self.clock.monotonic_s() - started_s) < within_s:
             with contextlib.suppress(S3Refusal):
-                info = await self.info()
                 left = [
                     f"{drive.path} {drive.state}"
-                    for drive in info.drives
+                    for server in self.cluster.servers
+                    for drive in (await self.info(server=server)).drives
                     if drive.state != "online" or not drive.trusted or drive.missed
                 ]
                 if not left:
@@ -195,9 +201,9 @@ async def set_stage(
             cluster.wait_ready()
             async with aiohttp.ClientSession() as http:
                 clients = tuple(
-                    S3Client(http, endpoint, credentials, clock) for endpoint in cluster.endpoints
+                    DemoClient(http, endpoint, credentials, clock) for endpoint in cluster.endpoints
                 )
-                await clients[0].create_bucket(BUCKET)
+                await clients[0].call("PUT", f"/{BUCKET}")
                 yield Stage(cluster, clients, console, clock, entropy)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -136,7 +136,9 @@ async def test_unsigned_chunks_with_a_trailer(packet_bytes: int, http_chunks: bo
 @pytest.mark.parametrize("trailer", ["", f"x-amz-checksum-crc32:{CRC}"])
 async def test_signed_chunks(packet_bytes: int, trailer: str) -> None:
     async with gateway() as service:
-        size = len(signed_body(b"Signature=" + b"0" * 64 + b" X-Amz-Date: 2", DATA, 65_536, trailer))
+        size = len(
+            signed_body(b"Signature=" + b"0" * 64 + b" X-Amz-Date: 2", DATA, 65_536, trailer)
+        )
         head = streaming_head(
             service,
             SIGNED_TRAILER if trailer else SIGNED,

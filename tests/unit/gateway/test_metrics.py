@@ -1,5 +1,10 @@
 """The metrics page, read back by prometheus_client's own parser."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from objstore.gateway.metrics import Metrics
@@ -87,3 +92,30 @@ def test_the_cluster_is_shown_under_the_names_of_minio() -> None:
     assert found["objstore_missed_objects", ()] == 9
     assert found["objstore_drive_missed_objects", ("/2", 's"1\n')] == 7
     assert found["objstore_drive_online", ("/3", 's"1\n')] == 1
+
+
+ONE_WORKER = """
+import sys
+from objstore.gateway.metrics import Metrics
+metrics = Metrics(sys.argv[1])
+metrics.started()
+metrics.finished("GetObject", 200, seconds=0.1, received=1, sent=10)
+sys.stdout.buffer.write(metrics.render((), None))
+"""
+
+
+def test_any_worker_answers_for_all(tmp_path: Path) -> None:
+    """Workers share the port, so which one a scrape reaches is chance."""
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    pages = [
+        subprocess.run(
+            [sys.executable, "-c", ONE_WORKER, str(tmp_path)],
+            env=environment,
+            check=True,
+            capture_output=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    found = samples(pages[1])
+    assert found["objstore_s3_requests_total", ("GetObject", "200")] == 2
+    assert found["objstore_s3_sent_bytes_total", ()] == 20

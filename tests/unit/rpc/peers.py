@@ -45,24 +45,37 @@ class Shelf:
     refuse_after: int | None = None
     cut: int = 0
 
-    async def receive(self, resource: str, pieces: AsyncIterator[bytes]) -> None:
-        got = []
-        done = False
-        try:
-            async for piece in pieces:
-                got.append(piece)
-                if self.refuse_after is not None and len(got) > self.refuse_after:
-                    raise CallFailed("Full", "no room", b"\x01\x02")
-            done = True
-        finally:
-            self.cut += not done
-        self.pieces = [len(piece) for piece in got]
-        self.shards[resource] = b"".join(got)
+    async def create(self, resource: str) -> "Receiver":
+        if resource == "refused":
+            raise CallFailed("Refused", "not here", b"")
+        return Receiver(self, resource)
 
     async def send(self, resource: str, *, offset: int, size: int) -> bytes:
         if resource not in self.shards:
             raise CallFailed("Missing", resource)
         return self.shards[resource][offset : offset + size]
+
+
+@dataclass
+class Receiver:
+    """A shard on its way onto the shelf."""
+
+    shelf: Shelf
+    resource: str
+    got: list[bytes] = field(default_factory=list)
+
+    async def write(self, *pieces: bytes | bytearray | memoryview) -> None:
+        self.got.append(b"".join(pieces))
+        limit = self.shelf.refuse_after
+        if limit is not None and len(self.got) > limit:
+            raise CallFailed("Full", "no room", b"\x01\x02")
+
+    async def finish(self) -> None:
+        self.shelf.pieces = [len(piece) for piece in self.got]
+        self.shelf.shards[self.resource] = b"".join(self.got)
+
+    async def abort(self) -> None:
+        self.shelf.cut += 1
 
 
 def replay_table(size: int = 1 << 16) -> ReplayTable:

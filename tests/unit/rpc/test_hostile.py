@@ -41,7 +41,7 @@ class Port:
         return answer
 
     async def status(self, raw: bytes) -> int:
-        answer = await self.send(raw)
+        answer = (await self.send(raw)).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
@@ -66,7 +66,11 @@ def request(
     authorization: str, method: str = "PUT", target: str = PATH, body: bytes = BODY
 ) -> bytes:
     auth = f"Authorization: {authorization}\r\n" if authorization else ""
-    head = f"{method} {target} HTTP/1.1\r\nHost: x\r\n{auth}Content-Length: {len(body)}\r\n\r\n"
+    expect = "Expect: 100-continue\r\n" if method == "PUT" else ""
+    head = (
+        f"{method} {target} HTTP/1.1\r\nHost: x\r\n{auth}{expect}"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode("latin-1") + body
 
 

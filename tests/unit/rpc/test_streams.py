@@ -1,7 +1,6 @@
 """Shard streams over real TCP: bytes and pieces arrive as sent, and nothing half-sent is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,6 +9,7 @@ from objstore.errors import RpcError
 from objstore.rpc.session import CallFailed
 from objstore.rpc.upload import UploadStream
 from tests.unit.rpc.peers import (
+    Receiver,
     Shelf,
     identity,
     listener,
@@ -34,7 +34,7 @@ async def test_a_shard_arrives_in_the_pieces_it_was_written_in() -> None:
     shelf = Shelf()
     sent = [SystemEntropy().draw(size) for size in (1, 4096, 350_000, 1_048_576, 3)]
     async with pair(shelf=shelf) as client:
-        stream = client.upload(NAME)
+        stream = await client.upload(NAME)
         for data in sent:
             half = len(data) // 2
             buffer = bytearray(data)
@@ -51,7 +51,7 @@ async def test_streams_run_side_by_side() -> None:
     data = SystemEntropy().draw(300_000)
 
     async def put(name: str) -> None:
-        stream = client.upload(name)
+        stream = await client.upload(name)
         for _ in range(10):
             await stream.write(data)
         await stream.finish()
@@ -62,10 +62,20 @@ async def test_streams_run_side_by_side() -> None:
     assert all(shelf.shards[f"a/{number}"] == data * 10 for number in range(20))
 
 
+async def test_a_refusal_to_begin_comes_before_any_byte_is_sent() -> None:
+    shelf = Shelf()
+    async with pair(shelf=shelf) as client:
+        with pytest.raises(CallFailed, match="Refused: not here"):
+            await client.upload("refused")
+        assert shelf.cut == 0
+        await (await client.upload(NAME)).finish()
+        assert shelf.shards[NAME] == b""
+
+
 async def test_a_refusal_in_the_middle_reaches_the_writer_as_it_was_raised() -> None:
     shelf = Shelf(refuse_after=3)
     async with pair(shelf=shelf) as client:
-        stream = client.upload(NAME)
+        stream = await client.upload(NAME)
         with pytest.raises(CallFailed) as caught:
             await write_for_ever(stream)
         assert (caught.value.kind, caught.value.detail) == ("Full", b"\x01\x02")
@@ -76,7 +86,7 @@ async def test_a_refusal_in_the_middle_reaches_the_writer_as_it_was_raised() -> 
 
 async def test_a_refusal_at_the_end_reaches_the_writer() -> None:
     async with pair(shelf=Shelf(refuse_after=0)) as client:
-        stream = client.upload(NAME)
+        stream = await client.upload(NAME)
         await stream.write(b"x")
         with pytest.raises(CallFailed, match="Full"):
             await stream.finish()
@@ -86,14 +96,14 @@ async def test_an_aborted_shard_is_gone_when_abort_returns_and_the_peer_goes_on(
     shelf = Shelf()
     async with pair(shelf=shelf) as client:
         for written in (0, 1, 5):
-            stream = client.upload(NAME)
+            stream = await client.upload(NAME)
             for _ in range(written):
                 await stream.write(bytes(200_000))
             await stream.abort()
             await stream.abort()
         assert shelf.cut == 3
         assert not shelf.shards
-        stream = client.upload(NAME)
+        stream = await client.upload(NAME)
         await stream.write(b"whole")
         await stream.finish()
         assert shelf.shards[NAME] == b"whole"
@@ -106,7 +116,7 @@ async def test_a_writer_that_dies_leaves_nothing() -> None:
         client = peer_client(sock.getsockname()[1], identity("server-b"))
         async with running(client):
             await until(lambda: client.status.up)
-            stream = client.upload(NAME)
+            stream = await client.upload(NAME)
             await stream.write(bytes(1000))
             await asyncio.sleep(0.05)
         await until(lambda: shelf.cut == 1)
@@ -116,8 +126,12 @@ async def test_a_writer_that_dies_leaves_nothing() -> None:
 class Stuck(Shelf):
     """Takes nothing and gives nothing."""
 
-    async def receive(self, resource: str, pieces: AsyncIterator[bytes]) -> None:
-        await asyncio.sleep(60)
+    async def create(self, resource: str) -> Receiver:
+        class StuckReceiver(Receiver):
+            async def write(self, *pieces: bytes | bytearray | memoryview) -> None:
+                await asyncio.sleep(60)
+
+        return StuckReceiver(self, resource)
 
     async def send(self, resource: str, *, offset: int, size: int) -> bytes:
         await asyncio.sleep(60)
@@ -126,7 +140,7 @@ class Stuck(Shelf):
 
 async def test_a_slow_peer_holds_its_writer_back_instead_of_filling_memory() -> None:
     async with pair(shelf=Stuck()) as client:
-        stream = client.upload(NAME)
+        stream = await client.upload(NAME)
         written: list[int] = []
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(write_for_ever(stream, written), 0.5)
@@ -143,7 +157,7 @@ async def test_streams_break_off_when_the_session_ends() -> None:
             await client.fetch(NAME, offset=0, size=10)
 
     async def put() -> None:
-        stream = client.upload(NAME)
+        stream = await client.upload(NAME)
         await stream.write(b"x")
         with pytest.raises(RpcError):
             await stream.finish()
@@ -168,6 +182,6 @@ async def test_fewer_bytes_than_asked_for_are_an_error() -> None:
 async def test_without_a_session_no_stream_begins() -> None:
     client = peer_client(1, identity("server-b"))
     with pytest.raises(RpcError):
-        client.upload(NAME)
+        await client.upload(NAME)
     with pytest.raises(RpcError):
         await client.fetch(NAME, offset=0, size=1)

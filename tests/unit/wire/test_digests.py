@@ -29,9 +29,9 @@ def reference(algorithm: str, data: bytes) -> bytes:
         case "CRC32":
             return zlib.crc32(data).to_bytes(4, "big")
         case "CRC32C":
-            return checksums.crc32c(data).to_bytes(4, "big")
+            return int(checksums.crc32c(data)).to_bytes(4, "big")
         case "CRC64NVME":
-            return checksums.crc64nvme(data).to_bytes(8, "big")
+            return int(checksums.crc64nvme(data)).to_bytes(8, "big")
         case _:
             return hashlib.new(algorithm.lower(), data, usedforsecurity=False).digest()
 
