@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tests.e2e.running import Cluster
 MIB = 1024 * 1024
 BUCKET = "bench"
 CLUSTERS = {"one server, four drives": 1, "two servers, two drives each": 2}
+CORES = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ def main() -> None:
             for name, servers in CLUSTERS.items():
                 root = Path(directory) / f"{servers}-{number}"
                 _probe(rounds, trivial, Path(directory), data)
-                with Cluster.running(root, servers=servers, buckets=(BUCKET,)) as cluster:
+                with _cluster(root, servers) as cluster:
                     _measure(rounds, name, cluster, loads, data, round_number=number)
                 shutil.rmtree(root)
             print(f"round {number + 1} of {options.rounds} done", flush=True)
         if not options.no_memory:
-            with Cluster.running(Path(directory) / "memory", buckets=(BUCKET,)) as cluster:
+            with _cluster(Path(directory) / "memory", 2) as cluster:
                 memory_mib = memory.measure(cluster, access_of(cluster), BUCKET)
     lines = report.lines_of(rounds)
     print(report.table(lines))
@@ -85,6 +86,12 @@ def _options() -> argparse.Namespace:
 def access_of(cluster: Cluster, server: int = 0) -> Access:
     """Return how the load generator reaches a server."""
     return Access(*cluster.address(server), ACCESS_KEY, SECRET_KEY)
+
+
+def _cluster(root: Path, servers: int) -> AbstractContextManager[Cluster]:
+    """Start a cluster with one worker process per core, as `objstore server` does by itself."""
+    workers = max(1, CORES // servers)
+    return Cluster.running(root, servers=servers, workers=workers, buckets=(BUCKET,))
 
 
 def _probe(

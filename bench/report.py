@@ -171,7 +171,8 @@ def draw(path: Path, lines: Sequence[Line]) -> None:
 
 
 def _label(line: Line) -> str:
-    ratio = f"\n{line.ratio:.2f} x {line.ratio_to}" if line.ratio is not None else ""
+    against = line.ratio_to.partition(",")[0].partition(" ")[0]
+    ratio = f"\n{line.ratio:.2f} x {against}" if line.ratio is not None else ""
     return f"{line.median:,.0f}{ratio}"
 
 

@@ -37,7 +37,6 @@ CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
 TRAILER_BYTES_MAX: Final = 4 * KIB
 HEADER_LINE_BYTES_MAX: Final = 16 * KIB
-RANGES_MAX: Final = 1
 SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 
@@ -45,6 +44,7 @@ REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 CALL_DEADLINE_S: Final = 5.0  # one small call to one drive
 SHARD_CALL_DEADLINE_S: Final = 20.0  # one block write, one block read, or one fsync
 READ_DECISION_DEADLINE_S: Final = 1.5  # a read answers or refuses by then once slots are slow
+READ_UNDECIDED_DEADLINE_S: Final = 2.5  # further, while drives that seem well are too slow to tell
 WRITE_DECISION_DEADLINE_S: Final = 10.0  # a commit is decided by then
 HEADER_DEADLINE_S: Final = 10.0
 BODY_STALL_DEADLINE_S: Final = 30.0

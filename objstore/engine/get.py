@@ -20,6 +20,7 @@ from objstore.limits import (
     CALL_DEADLINE_S,
     READ_DECISION_DEADLINE_S,
     READ_HEDGE_S,
+    READ_UNDECIDED_DEADLINE_S,
     READ_WINDOW_STRIPES,
     SHARD_CALL_DEADLINE_S,
 )
@@ -52,14 +53,14 @@ async def resolve(
     op = ReadKey(bucket, key)
     answers: dict[int, DriveAnswer] = {}
 
-    def decide(fanout: Fanout[KeyState]) -> Choice | None:
+    def decide(fanout: Fanout[KeyState], *, wait_for_all: bool = True) -> Choice | None:
         for drive, state in fanout.answers.items():
             if drive not in answers:
                 answers[drive] = answer_of(state)
         choice = choose(answers, handle.slots_of_drive)
         certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
-        enough = choice.outcome is not Outcome.UNDECIDED and (certain or not fanout.pending)
-        return choice if enough else None
+        enough = certain or not wait_for_all or not fanout.pending
+        return choice if choice.outcome is not Outcome.UNDECIDED and enough else None
 
     fanout = Fanout(
         context.group,
@@ -67,10 +68,14 @@ async def resolve(
     )
     try:
         choice = await fanout.until(decide, deadline_s=READ_DECISION_DEADLINE_S)
+        if choice is None and fanout.pending:
+            # Slow drives count as away from here on, if the others can tell without them.
+            choice = await fanout.until(
+                partial(decide, wait_for_all=False), deadline_s=READ_UNDECIDED_DEADLINE_S
+            )
     finally:
         fanout.cancel()
     if choice is None:
-        # Slow drives count as away from here on: "may be" is good enough, undecided is not.
         choice = choose(answers, handle.slots_of_drive)
     if choice.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{choice.reason}; {describe_errors(fanout.errors)}")

@@ -16,7 +16,7 @@ from objstore.limits import CALL_DEADLINE_S
 from objstore.names import BucketName, ObjectKey
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.rpc.client import PeerStatus
-from objstore.server.assemble import Engine, Node
+from objstore.server.assemble import Engine, Node, probe_all
 
 
 class ObservedCluster:
@@ -98,6 +98,7 @@ class ObservedCluster:
         )
         if not fanout.answers:
             raise WriteQuorumLost("no drive answers")
+        await probe_all(guards)  # so that `info` says that it waits, from now on
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         return await self._store.locate(bucket, key)

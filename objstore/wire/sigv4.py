@@ -132,7 +132,7 @@ def verify(
     mode, payload_sha256 = _read_payload(claim.payload)
     if in_query and mode.chunked:
         raise RequestRefused("AccessDenied", "An aws-chunked body needs an Authorization header.")
-    _require_signed_headers(request, claim.signed_headers)
+    _require_signed_headers(request, claim.signed_headers, in_query=in_query)
     key = _key_of(claim, secret_of, keys)
     _require_no_token(request)
     _check_signature(request, claim, key)
@@ -174,12 +174,18 @@ def _read_payload(text: str) -> tuple[PayloadMode, bytes | None]:
     return mode, None
 
 
-def _require_signed_headers(request: Request, signed: tuple[str, ...]) -> None:
+def _require_signed_headers(request: Request, signed: tuple[str, ...], *, in_query: bool) -> None:
+    """Refuse headers that act and that nobody signed.
+
+    A presigned URL is handed to browsers and to curl, which add a content type of their own; AWS
+    lets them.
+    """
+    always = _ALWAYS_SIGNED - {"content-type"} if in_query else _ALWAYS_SIGNED
     covered = frozenset(signed)
     unsigned = [
         name
         for name in request.headers
-        if name not in covered and (name in _ALWAYS_SIGNED or name.startswith("x-amz-"))
+        if name not in covered and (name in always or name.startswith("x-amz-"))
     ]
     if unsigned:
         raise RequestRefused(

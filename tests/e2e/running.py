@@ -20,7 +20,7 @@ from botocore.config import Config
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import HOST, layout_of_file, uniform_layout
 from objstore.config import Secrets
-from objstore.server.supervisor import EXIT_REFUSED
+from objstore.server.order import EXIT_REFUSED
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
 from tests.e2e.raw_http import Shot, Signer, send
 

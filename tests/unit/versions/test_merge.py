@@ -1,5 +1,7 @@
 """Merging pages is a join: order, grouping and repetition do not matter, the newest row wins."""
 
+from random import Random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ def pages(draw: st.DrawFn) -> Page:
 
 @given(st.lists(pages(), min_size=1, max_size=4), st.randoms())
 @settings(max_examples=300, deadline=None)
-def test_merging_is_commutative_and_idempotent(given_pages: list[Page], random) -> None:
+def test_merging_is_commutative_and_idempotent(given_pages: list[Page], random: Random) -> None:
     merged = merge_pages(given_pages)
     shuffled = given_pages[:]
     random.shuffle(shuffled)

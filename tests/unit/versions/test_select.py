@@ -10,7 +10,15 @@ from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import degraded_scheme, write_quorum
 from objstore.versions.select import DriveAnswer, Outcome, choose
 
-SETS = [Scheme(3, 1), Scheme(2, 2), Scheme(1, 1), Scheme(1, 3), Scheme(4, 1), Scheme(4, 2), Scheme(6, 3)]
+SETS = [
+    Scheme(3, 1),
+    Scheme(2, 2),
+    Scheme(1, 1),
+    Scheme(1, 3),
+    Scheme(4, 1),
+    Scheme(4, 2),
+    Scheme(6, 3),
+]
 
 
 def version(number: int, scheme: Scheme) -> Version:
@@ -36,7 +44,9 @@ def record(of: Version, slot: int) -> Record:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Scheme, list[tuple[Version, frozenset[int]]], frozenset[int]]:
+def histories(
+    draw: st.DrawFn,
+) -> tuple[Scheme, list[tuple[Version, frozenset[int]]], frozenset[int]]:
     """Writes in order, each committed on some slots, and the slots that answer the read."""
     scheme = draw(st.sampled_from(SETS))
     n = scheme.slots
@@ -97,7 +107,8 @@ def test_everybody_answering_decides_unless_shards_are_lacking(
 @given(histories(), st.data())
 @settings(max_examples=500, deadline=None)
 def test_more_answers_never_change_a_certain_decision(
-    history: tuple[Scheme, list[tuple[Version, frozenset[int]]], frozenset[int]], data: st.DataObject
+    history: tuple[Scheme, list[tuple[Version, frozenset[int]]], frozenset[int]],
+    data: st.DataObject,
 ) -> None:
     scheme, writes, answering = history
     slots = [(slot,) for slot in range(scheme.slots)]
