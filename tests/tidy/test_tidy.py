@@ -162,7 +162,13 @@ def test_every_outermost_loop_is_there() -> None:
 
 
 # Started from outside: by Python, by the operator's shell, by the supervisor, or by the tests.
-ENTRY_POINTS = {"objstore", "objstore.__main__", "objstore.cli.app", "objstore.server.process"}
+ENTRY_POINTS = {
+    "objstore",
+    "objstore.s3.support_page",
+    "objstore.__main__",
+    "objstore.cli.app",
+    "objstore.server.process",
+}
 
 
 def _imports(path: Path) -> set[str]:

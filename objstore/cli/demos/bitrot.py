@@ -22,6 +22,10 @@ async def bitrot(console: Console) -> None:
         await stage.put_samples("rot")
         for number in range(100):
             await stage.put(f"small/{number:03d}", 2_000)
+        stage.say("restart, so that the journals' records lie in their database files")
+        stage.cluster.stop()
+        stage.cluster.start()
+        await stage.wait_ready()
         for server in stage.cluster.servers:
             for drive in (1, 2):
                 await _rot_one(stage, server, drive)
@@ -36,7 +40,11 @@ async def _rot_one(stage: Stage, server: int, drive: int) -> None:
     stage.step(f"Rot on drive {drive} of server {server}")
     shards = flip_in_shards(path)
     records = flip_in_journal(path)
-    stage.say(f"flipped a byte in each of {shards} shard files and {records} records")
+    stage.promise(
+        "bytes were flipped",
+        kept=shards > 0 and records > 0,
+        found=f"one in each of {shards} shard files and {records} records",
+    )
     await stage.verify_all("every object is answered byte for byte")
     await stage.clients[0].call("POST", f"{ADMIN_PREFIX}heal")
     await _wait_healed(stage)
