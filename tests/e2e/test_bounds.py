@@ -32,7 +32,9 @@ def memory_mib(cluster: Cluster) -> float:
     """Return what a server's processes hold together."""
     total = 0
     for pid in cluster.pids(0):
-        found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+        found = re.search(
+            r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+        )
         total += int(found[1]) if found else 0
     return total / 1024
 
@@ -90,7 +92,7 @@ def test_slow_clients_are_cut_off_and_harm_nobody(own_cluster: Callable[..., Clu
                     continue
                 except ConnectionError:
                     break
-        ended[name] = time.monotonic() - began
+        ended[name] = max(ended.get(name, 0.0), time.monotonic() - began)
 
     limits_s = {"header": HEADER_DEADLINE_S + 5, "body": BODY_STALL_DEADLINE_S + 10}
     clients = [

@@ -9,6 +9,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("name", ["drive-pull", "server-down", "bitrot", "documented-layout"])
 def test_demo(name: str, no_aws_settings: Path) -> None:
     done = subprocess.run(
@@ -16,7 +17,7 @@ def test_demo(name: str, no_aws_settings: Path) -> None:
         env={"PATH": os.environ["PATH"], "HOME": str(no_aws_settings), "COLUMNS": "120"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

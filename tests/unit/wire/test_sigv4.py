@@ -313,6 +313,13 @@ def test_a_presigned_payload_hash() -> None:
     assert said.payload is PayloadMode.UNSIGNED
 
 
+def test_a_presigned_url_may_be_used_with_a_content_type_nobody_signed() -> None:
+    shot = (
+        Signer().presign(Shot("PUT")).adding(("content-type", "application/x-www-form-urlencoded"))
+    )
+    assert isinstance(check(shot), Verified)
+
+
 def test_repeated_header_fields_are_joined() -> None:
     shot = Shot().adding(("x-amz-meta-a", "1"), ("x-amz-meta-a", "2"))
     joined = Signer().sign(Shot().adding(("x-amz-meta-a", "1,2")))
