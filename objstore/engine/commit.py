@@ -175,12 +175,16 @@ async def _settle(
     fanout: Fanout[Committed],
     bucket_record: BucketRecord,
 ) -> None:
-    """After the answer: bring stragglers in, retire what was superseded, note who missed it."""
+    """After the answer: retire what was superseded, note who missed it."""
     await fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
     committed = dict(fanout.answers)
     for drive, error in fanout.errors.items():
+        # A drive that holds a newer version needs no older one: were the newer never acknowledged,
+        # the note that this drive missed ours brings it there.
         held = proposal.held[drive]
-        if await _merge_straggler(handle, drive, error, version, held, proposal, bucket_record):
+        if isinstance(error, BucketMissing) and await _bring_bucket(
+            handle, drive, version, held, proposal, bucket_record
+        ):
             committed[drive] = Committed(superseded=True)
     missed = tuple(
         slot
@@ -198,26 +202,22 @@ async def _settle(
     )
 
 
-async def _merge_straggler(
+async def _bring_bucket(
     handle: SetHandle,
     drive: int,
-    error: DriveError,
     version: Version,
     held: tuple[HeldShard, ...],
     proposal: Proposal,
     bucket_record: BucketRecord,
 ) -> bool:
-    """Give the version its place on a drive that refused it for its order or its bucket."""
+    """Tell a drive of the bucket it missed, and commit there once more; return whether it did."""
+    record = bucket_record(version.bucket)
+    if record is None:
+        return False
     target = handle.drives[drive]
+    sealed = encode_record(encode_version(version), held)
     try:
-        if isinstance(error, BucketMissing):
-            record = bucket_record(version.bucket)
-            if record is None:
-                return False
-            await target.call(PutBucket(record))
-        elif not isinstance(error, Superseded):
-            return False
-        sealed = encode_record(encode_version(version), held)
+        await target.call(PutBucket(record))
         await target.call(Commit(sealed, CommitMode.MERGE, completes=proposal.completes))
     except DriveError:
         return False

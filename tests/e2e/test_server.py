@@ -32,6 +32,41 @@ def test_every_layout_in_config_runs(own_cluster: Callable[..., Cluster], layout
                 assert answer["Body"].read() == Content(size, size).bytes()
 
 
+POOLS = """
+[[pools]]
+endpoints = ["http://server{1...2}:9000/mnt/drive{1...2}"]
+parity = "EC:1"
+
+[[pools]]
+endpoints = ["http://server{1...2}:9000/mnt/more{1...2}"]
+parity = "EC:2"
+"""
+
+
+def test_several_pools_share_the_objects(
+    own_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    """Each object lives wholly in one set; listings and reads know no pools."""
+    config = tmp_path / "pools.toml"
+    config.write_text(POOLS, "utf-8")
+    cluster = own_cluster(config=config, buckets=(BUCKET,))
+    client = cluster.client()
+    keys = [f"key{number:02}" for number in range(24)]
+    for key in keys:
+        client.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    other = cluster.client(1)
+    assert [item["Key"] for item in other.list_objects_v2(Bucket=BUCKET)["Contents"]] == keys
+    places = {(found["pool"], found["scheme"]) for found in located(cluster, keys)}
+    assert {scheme for _, scheme in places} == {"3 + 1", "2 + 2"}
+    assert len({pool for pool, _ in places}) == 2
+    for key in keys:
+        assert other.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
+
+
+def located(cluster: Cluster, keys: list[str]) -> list[dict[str, object]]:
+    return [cluster.locate(BUCKET, key) for key in keys[:12]]
+
+
 def test_a_cluster_goes_on_after_a_restart(own_cluster: Callable[..., Cluster]) -> None:
     cluster = own_cluster(buckets=(BUCKET,))
     for size in SIZES:
