@@ -124,7 +124,7 @@ def test_writes_and_deletes_during_a_rebuild(own_cluster: Callable[..., Cluster]
     prove(cluster, 2, contents, tuple(gone))
 
 
-@pytest.mark.parametrize("drive", (0, 3))
+@pytest.mark.parametrize("drive", [0, 3])
 def test_an_old_drive_that_returns_is_brought_up_to_date(shared: Cluster, drive: int) -> None:
     """Deletions included: nothing that was deleted meanwhile comes back."""
     stem = fresh_name("old")
