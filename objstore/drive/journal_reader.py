@@ -218,6 +218,7 @@ class JournalReader:
 
     def _read_status(self, _: ReadStatus) -> DriveStatus:
         execute = self._connection.execute
+        self._root.read_once()
         total_bytes, free_bytes, _room = self._root.space()
         objects, object_bytes = execute(
             "SELECT ifnull(sum(entries), 0), ifnull(sum(bytes), 0) FROM usage WHERE scope >= ? "

@@ -71,6 +71,17 @@ class Root:
         if self._look() != self._seen:
             raise DriveOffline(f"{self.path}: another drive is there now")
 
+    def read_once(self) -> None:
+        """Read from the drive, so that one whose file system failed is noticed without a write.
+
+        Directories and pages that are cached go on answering long after; a read does not.
+        """
+        try:
+            with open(self._identity_file, "rb", buffering=0) as file:  # noqa: PTH123 -- a str
+                file.read(1)
+        except OSError as error:
+            raise self._explain(error) from error
+
     def space(self) -> tuple[int, int, bool]:
         """Return total bytes, free bytes above the reserve, and whether new data has room.
 

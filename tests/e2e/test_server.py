@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import faults
 from tests.e2e.content import Content
 from tests.e2e.running import Cluster
 
@@ -43,28 +45,50 @@ parity = "EC:2"
 """
 
 
-def test_several_pools_share_the_objects(
+@pytest.mark.root
+def test_new_objects_go_where_there_is_room_and_old_ones_stay(
     own_cluster: Callable[..., Cluster], tmp_path: Path
 ) -> None:
-    """Each object lives wholly in one set; listings and reads know no pools."""
+    """Two pools: who reads, lists, overwrites or deletes knows nothing of them."""
+    if not faults.loop_devices_work(tmp_path):
+        pytest.skip("this machine mounts no file systems")
     config = tmp_path / "pools.toml"
     config.write_text(POOLS, "utf-8")
-    cluster = own_cluster(config=config, buckets=(BUCKET,))
-    client = cluster.client()
-    keys = [f"key{number:02}" for number in range(24)]
-    for key in keys:
-        client.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    old, new = [f"old{n}" for n in range(8)], [f"new{n}" for n in range(8)]
+    with faults.small_file_systems() as make:
+
+        def prepare(cluster: Cluster) -> None:
+            for drive in cluster.drives:
+                make(drive, size_mib=64 if drive.name.startswith("drive") else 32, kind="tmpfs")
+
+        cluster = own_cluster(config=config, prepare=prepare, buckets=(BUCKET,))
+        put_all(cluster, old, b"1")
+        for drive in cluster.drives:
+            if drive.name.startswith("drive"):
+                (drive / "filler").write_bytes(bytes(48 * 1024 * 1024))
+        time.sleep(2)  # what room there is, is asked once a second
+        put_all(cluster, [*old[:4], *new], b"2")
+        for keys, pool, scheme in ((old, 0, "3 + 1"), (new, 1, "2 + 2")):
+            for found in [cluster.locate(BUCKET, key) for key in keys[:4]]:
+                assert (found["pool"], found["scheme"]) == (pool, scheme)
+        check_all(cluster, old, new)
+        cluster.close()
+
+
+def check_all(cluster: Cluster, old: list[str], new: list[str]) -> None:
     other = cluster.client(1)
-    assert [item["Key"] for item in other.list_objects_v2(Bucket=BUCKET)["Contents"]] == keys
-    places = {(found["pool"], found["scheme"]) for found in located(cluster, keys)}
-    assert {scheme for _, scheme in places} == {"3 + 1", "2 + 2"}
-    assert len({pool for pool, _ in places}) == 2
+    listed = [item["Key"] for item in other.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert listed == new + old
+    for key in new + old:
+        body = other.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        assert body == (b"1" if key in old[4:] else b"2")
+        other.delete_object(Bucket=BUCKET, Key=key)
+    assert "Contents" not in cluster.client(0).list_objects_v2(Bucket=BUCKET)
+
+
+def put_all(cluster: Cluster, keys: list[str], body: bytes) -> None:
     for key in keys:
-        assert other.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
-
-
-def located(cluster: Cluster, keys: list[str]) -> list[dict[str, object]]:
-    return [cluster.locate(BUCKET, key) for key in keys[:12]]
+        cluster.client().put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
 def test_a_cluster_goes_on_after_a_restart(own_cluster: Callable[..., Cluster]) -> None:
