@@ -129,10 +129,12 @@ def drive_error(error: OSError, where: str) -> DriveError:
 def journal_error(error: sqlite3.Error, root: Root) -> DriveError:
     """Say what an error of SQLite means for the drive. docs/format/journal.md has the table.
 
-    CORRUPT is RecordUnknown: whatever lies on the damaged page cannot be known.
+    CORRUPT is RecordUnknown: whatever lies on the damaged page cannot be known. But a file system
+    that failed makes healthy pages look damaged, so the drive itself is asked first.
     """
     try:
         root.check()
+        root.read_once()
     except DriveError as gone:
         return gone
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)

@@ -103,9 +103,6 @@ def test_a_drive_answers_with_io_errors_under_load(
     load.check_everything()
 
 
-@pytest.mark.xfail(
-    reason="the background process keeps a failed drive's journal open", strict=False
-)
 @pytest.mark.root
 def test_a_failed_file_system_can_be_unmounted_and_comes_back(
     cluster_with_small_drive: Callable[..., tuple[Cluster, SmallFileSystem]],
