@@ -47,6 +47,7 @@ class Membership:
         self.deployment = ""
         self.forming = False
         self.formatted = False
+        self.serving = False  # this process has opened the drives and can serve them
         # Set once every peer has asked since the drives here are in the deployment.
         self.everybody_knows = asyncio.Event()
         self._told: set[str] = set()
@@ -62,6 +63,7 @@ class Membership:
             "layout": self._layout,
             "deployment": self.deployment,
             "version": self._version,
+            "serving": "yes" if self.serving else "no",
         }
 
     def admit(self, claims: Mapping[str, str]) -> str:
@@ -78,6 +80,15 @@ class Membership:
         if theirs and self.deployment and theirs != self.deployment:
             return f"its drives belong to deployment {theirs}, those here to {self.deployment}"
         return ""
+
+    def awaits(self, claims: Mapping[str, str]) -> str:
+        """Return what a process that serves waits for before it talks to this peer, or "".
+
+        While servers agree on a deployment a process answers that has no drives open, and that
+        hangs up when it is done. A session with it would end in the middle of the first requests.
+        """
+        starting = self.serving and claims.get("serving") != "yes"
+        return "it is starting" if starting else ""
 
     def state(self) -> ServerState:
         """Return what this server says when it is asked."""

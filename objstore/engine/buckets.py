@@ -5,14 +5,17 @@ has objects. Any two write quorums share a slot, so of a PUT and a DeleteBucket 
 one is acknowledged, without a lock.
 """
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
-from objstore.drive.ops import BucketPage, ListBuckets, PutBucket, ReadBucket
+from objstore.drive.ops import BucketPage, ListBuckets, Op, PutBucket, R, ReadBucket
 from objstore.engine.fanout import Fanout, call_all
-from objstore.engine.sets import Context, SetHandle
+from objstore.engine.sets import Context, SetDrive, SetHandle
 from objstore.errors import (
+    BucketMissing,
     BucketNotEmpty,
     ReadQuorumLost,
     RecordUnknown,
@@ -26,6 +29,10 @@ from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum_least
 from objstore.versions.hlc import wall_ms_of
+
+# The record of a bucket that exists, for a drive that missed it; None when it does not, or when
+# nobody can tell.
+BucketRecord = Callable[[BucketName], Awaitable[bytes | None]]
 
 
 class Buckets:
@@ -53,10 +60,12 @@ class Buckets:
         self._cache[name] = (now, newest)
         return newest
 
-    def sealed(self, name: BucketName) -> bytes | None:
-        """Return the record of a bucket that was found before, for a drive that missed it."""
-        held = self._cache.get(name)
-        return encode_bucket(held[1]) if held is not None else None
+    async def record(self, name: BucketName) -> bytes | None:
+        """Return a bucket's record as it is stored; None when there is none or none can be read."""
+        try:
+            return encode_bucket(await self.find(name))
+        except (RequestRefused, ReadQuorumLost):
+            return None
 
     async def list_all(self) -> list[Bucket]:
         """Return every bucket, in order of name."""
@@ -161,6 +170,24 @@ class Buckets:
                 f"{handle.layout.index} took the bucket, {needed} are needed: "
                 f"{describe_errors(fanout.errors)}"
             )
+
+
+async def call_with_bucket(drive: SetDrive, op: Op[R], name: BucketName, record: BucketRecord) -> R:
+    """Call a drive; one that missed the bucket is told of it and called again.
+
+    Raises:
+        BucketMissing: the bucket does not exist, or was deleted on this drive since.
+        DriveError: what else the drive answers.
+    """
+    try:
+        return await drive.call(op)
+    except BucketMissing:
+        sealed = await record(name)
+        if sealed is None:
+            raise
+    with suppress(Superseded):  # it has been told meanwhile, or of the bucket's end
+        await drive.call(PutBucket(sealed))
+    return await drive.call(op)
 
 
 def _open_page(page: BucketPage, found: list[Bucket]) -> bool:

@@ -17,24 +17,22 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 
-from objstore.drive.ops import Commit, CommitMode, Committed, DiscardShards, PutBucket, Settle, Undo
+from objstore.drive.ops import Commit, Committed, DiscardShards, Settle, Undo
+from objstore.engine.buckets import BucketRecord, call_with_bucket
 from objstore.engine.fanout import Fanout, call_all
 from objstore.engine.sets import Context, SetDrive, SetHandle
 from objstore.errors import (
     BucketMissing,
-    DriveError,
     RequestRefused,
     Superseded,
     UploadMissing,
     WriteQuorumLost,
 )
 from objstore.limits import CALL_DEADLINE_S, STAMP_RETRIES_MAX, WRITE_DECISION_DEADLINE_S
-from objstore.names import BucketName, Order, Stamp, UploadId
+from objstore.names import Order, Stamp, UploadId
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import agreed_refusal, describe_errors, newest_held
 from objstore.quorum.thresholds import read_quorum_any, write_quorum
-
-BucketRecord = Callable[[BucketName], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,15 @@ async def commit_version(
             context.group,
             {
                 drive: partial(
-                    handle.drives[drive].call,
+                    call_with_bucket,
+                    handle.drives[drive],
                     Commit(
                         encode_record(encoded, held),
                         instead_of=earlier,
                         completes=proposal.completes,
                     ),
+                    version.bucket,
+                    bucket_record,
                 )
                 for drive, held in proposal.held.items()
             },
@@ -85,9 +86,7 @@ async def commit_version(
             partial(_decide, proposal.held, needed), deadline_s=WRITE_DECISION_DEADLINE_S
         )
         if verdict is _Verdict.WON:
-            context.group.create_task(
-                _settle(context, handle, proposal, version, fanout, bucket_record)
-            )
+            context.group.create_task(_settle(context, handle, proposal, version, fanout))
             return version
         if verdict is _Verdict.OUTRUN:
             stamp = _above_all(context, fanout)
@@ -173,19 +172,12 @@ async def _settle(
     proposal: Proposal,
     version: Version,
     fanout: Fanout[Committed],
-    bucket_record: BucketRecord,
 ) -> None:
     """After the answer: retire what was superseded, note who missed it."""
     await fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
-    committed = dict(fanout.answers)
-    for drive, error in fanout.errors.items():
-        # A drive that holds a newer version needs no older one: were the newer never acknowledged,
-        # the note that this drive missed ours brings it there.
-        held = proposal.held[drive]
-        if isinstance(error, BucketMissing) and await _bring_bucket(
-            handle, drive, version, held, proposal, bucket_record
-        ):
-            committed[drive] = Committed(superseded=True)
+    committed = fanout.answers
+    # A drive that holds a newer version is noted too: were the newer never acknowledged, the note
+    # that it missed ours brings ours there.
     missed = tuple(
         slot
         for drive, slots in enumerate(handle.slots_of_drive)
@@ -200,25 +192,3 @@ async def _settle(
         {drive: partial(handle.drives[drive].call, settle) for drive in committed},
         deadline_s=CALL_DEADLINE_S,
     )
-
-
-async def _bring_bucket(
-    handle: SetHandle,
-    drive: int,
-    version: Version,
-    held: tuple[HeldShard, ...],
-    proposal: Proposal,
-    bucket_record: BucketRecord,
-) -> bool:
-    """Tell a drive of the bucket it missed, and commit there once more; return whether it did."""
-    record = bucket_record(version.bucket)
-    if record is None:
-        return False
-    target = handle.drives[drive]
-    sealed = encode_record(encode_version(version), held)
-    try:
-        await target.call(PutBucket(record))
-        await target.call(Commit(sealed, CommitMode.MERGE, completes=proposal.completes))
-    except DriveError:
-        return False
-    return True

@@ -6,7 +6,8 @@ hides what drives that were away still hold, until every slot has it (background
 
 from functools import partial
 
-from objstore.engine.commit import BucketRecord, Proposal, commit_version
+from objstore.engine.buckets import BucketRecord
+from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.get import resolve
 from objstore.engine.sets import Context, Place
 from objstore.errors import ReadQuorumLost

@@ -5,7 +5,7 @@ object is found in the same way. A drive that misses a part is noted in its reco
 (`missing_parts`) and healed later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -20,8 +20,9 @@ from objstore.drive.ops import (
     ReadUpload,
     UploadState,
 )
-from objstore.engine.commit import BucketRecord, Proposal, commit_version
-from objstore.engine.fanout import Fanout, call_all
+from objstore.engine.buckets import BucketRecord, call_with_bucket
+from objstore.engine.commit import Proposal, commit_version
+from objstore.engine.fanout import call_all
 from objstore.engine.get import resolve
 from objstore.engine.ports import (
     Attributes,
@@ -74,7 +75,12 @@ class FoundUpload:
 
 
 async def create_upload(
-    context: Context, place: Place, bucket: BucketName, key: ObjectKey, attributes: Attributes
+    context: Context,
+    place: Place,
+    bucket: BucketName,
+    key: ObjectKey,
+    attributes: Attributes,
+    bucket_record: BucketRecord,
 ) -> Upload:
     """Begin an upload on every drive of its set.
 
@@ -103,19 +109,19 @@ async def create_upload(
     )
     op = PutUpload(encode_upload(upload))
     handle = place.handle
-    await _write_quorum(context, handle, dict.fromkeys(handle.writable(), op))
+    calls = {
+        drive: partial(call_with_bucket, handle.drives[drive], op, bucket, bucket_record)
+        for drive in handle.writable()
+    }
+    await _write_quorum(context, handle, calls)
     return upload
 
 
 async def _write_quorum(
-    context: Context, handle: SetHandle, ops: Mapping[int, PutUpload | PutPart | AbortUpload]
+    context: Context, handle: SetHandle, calls: Mapping[int, Callable[[], Awaitable[None]]]
 ) -> tuple[int, ...]:
-    """Send each drive its op; return those that did it, W of slots at least."""
-    fanout: Fanout[None] = await call_all(
-        context.group,
-        {drive: partial(handle.drives[drive].call, op) for drive, op in ops.items()},
-        deadline_s=CALL_DEADLINE_S,
-    )
+    """Make the call on each drive; return those that did it, W of slots at least."""
+    fanout = await call_all(context.group, calls, deadline_s=CALL_DEADLINE_S)
     done = tuple(fanout.answers)
     needed = write_quorum_least(handle.total_slots)
     if handle.slots_on(done) >= needed:
@@ -211,12 +217,15 @@ async def put_part(
     stamp = context.stamp()
     part = _with_checksum(stored.part, upload.checksum_algorithm, digests)
     record = encode_part(UploadedPart(upload.upload_id, stamp, wall_ms_of(stamp), part))
-    ops = {
-        drive: PutPart(record, tuple(held.shard for held in shards) if stored.size else ())
+    calls = {
+        drive: partial(
+            place.handle.drives[drive].call,
+            PutPart(record, tuple(held.shard for held in shards) if stored.size else ()),
+        )
         for drive, shards in stored.held.items()
     }
     try:
-        await _write_quorum(context, place.handle, ops)
+        await _write_quorum(context, place.handle, calls)
     except (RequestRefused, WriteQuorumLost):
         await _discard(context, place.handle, stored)
         raise
@@ -264,7 +273,8 @@ async def abort_upload(context: Context, found: FoundUpload) -> None:
     handle = found.place.handle
     op = AbortUpload(found.upload.upload_id)
     handle.require_writable(write_quorum_least(handle.total_slots))
-    await _write_quorum(context, handle, dict.fromkeys(handle.writable(), op))
+    calls = {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()}
+    await _write_quorum(context, handle, calls)
 
 
 async def complete_upload(

@@ -8,7 +8,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
-from objstore.engine.commit import BucketRecord, Proposal, commit_version
+from objstore.engine.buckets import BucketRecord
+from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.ports import Attributes, Body
 from objstore.engine.sets import Context, Place
 from objstore.engine.stripes import (

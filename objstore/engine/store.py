@@ -103,7 +103,7 @@ class Store:
             body,
             attributes=attributes,
             digests=digests,
-            bucket_record=self._buckets.sealed,
+            bucket_record=self._buckets.record,
         )
 
     async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader:
@@ -122,7 +122,7 @@ class Store:
         """Delete an object; deleting what is not there succeeds."""
         await self._buckets.find(bucket)
         places = self.context.places(bucket, key)
-        await delete_object(self.context, places, bucket, key, self._buckets.sealed)
+        await delete_object(self.context, places, bucket, key, self._buckets.record)
 
     async def copy_object(
         self,
@@ -158,7 +158,9 @@ class Store:
         """Begin a multipart upload."""
         await self._buckets.find(bucket)
         place = await self._place_for_write(bucket, key)
-        return await create_upload(self.context, place, bucket, key, attributes)
+        return await create_upload(
+            self.context, place, bucket, key, attributes, self._buckets.record
+        )
 
     async def read_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> Upload:
         """Return an upload in progress; raises RequestRefused NoSuchUpload."""
@@ -227,7 +229,7 @@ class Store:
             found = await find_upload(
                 self.context, places, request.bucket, request.key, request.upload_id
             )
-            return await complete_upload(self.context, found, request, self._buckets.sealed)
+            return await complete_upload(self.context, found, request, self._buckets.record)
         except RequestRefused as refused:
             if refused.reason != "NoSuchUpload":
                 raise

@@ -293,6 +293,8 @@ class PeerClient:
         if refusal:
             await ws.send_bytes(join_frames([encode_frame(Refused(refusal))]))
             raise PeerRefused(refusal)
+        if awaited := identity.awaits(claims):
+            raise RpcError(awaited)
         mine = encode_claims(dict(identity.claims()))
         proof = prove_join(identity.keys, caller_nonce=nonce, nonce=welcome.nonce, claims=mine)
         await ws.send_bytes(join_frames([encode_frame(Join(mine, proof))]))

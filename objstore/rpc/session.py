@@ -54,13 +54,15 @@ class Identity:
     """Who this server is towards its peers, and whom it accepts.
 
     `admit` is given a peer's claims, after their proof, and returns why that peer is not one to
-    talk to, in words, or "" when it is.
+    talk to, in words, or "" when it is. `awaits` does the same for what time will mend: a caller
+    hangs up and tries again.
     """
 
     name: str
     keys: Keys
     claims: Callable[[], Claims]
     admit: Callable[[Claims], str]
+    awaits: Callable[[Claims], str] = lambda _: ""
 
 
 class Outbox:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from objstore import __version__
 from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -35,6 +36,8 @@ from objstore.server.order import StartOrder
 from objstore.server.place import peer_url
 from objstore.topology.layout import Layout, SetLayout, layout_of
 from objstore.versions.hlc import NODE_BYTES, Hlc
+
+_PEERS_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
         keys=derive_keys(order.secrets.cluster_secret),
         claims=membership.claims,
         admit=membership.admit,
+        awaits=membership.awaits,
     )
     clients = {
         peer: PeerClient(
@@ -102,6 +106,7 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
     """Open the drives, and give the engine what it needs; stragglers finish before they close."""
     node.membership.deployment = deployment
     node.membership.formatted = True
+    node.membership.serving = True
     cpu = Cpu(len(os.sched_getaffinity(0)))
     guards: dict[str, GuardedDrive] = {}
     try:
@@ -155,6 +160,24 @@ async def probe_all(guards: Iterable[GuardedDrive]) -> None:
     async with asyncio.TaskGroup() as group:
         for guard in guards:
             group.create_task(probe(guard))
+
+
+async def wait_for_peers(node: Node, engine: Engine) -> None:
+    """Give peers that start at the same time a moment, and look at all drives once more.
+
+    A peer that is down holds up nobody for longer than _PEERS_S.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PEERS_S), asyncio.TaskGroup() as group:
+            for client in node.clients.values():
+                group.create_task(_until_up(client, node.membership))
+    await probe_all(engine.guards.values())
+
+
+async def _until_up(client: PeerClient, membership: Membership) -> None:
+    # A session from before may still be with the process that settled the peer's deployment.
+    while not client.status.up or membership.awaits(client.status.claims):
+        await client.changed()
 
 
 def _engine(

@@ -17,9 +17,8 @@ from objstore.drive.envelope import place_of
 from objstore.drive.local import LocalDrive
 from objstore.drive.reaper import run_drive_reaper
 from objstore.rpc.auth import ReplayTable
-from objstore.rpc.client import PeerClient
 from objstore.rpc.server import RpcServer
-from objstore.server.assemble import Engine, Node, open_engine, open_node, probe_all
+from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, internal_port
 from objstore.server.sockets import listen_on
@@ -29,7 +28,6 @@ _log = structlog.get_logger(__name__)
 # After a first start peers are still answered until they all know that it is over. One that dies
 # meanwhile does not hold up the others.
 _LINGER_S: Final = 1.0
-_PEERS_S: Final = 3.0
 
 
 async def run_background_process(
@@ -54,22 +52,12 @@ async def run_background_process(
 
 
 async def _work(node: Node, engine: Engine) -> None:
-    """Wait a moment for peers that start at the same time, so that the first walk finds them."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_PEERS_S), asyncio.TaskGroup() as group:
-            for client in node.clients.values():
-                group.create_task(_until_up(client))
-    await probe_all(engine.guards.values())
+    await wait_for_peers(node, engine)  # so that the first walk finds them
     async with asyncio.TaskGroup() as group:
         group.create_task(run_background(_context(node, engine)))
         for guard in engine.own.values():
             if isinstance(guard.inner, LocalDrive):
                 group.create_task(run_drive_reaper(guard.inner, node.clock))
-
-
-async def _until_up(client: PeerClient) -> None:
-    while not client.status.up:
-        await client.changed()
 
 
 async def _cancel_when(stop: asyncio.Event, task: asyncio.Task[str]) -> None:

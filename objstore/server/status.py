@@ -1,7 +1,10 @@
 """What a server says of the cluster: for health probes at once, for the operator in detail."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
 from objstore.drive.ops import Progress as JobProgress
@@ -17,6 +20,8 @@ from objstore.names import BucketName, ObjectKey
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.rpc.client import PeerStatus
 from objstore.server.assemble import Engine, Node, probe_all
+
+_FRESH_S: Final = 0.5
 
 
 class ObservedCluster:
@@ -73,7 +78,13 @@ class ObservedCluster:
     # --- Admin ------------------------------------------------------------------------
 
     async def info(self) -> ClusterInfo:
-        """Report servers, drives and sets as this server sees them now."""
+        """Report servers, drives and sets as this server sees them now.
+
+        Every drive is asked first; one that does not answer in _FRESH_S shows what it said last.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FRESH_S):
+                await probe_all(self._engine.guards.values())
         drives = tuple(self._drive_infos())
         return ClusterInfo(
             deployment=self._node.membership.deployment,

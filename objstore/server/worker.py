@@ -19,7 +19,7 @@ from objstore.gateway.app import serve
 from objstore.gateway.context import GatewayContext
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
-from objstore.server.assemble import Engine, Node, open_engine, open_node
+from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, S3_PURPOSE, internal_port, s3_port
 from objstore.server.sockets import listen_on
@@ -44,11 +44,22 @@ async def run_worker(
         cluster = ObservedCluster(node, engine, store)
         listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
         gateway = await serve(_gateway_context(node, engine, store, cluster), listener)
-        cluster.begin()
-        report("serving")
-        await stop.wait()
+        # Requests are served from here on; "ready" is said when the drives of peers are seen too,
+        # so that the first objects of a cluster that starts get all their shards.
+        async with asyncio.TaskGroup() as group:
+            beginning = group.create_task(_begin(node, engine, cluster, report))
+            await stop.wait()
+            beginning.cancel()
         if not await gateway.stop(DRAIN_S):
             _log.warning("requests were cut off", after_s=DRAIN_S)
+
+
+async def _begin(
+    node: Node, engine: Engine, cluster: ObservedCluster, report: Callable[[str], None]
+) -> None:
+    await wait_for_peers(node, engine)
+    cluster.begin()
+    report("serving")
 
 
 def _gateway_context(

@@ -22,6 +22,7 @@ async def bitrot(console: Console) -> None:
         await stage.put_samples("rot")
         for number in range(100):
             await stage.put(f"small/{number:03d}", 2_000)
+        await stage.wait_whole("every drive has all that is its")
         stage.say("restart, so that the journals' records lie in their database files")
         stage.cluster.stop()
         stage.cluster.start()

@@ -16,7 +16,6 @@ from objstore.cli.demos.stage import Stage, set_stage
 from objstore.cli.local_layout import LocalLayout, layout_of_file
 
 _REFUSED_S = 2.0
-_WHOLE_S = 60.0
 
 
 async def documented_layout(console: Console) -> None:
@@ -24,6 +23,7 @@ async def documented_layout(console: Console) -> None:
     async with set_stage(console, _layout_of("guide-4-plus-1-on-four-drives.toml")) as stage:
         stage.step("The layout as written: 4 + 1 as \\[A, C | B | D | P], overhead 1.25")
         await stage.put_samples("guide")
+        await stage.wait_whole("every drive has all that is its")
         await _show(stage)
         paths = _drives(stage)
         for number, path in enumerate(paths[1:], start=2):
@@ -32,6 +32,7 @@ async def documented_layout(console: Console) -> None:
     async with set_stage(console, _layout_of("repaired-4-plus-2.toml")) as stage:
         stage.step("The repaired layout: 4 + 2 as \\[A, C | B, P | D | Q], overhead 1.5")
         await stage.put_samples("repaired")
+        await stage.wait_whole("every drive has all that is its")
         await _show(stage)
         for number, path in enumerate(_drives(stage), start=1):
             await _survives(stage, number, path)
@@ -90,5 +91,5 @@ async def _drive_one(stage: Stage, path: Path) -> None:
 
 async def _return(stage: Stage, pulled: Path, path: Path) -> None:
     pulled.rename(path)
-    await stage.wait_whole("put back, it is brought up to date", within_s=_WHOLE_S)
+    await stage.wait_whole("put back, it is brought up to date")
     await stage.verify_all("everything is there")

@@ -20,6 +20,7 @@ async def drive_pull(console: Console) -> None:
     async with set_stage(console, _two_by_two) as stage:
         stage.step("Two servers with two drives each, EC:1: three data shards and one parity")
         await stage.put_samples("before")
+        await stage.wait_whole("every drive has all that is its")
         await stage.verify_all("what was stored before comes back from both servers")
         async with running_load(stage) as load:
             for server in stage.cluster.servers:

@@ -9,7 +9,6 @@ from objstore.cli.demos.stage import Stage, set_stage
 from objstore.cli.local_layout import LocalLayout, uniform_layout
 
 _REFUSED_S = 2.0
-_WHOLE_S = 60.0
 
 
 async def server_down(console: Console) -> None:
@@ -17,6 +16,7 @@ async def server_down(console: Console) -> None:
     async with set_stage(console, _layout_of(1)) as stage:
         stage.step("EC:1 on two servers: each holds 2 of 4 shards, the code repairs 1")
         await stage.put_samples("ec1")
+        await stage.wait_whole("every drive has all that is its")
         _kill(stage)
         await stage.expect_refusal(
             "a GET is refused with SlowDownRead, within 2 s",
@@ -29,6 +29,7 @@ async def server_down(console: Console) -> None:
     async with set_stage(console, _layout_of(2)) as stage:
         stage.step("EC:2 on two servers: each holds 2 of 4 shards, the code repairs 2")
         await stage.put_samples("ec2")
+        await stage.wait_whole("every drive has all that is its")
         _kill(stage)
         await stage.verify_all("every object can be read from the one that is left", servers=(1,))
         await _refuses_writes(stage)
@@ -63,4 +64,4 @@ async def _restart(stage: Stage) -> None:
     await stage.verify_all("everything is back, from both servers")
     await stage.put("after the outage", 1_000_000)
     await stage.verify_all("and writes go on")
-    await stage.wait_whole("nothing is left to heal", within_s=_WHOLE_S)
+    await stage.wait_whole("nothing is left to heal")

@@ -24,6 +24,7 @@ from objstore.gateway.ports import ADMIN_PREFIX, ClusterInfo, DriveInfo, Locatio
 
 BUCKET: Final = "demo"
 _POLL_S: Final = 0.1
+_WHOLE_S: Final = 60.0
 # Every path an object can take: empty, inside the record, one stripe, many, unaligned.
 SIZES: Final = (0, 1, 5_000, 49_104, 49_105, 300_000, 1 << 20, (1 << 20) + 1, 5_000_000)
 
@@ -152,7 +153,7 @@ class Stage:
             await asyncio.sleep(_POLL_S)
         self.promise(what, kept=False, found=f"after {took:.1f} s it is seen as {seen}")
 
-    async def wait_whole(self, what: str, *, within_s: float) -> None:
+    async def wait_whole(self, what: str, *, within_s: float = _WHOLE_S) -> None:
         """Promise that every drive is online, trusted and has nothing left to heal."""
         started_s = self.clock.monotonic_s()
         left: list[str] = []
@@ -204,6 +205,16 @@ async def set_stage(
                     DemoClient(http, endpoint, credentials, clock) for endpoint in cluster.endpoints
                 )
                 await clients[0].call("PUT", f"/{BUCKET}")
-                yield Stage(cluster, clients, console, clock, entropy)
+                try:
+                    yield Stage(cluster, clients, console, clock, entropy)
+                except (PromiseBroken, S3Refusal):
+                    _show_logs(console, cluster)  # they go away with the directory
+                    raise
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _show_logs(console: Console, cluster: LocalCluster) -> None:
+    for server in cluster.servers:
+        console.print(f"\nThe log of server {server} ends:", style="bold")
+        console.print(cluster.log_tail(server), markup=False, highlight=False)

@@ -107,11 +107,14 @@ async def bootstrapping(machine: Machine, everyone: list[Machine]) -> AsyncItera
         )
 
 
-async def start(machine: Machine, everyone: list[Machine], linger_s: float = 0.5) -> str:
+async def start(
+    machine: Machine, everyone: list[Machine], started: asyncio.Barrier | None = None
+) -> str:
     try:
         async with bootstrapping(machine, everyone) as bootstrap:
             deployment = await bootstrap.run()
-            await asyncio.sleep(linger_s)  # its workers would answer from here on
+            if started is not None:
+                await started.wait()  # its workers would answer the others from here on
             return deployment
     except* ConfigError as group:
         (error,) = group.exceptions
@@ -119,10 +122,11 @@ async def start(machine: Machine, everyone: list[Machine], linger_s: float = 0.5
 
 
 async def start_all(everyone: list[Machine], delay_s: float = 0.0) -> list[str]:
+    started = asyncio.Barrier(len(everyone))
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         tasks = []
         for machine in everyone:
-            tasks.append(group.create_task(start(machine, everyone)))
+            tasks.append(group.create_task(start(machine, everyone, started)))
             await asyncio.sleep(delay_s)
     return [task.result() for task in tasks]
 
@@ -146,7 +150,7 @@ async def test_a_server_with_formatted_drives_waits_for_nobody() -> None:
     everyone = machines(2)
     everyone[0].bay.drives = ["d" * 32, "d" * 32]
     begun = time.perf_counter()
-    assert await start(everyone[0], everyone, linger_s=0) == "d" * 32
+    assert await start(everyone[0], everyone) == "d" * 32
     assert time.perf_counter() - begun < 1
     assert everyone[0].bay.trusted == []
 
@@ -154,7 +158,7 @@ async def test_a_server_with_formatted_drives_waits_for_nobody() -> None:
 async def test_an_empty_drive_beside_formatted_ones_was_replaced_and_is_not_trusted() -> None:
     everyone = machines(2)
     everyone[0].bay.drives = ["d" * 32, ""]
-    await start(everyone[0], everyone, linger_s=0)
+    await start(everyone[0], everyone)
     assert everyone[0].bay.drives == ["d" * 32] * 2
     assert everyone[0].bay.trusted == [False]
 

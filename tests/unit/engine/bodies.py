@@ -4,7 +4,7 @@ import hashlib
 
 from objstore.drive.api import Buffer
 from objstore.engine.ports import Attributes, ObjectReader
-from objstore.names import ObjectKey
+from objstore.names import BucketName, ObjectKey
 from objstore.ondisk.record import Version
 from objstore.testing.memory_set import BUCKET, MemorySet
 from objstore.wire.digests import Digests
@@ -26,9 +26,9 @@ def pattern(size: int, seed: int = 0) -> bytes:
     return (block * (size // 32 + 1))[:size]
 
 
-async def put(on: MemorySet, key: str, data: bytes) -> Version:
+async def put(on: MemorySet, key: str, data: bytes, *, bucket: BucketName = BUCKET) -> Version:
     version = await on.store.put_object(
-        BUCKET,
+        bucket,
         ObjectKey(key),
         BytesBody(data),
         attributes=Attributes(headers={"content-type": "text/plain"}),
@@ -43,8 +43,8 @@ async def read_all(reader: ObjectReader, start: int = 0, stop: int | None = None
     return b"".join([bytes(piece) async for piece in reader.read(start, end)])
 
 
-async def get(on: MemorySet, key: str) -> bytes:
-    return await read_all(await on.store.open_object(BUCKET, ObjectKey(key)))
+async def get(on: MemorySet, key: str, *, bucket: BucketName = BUCKET) -> bytes:
+    return await read_all(await on.store.open_object(bucket, ObjectKey(key)))
 
 
 async def delete(on: MemorySet, key: str) -> None:

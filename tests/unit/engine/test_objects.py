@@ -6,11 +6,12 @@ import itertools
 
 import pytest
 
-from objstore.drive.ops import ReadKey
+from objstore.drive.ops import ReadBucket, ReadKey
 from objstore.engine.ports import Attributes
+from objstore.engine.store import Store
 from objstore.errors import DriveFull, DriveOffline, ReadQuorumLost, RequestRefused, WriteQuorumLost
 from objstore.limits import INLINE_SHARD_BYTES_MAX, STRIPE_BYTES
-from objstore.names import ObjectKey, Scheme
+from objstore.names import BucketName, ObjectKey, Scheme
 from objstore.testing.faulty_drive import Late, Rot, on
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
 from objstore.wire.digests import Digests
@@ -98,6 +99,35 @@ async def test_a_write_while_a_drive_is_away_takes_more_parity() -> None:
         # One more may go, and it is still there: that is what the extra parity is for.
         m.drives[2].pull()
         assert await get(m, "k") == pattern(STRIPE_BYTES)
+
+
+@pytest.mark.parametrize("size", [10, STRIPE_BYTES])
+async def test_a_bucket_that_drives_missed_is_brought_to_them_by_the_next_write(size: int) -> None:
+    """[A, C | B | D | P]: drives 0 and 1 are a quorum for a bucket, 2 and 3 one against a write."""
+    async with memory_set(Scheme(4, 1), (0, 1, 0, 2, 3)) as m:
+        late = m.drives[2:]
+        for drive in late:
+            drive.pull()
+        name = BucketName("young")
+        await m.store.create_bucket(name, owner="me", region="")
+        for drive in late:
+            drive.bring_back()
+        await put(m, "k", pattern(size), bucket=name)
+        await m.store.create_upload(name, ObjectKey("u"), attributes=Attributes())
+        for drive in late:
+            page = await drive.call(ReadBucket(name))
+            assert len(page.records) == 1
+        assert await get(m, "k", bucket=name) == pattern(size)
+
+
+async def test_a_bucket_that_was_deleted_elsewhere_is_not_brought_back_by_a_write() -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        other = Store(m.context)
+        await m.store.head_bucket(BUCKET)  # this server remembers it from now on
+        await other.delete_bucket(BUCKET)
+        with pytest.raises(RequestRefused, match="NoSuchBucket"):
+            await put(m, "k", b"data")
+        assert await other.list_buckets() == []
 
 
 async def test_beyond_the_quorum_a_write_is_refused_and_leaves_nothing() -> None:

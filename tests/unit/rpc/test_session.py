@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -261,6 +262,21 @@ async def test_claims_that_one_side_does_not_accept_are_refused_in_words() -> No
             client = identity("server-b", admit=refuse_layout)
         async with rpc_server(server).listening(sock):
             assert "layout L" in await refusal(peer_client(port, client))
+
+
+async def test_a_caller_awaits_a_peer_without_taking_it_for_one_that_refuses() -> None:
+    ready = False
+    caller = replace(identity("server-b"), awaits=lambda _: "" if ready else "it is starting")
+    sock = listener()
+    async with (
+        rpc_server(identity("server-a")).listening(sock),
+        running(peer_client(sock.getsockname()[1], caller)) as client,
+    ):
+        await until(lambda: client.status.reason == "it is starting")
+        assert not client.status.up
+        assert not client.status.refused
+        ready = True
+        await until(lambda: client.status.up)
 
 
 async def test_a_server_under_another_name_is_refused() -> None:
