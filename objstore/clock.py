@@ -2,7 +2,10 @@
 
 import os
 import time
-from typing import Protocol
+from threading import Lock
+from typing import Final, Protocol
+
+_ENTROPY_BYTES: Final = 1024
 
 
 class Clock(Protocol):
@@ -36,10 +39,21 @@ class SystemClock:
 
 
 class SystemEntropy:
-    """The operating system's entropy."""
+    """The operating system's entropy, fetched ahead: a system call for each draw is slow.
+
+    It must not be carried over a fork: both sides would draw the same.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._left = b""
 
     def draw(self, count: int) -> bytes:
-        return os.urandom(count)
+        with self._lock:
+            if len(self._left) < count:
+                self._left = os.urandom(max(count, _ENTROPY_BYTES))
+            drawn, self._left = self._left[:count], self._left[count:]
+        return drawn
 
 
 _CLOCK: type[Clock] = SystemClock

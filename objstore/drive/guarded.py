@@ -14,13 +14,14 @@ import asyncio
 import contextlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeVar
 
 from objstore.clock import Clock
 from objstore.drive.api import Buffer, Drive, ShardSink
+from objstore.drive.deadlines import Deadlines
 from objstore.drive.lanes import again
 from objstore.drive.ops import DriveStatus, Op, R, ReadStatus, VerifyShard
 from objstore.errors import (
@@ -93,6 +94,7 @@ class GuardedDrive:
         self._inner = inner
         self._name = name
         self._clock = clock
+        self._deadlines = Deadlines()
         self._state = DriveState.ONLINE
         self._error: DriveError = DriveOffline(f"{name}: not asked yet")
         self._since_ms = clock.now_ns() // 1_000_000
@@ -147,21 +149,20 @@ class GuardedDrive:
     async def call(self, op: Op[R]) -> R:
         small = type(op) is not VerifyShard
         deadline_s = CALL_DEADLINE_S if small else SHARD_VERIFY_DEADLINE_S
-        return await self._guard(lambda: self._inner.call(op), deadline_s, small=small)
+        self._admit()
+        return await self._timed(self._inner.call(op), deadline_s, small=small)
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
-        sink = await self._guard(
-            lambda: self._inner.create_shard(data_id, part, shard), SHARD_CALL_DEADLINE_S
-        )
-        return _GuardedSink(self, sink)
+        self._admit()
+        creating = self._inner.create_shard(data_id, part, shard)
+        return _GuardedSink(self, await self._timed(creating, SHARD_CALL_DEADLINE_S))
 
     async def read_shard(
         self, data_id: DataId, part: int, shard: int, *, offset: int, size: int
     ) -> Buffer:
-        return await self._guard(
-            lambda: self._inner.read_shard(data_id, part, shard, offset=offset, size=size),
-            SHARD_CALL_DEADLINE_S,
-        )
+        self._admit()
+        reading = self._inner.read_shard(data_id, part, shard, offset=offset, size=size)
+        return await self._timed(reading, SHARD_CALL_DEADLINE_S)
 
     async def close(self) -> None:
         self._probe.cancel()
@@ -171,24 +172,19 @@ class GuardedDrive:
 
     # --- guarding ------------------------------------------------------------------------
 
-    async def _guard(
-        self, make: Callable[[], Awaitable[T]], deadline_s: float, *, small: bool = False
-    ) -> T:
+    def _admit(self) -> None:
+        """Refuse a call at once when it makes no sense. Raises DriveError."""
         if self._state in _AWAY:
             raise again(self._error)
         if self._waiting >= DRIVE_CALLS_WAITING_MAX:
             raise DriveTimeout(f"{self._name}: {self._waiting} calls wait already")
-        return await self._timed(make, deadline_s, small=small)
 
-    async def _timed(
-        self, make: Callable[[], Awaitable[T]], deadline_s: float, *, small: bool
-    ) -> T:
+    async def _timed(self, call: Awaitable[T], deadline_s: float, *, small: bool = False) -> T:
         started_s = self._clock.monotonic_s()
         self._waiting += 1
         self._calls += 1
         try:
-            async with asyncio.timeout(deadline_s):
-                result = await make()
+            result = await self._deadlines.limit(call, deadline_s)
         except TimeoutError as error:
             late = DriveTimeout(f"{self._name}: no answer in {deadline_s:g} s")
             self._failed(late)
@@ -247,9 +243,7 @@ class GuardedDrive:
             DriveError: it is not well.
         """
         try:
-            status = await self._timed(
-                lambda: self._inner.call(ReadStatus()), CALL_DEADLINE_S, small=True
-            )
+            status = await self._timed(self._inner.call(ReadStatus()), CALL_DEADLINE_S, small=True)
         except DriveTimeout as error:
             self._enter(DriveState.OFFLINE, DriveOffline(f"does not answer: {error}"))
             raise
@@ -270,12 +264,12 @@ class _GuardedSink:
         self._inner = inner
 
     async def write(self, *pieces: Buffer) -> None:
-        await self._drive._guard(  # noqa: SLF001
-            lambda: self._inner.write(*pieces), SHARD_CALL_DEADLINE_S
-        )
+        self._drive._admit()  # noqa: SLF001
+        await self._drive._timed(self._inner.write(*pieces), SHARD_CALL_DEADLINE_S)  # noqa: SLF001
 
     async def finish(self) -> None:
-        await self._drive._guard(self._inner.finish, SHARD_CALL_DEADLINE_S)  # noqa: SLF001
+        self._drive._admit()  # noqa: SLF001
+        await self._drive._timed(self._inner.finish(), SHARD_CALL_DEADLINE_S)  # noqa: SLF001
 
     async def abort(self) -> None:
         with contextlib.suppress(TimeoutError):

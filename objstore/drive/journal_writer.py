@@ -41,16 +41,28 @@ class JournalWriter:
         self._connection.close()
         os.close(self._lock_handle)
 
-    def apply(self, calls: Sequence[AnyCall]) -> list[Outcome]:
-        """Apply a group of calls; return, for each, its result or the error it raises."""
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep every other writer of this journal waiting. Blocks.
+
+        Raises:
+            DriveError: the lock cannot be taken.
+        """
         try:
             with locked(self._lock_handle):
-                return self._apply(calls)
+                yield
+        except OSError as error:
+            raise self._root.explain(error, "journal.lock") from error
+
+    def apply(self, calls: Sequence[AnyCall]) -> list[Outcome]:
+        """Apply a group of calls; return, for each, its result or the error it raises.
+
+        The caller holds the lock.
+        """
+        try:
+            return self._apply(calls)
         except DriveError as error:
             return [again(error) for _ in calls]
-        except OSError as error:
-            found = self._root.explain(error, "journal.lock")
-            return [again(found) for _ in calls]
 
     def _apply(self, calls: Sequence[AnyCall]) -> list[Outcome]:
         changes = Changes(self._connection)

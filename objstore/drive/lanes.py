@@ -10,6 +10,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Generic, TypeVar
 
 from objstore.errors import DriveError, DriveTimeout
@@ -28,7 +29,7 @@ class Postbox:
     """Brings results from threads to futures, with one wake-up for many."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._waiting: deque[_Delivery] = deque()
         self._called = False
 
@@ -39,7 +40,7 @@ class Postbox:
             return  # the loop has not begun to deliver yet, and will see these too
         self._called = True
         try:
-            self._loop.call_soon_threadsafe(self._deliver)
+            self.loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
@@ -60,7 +61,9 @@ class Lane(Generic[T]):
     """Threads that handle what is put into a queue, in groups.
 
     `begin` is called on each thread and returns its handler: what a handler needs for itself (a
-    connection, a buffer) belongs to its thread. When the lane ends, `end` is called there.
+    connection, a buffer) belongs to its thread. When the lane ends, `end` is called there. `hold`
+    is entered around each group, once one item is there and before the others are taken: what
+    comes while it waits for a lock still gets into the group.
     """
 
     def __init__(
@@ -71,10 +74,12 @@ class Lane(Generic[T]):
         *,
         group_max: int = 1,
         threads: int = 1,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
         end: Callable[[], None] | None = None,
     ) -> None:
         self._name: Final = name
         self._postbox = postbox
+        self._hold = hold
         self._queue: queue.SimpleQueue[tuple[_Future, T] | None] = queue.SimpleQueue()
         self._pending: set[_Future] = set()
         self._stopped: DriveError | None = None
@@ -103,7 +108,7 @@ class Lane(Generic[T]):
             raise again(self._stopped)
         if len(self._pending) >= DRIVE_CALLS_WAITING_MAX:
             raise DriveTimeout(f"{self._name}: {len(self._pending)} calls wait already")
-        future: _Future = asyncio.get_running_loop().create_future()
+        future: _Future = self._postbox.loop.create_future()
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         self._queue.put((future, item))
@@ -137,27 +142,32 @@ class Lane(Generic[T]):
     ) -> None:
         handle = begin()
         try:
-            while group := self._take(group_max):
-                self._postbox.post(_handle_all(handle, group))
+            while (first := self._queue.get()) is not None and self._stopped is None:
+                self._postbox.post(self._handle_group(handle, first, group_max))
         finally:
             if end is not None:
                 end()
 
-    def _take(self, group_max: int) -> list[tuple[_Future, T]]:
-        first = self._queue.get()
-        group: list[tuple[_Future, T]] = []
-        item = first
-        while item is not None and self._stopped is None:
-            group.append(item)
-            if len(group) == group_max:
-                break
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None:
-                self._queue.put(None)  # it ends this thread after this group
-        return group
+    def _handle_group(
+        self, handle: Handler[T], first: tuple[_Future, T], group_max: int
+    ) -> list[_Delivery]:
+        group = [first]
+        try:
+            with self._hold():
+                while len(group) < group_max and (item := self._take_waiting()) is not None:
+                    group.append(item)
+                return _handle_all(handle, group)
+        except DriveError as error:
+            return [(future, again(error)) for future, _ in group]
+
+    def _take_waiting(self) -> tuple[_Future, T] | None:
+        try:
+            item = self._queue.get_nowait()
+        except queue.Empty:
+            return None
+        if item is None:
+            self._queue.put(None)  # it ends this thread after this group
+        return item
 
 
 def _handle_all(handle: Handler[T], group: list[tuple[_Future, T]]) -> list[_Delivery]:

@@ -121,6 +121,7 @@ class _Session:
             lambda: opened.writer.apply,
             postbox,
             group_max=GROUP_COMMIT_OPS_MAX,
+            hold=opened.writer.hold,
             end=opened.writer.close,
         )
         self.reads: Lane[Op[Any]] = Lane(
@@ -242,7 +243,7 @@ class LocalDrive:
     # --- the protocol ------------------------------------------------------------------
 
     async def call(self, op: Op[R]) -> R:
-        session = await self._live(eager=isinstance(op, ReadStatus))
+        session = self._session or await self._live(eager=isinstance(op, ReadStatus))
         if isinstance(op, VerifyShard):
             name = ShardName(op.data_id, op.part, op.shard)
             verified: R = await self._io(session, lambda buffer: session.files.verify(name, buffer))
@@ -250,7 +251,11 @@ class LocalDrive:
         if isinstance(op, ReadStatus):
             self._close_idle(session)
         lane = session.reads if type(op) in _READS else session.writes
-        result: R = await self._wait(session, lane.submit(op))
+        try:
+            result: R = await lane.submit(op)
+        except (DriveOffline, DriveFaulty) as error:
+            self._drop(session, error)
+            raise
         return result
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:

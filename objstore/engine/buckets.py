@@ -51,11 +51,13 @@ class Buckets:
         """
         now = self._context.clock.monotonic_s()
         held = self._cache.get(name)
-        if held is not None and now - held[0] < BUCKET_CACHE_S:
-            return held[1]
-        self._cache.pop(name, None)
+        if held is not None:
+            if now - held[0] < BUCKET_CACHE_S:
+                return held[1]
+            self._cache[name] = (now, held[1])  # one looks, the others need not
         newest = (await self._read(ReadBucket(name))).get(name)
         if newest is None or newest.deleted:
+            self._cache.pop(name, None)
             raise RequestRefused("NoSuchBucket", BucketName=name)
         self._cache[name] = (now, newest)
         return newest

@@ -53,14 +53,16 @@ class Fanout(Generic[R]):
         self, decide: Callable[["Fanout[R]"], T | None], *, deadline_s: float
     ) -> T | None:
         """Return the first decision that is not None, or None once none can come any more."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + deadline_s
+        waking = loop.call_at(ends_s, self._changed.set)
         try:
-            async with asyncio.timeout(deadline_s):
-                while (decision := decide(self)) is None and self.pending:
-                    self._changed.clear()
-                    await self._changed.wait()
-                return decision
-        except TimeoutError:
-            return decide(self)
+            while (decision := decide(self)) is None and self.pending and loop.time() < ends_s:
+                self._changed.clear()
+                await self._changed.wait()
+            return decision
+        finally:
+            waking.cancel()
 
     async def finished(self, *, deadline_s: float) -> None:
         """Wait until every drive has answered, at most `deadline_s`."""

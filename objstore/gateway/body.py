@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
@@ -117,19 +117,25 @@ class HttpBody:
         if self._continue_due:
             await self._send_continue()
         stream = self._http.content
-        deadline = asyncio.timeout(self._stall_s)
         try:
             piece = stream.read_nowait()
             if piece or stream.is_eof():
                 return piece
             if self._http.transport is None:
                 raise RequestRefused("IncompleteBody")
+            return await self._wait_for_more(stream)
+        except (web.RequestPayloadError, OSError) as error:
+            raise RequestRefused("IncompleteBody") from error
+
+    async def _wait_for_more(self, stream: StreamReader) -> bytes:
+        deadline = asyncio.timeout(self._stall_s)
+        try:
             async with deadline:
                 return await stream.readany()
-        except (web.RequestPayloadError, OSError) as error:
+        except TimeoutError as error:
             if deadline.expired():
                 raise RequestRefused("RequestTimeout") from error
-            raise RequestRefused("IncompleteBody") from error
+            raise
 
     async def _send_continue(self) -> None:
         self._continue_due = False

@@ -47,23 +47,15 @@ _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 def parameter(request: Request, name: str) -> str | None:
     """Return an x-amz- header, or the query parameter of a presigned URL that stands for it."""
     value = request.headers.get(name)
-    if value is not None:
-        return value
-    if not name.startswith("x-amz-"):
-        return None
-    return next((text for key, text in request.query.pairs if key.lower() == name), None)
+    return request.query.amz.get(name) if value is None else value
 
 
 def parameters(request: Request) -> Iterator[tuple[str, str]]:
     """Yield every header, and every query parameter that stands for an x-amz- header."""
-    seen = set()
-    for name, value in request.headers.items():
-        seen.add(name)
-        yield name, value
-    for key, value in request.query.pairs:
-        name = key.lower()
-        if name.startswith("x-amz-") and name not in seen:
-            seen.add(name)
+    headers = request.headers
+    yield from headers.items()
+    for name, value in request.query.amz.items():
+        if name not in headers:
             yield name, value
 
 

@@ -35,7 +35,7 @@ _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-
 class Query:
     """A query string, decoded once. Names and values are text; "+" is a space, as in S3."""
 
-    __slots__ = ("_first", "pairs", "raw")
+    __slots__ = ("_first", "amz", "pairs", "raw")
 
     def __init__(self, raw: str) -> None:
         """Decode `raw`, the part of the target after "?".
@@ -47,8 +47,13 @@ class Query:
         self.raw = raw
         self.pairs: tuple[tuple[str, str], ...] = tuple(_decode_pairs(raw)) if raw else ()
         self._first: dict[str, str] = {}
+        # What stands for x-amz- headers in a presigned URL: lower-case name, first value.
+        self.amz: dict[str, str] = {}
         for name, value in self.pairs:
             self._first.setdefault(name, value)
+            lower = name.lower()
+            if lower.startswith("x-amz-"):
+                self.amz.setdefault(lower, value)
 
     def get(self, name: str) -> str | None:
         """Return the first value of a parameter; "" when it has none; None without it."""
