@@ -30,6 +30,8 @@ _IPV4: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 # "Bucket names must not start with the prefix" and "must not end with the suffix".
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+# Ours: below /minio lie the health and metrics paths that probes of MinIO ask for.
+_RESERVED_NAMES: Final = frozenset({"minio"})
 
 
 class Query:
@@ -222,6 +224,7 @@ def check_bucket_name(name: str | None) -> BucketName:
         or _IPV4.fullmatch(name) is not None
         or name.startswith(_RESERVED_PREFIXES)
         or name.endswith(_RESERVED_SUFFIXES)
+        or name in _RESERVED_NAMES
     ):
         raise RequestRefused("InvalidBucketName", BucketName=_shown(name or ""))
     return BucketName(name)

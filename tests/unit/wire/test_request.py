@@ -121,6 +121,8 @@ def test_virtual_host_style(host: str, target: str, bucket: str, key: str | None
         ("/a%2Fb/k", "InvalidBucketName"),
         ("/.sys/k", "InvalidBucketName"),
         ("/A_b", "InvalidBucketName"),
+        ("/minio", "InvalidBucketName"),
+        ("/minio/k", "InvalidBucketName"),
         ("/bucket/" + "k" * 1025, "KeyTooLongError"),
         ("/bucket/" + "%E2%82%AC" * 342, "KeyTooLongError"),
     ],
