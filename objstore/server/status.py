@@ -208,7 +208,7 @@ def _set_info(status: SetStatus) -> SetInfo:
         online=status.online,
         trusted=status.trusted,
         write_quorum=status.write_quorum,
-        read_quorum=status.read_quorum,
+        read_quorum=max(status.read_quorum, status.data),  # fresh records, and k shards
         can_read=status.can_read(),
         can_write=status.can_write(),
         healing_drives=status.healing_drives,
