@@ -74,6 +74,7 @@ class Settings:
     domains: tuple[str, ...] = ()
     bracketing_fraction: float = 0.01
     direct_io: bool = True
+    sigv2_links: bool = True
     metrics_public: bool = False
     requests_in_flight: int = REQUESTS_IN_FLIGHT_MAX
 
@@ -243,6 +244,12 @@ SETTINGS: Final = (
         "direct_io",
         "true",
         "write large shards past the page cache where the file system allows it",
+        _switch,
+    ),
+    Setting(
+        "sigv2_links",
+        "true",
+        "accept presigned URLs by Signature Version 2, which boto3 and the AWS CLI make by default",
         _switch,
     ),
     Setting(

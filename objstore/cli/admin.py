@@ -31,7 +31,11 @@ from objstore.cli.admin_tables import (
 from objstore.clock import SystemClock
 from objstore.gateway.ports import ClusterInfo, LocationDocument
 
-app = typer.Typer(help="Look at a running cluster and repair it.", no_args_is_help=True)
+app = typer.Typer(
+    rich_markup_mode="markdown",
+    help="Look at a running cluster and repair it.",
+    no_args_is_help=True,
+)
 
 _DEFAULT_DIRECTORY: Final = Path("data")
 _FOLLOW_INTERVAL_S: Final = 1.0

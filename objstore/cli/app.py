@@ -54,7 +54,12 @@ COMMANDS: Final[dict[str, Callable[[typer.Typer], None]]] = {
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:
     """Return the command line with the command that `arguments` name, or else with all."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        rich_markup_mode="markdown",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
     app.callback()(_objstore)
     app.command("version")(version)
     asked = next((one for one in arguments if not one.startswith("-")), "")

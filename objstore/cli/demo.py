@@ -16,7 +16,11 @@ from objstore.cli.demos.drive_pull import drive_pull
 from objstore.cli.demos.server_down import server_down
 from objstore.cli.demos.stage import PromiseBroken
 
-app = typer.Typer(no_args_is_help=True, help="Demonstrations that prove what layouts promise.")
+app = typer.Typer(
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    help="Demonstrations that prove what layouts promise.",
+)
 
 
 def _run(demonstration: Callable[[Console], Awaitable[None]]) -> None:

@@ -39,7 +39,11 @@ _ROWS_MAX: Final = 32
 _ROWS_APART_MAX: Final = 8  # beyond it, rows that say the same become one
 _PLACE_WIDTH: Final = 24
 
-app = typer.Typer(help="Layouts: where shards go and what may be lost.", no_args_is_help=True)
+app = typer.Typer(
+    rich_markup_mode="markdown",
+    help="Layouts: where shards go and what may be lost.",
+    no_args_is_help=True,
+)
 
 
 @app.callback()

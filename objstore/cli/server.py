@@ -32,7 +32,7 @@ def serve(  # noqa: PLR0913, PLR0917  typer reads one parameter for each option
         str | None, typer.Option(metavar="HOST:PORT", help="Where to serve S3 [:9000].")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes [one for each core].")
+        int | None, typer.Option(help="Worker processes; one for each core by default.")
     ] = None,
     server: Annotated[
         str | None,

@@ -17,6 +17,7 @@ class Authenticator:
     def __init__(self, context: GatewayContext) -> None:
         self._secret_of = context.secret_of
         self._region = context.region
+        self._sigv2_links = context.sigv2_links
         self._clock = context.clock
         self._keys = SigningKeys()
 
@@ -32,6 +33,7 @@ class Authenticator:
             region=self._region,
             now_s=self._clock.now_ns() // _NS_PER_S,
             keys=self._keys,
+            sigv2_links=self._sigv2_links,
         )
         if isinstance(verdict, Anonymous):
             raise RequestRefused("AccessDenied")

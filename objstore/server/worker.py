@@ -76,6 +76,7 @@ def _gateway_context(
         admin=cluster,
         cluster_status=cluster,
         domains=settings.domains,
+        sigv2_links=settings.sigv2_links,
         metrics_public=settings.metrics_public,
         metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
         requests_max=settings.requests_in_flight,

@@ -13,6 +13,7 @@ from typing import Final
 from objstore.errors import RequestRefused
 from objstore.wire.headers import CHECKSUM_HEADERS, METADATA_PREFIX, parameters
 from objstore.wire.request import Request
+from objstore.wire.sigv2 import LINK_QUERY, signed_by_v2
 
 # Part of a presigned URL; sigv4 reads them.
 _AUTHENTICATION: Final = frozenset(
@@ -123,6 +124,8 @@ def refuse_unknown_query(
     """
     for name, value in request.query.pairs:
         if name in accepted or name.lower().startswith("x-"):
+            continue
+        if name in LINK_QUERY and signed_by_v2(request.query):
             continue
         if name == "versionId":
             raise RequestRefused(

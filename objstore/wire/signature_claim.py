@@ -23,6 +23,7 @@ from objstore.wire.signing import (
     read_timestamp,
     write_timestamp,
 )
+from objstore.wire.sigv2 import signed_by_v2
 
 _DATE: Final = re.compile(r"[0-9]{8}")
 _EXPIRES: Final = re.compile(r"[0-9]{1,9}")
@@ -61,9 +62,7 @@ def signed_in_query(query: Query) -> bool:
     """Whether a query is meant to be a signature, a whole one or not."""
     if not query.pairs:
         return False
-    if query.has("Signature") and query.has("AWSAccessKeyId"):
-        return True  # version 2; refused where the query is read
-    return any(query.has(name) for name in _QUERY_MARKS)
+    return signed_by_v2(query) or any(query.has(name) for name in _QUERY_MARKS)
 
 
 # --- the Authorization header ---------------------------------------------------------

@@ -1,6 +1,7 @@
 """AWS Signature Version 4: who signed a request, and how its body is covered.
 
-`verify` reads the Authorization header or a presigned URL's query; exactly one of them. Nothing
+`verify` reads the Authorization header or a presigned URL's query (also one by version 2: see
+sigv2.py); exactly one of them. Nothing
 it returns was taken from a part of the request that the signature does not cover. The refusals
 are those that AWS answers; docs/protocol/sigv4.md has the table.
 
@@ -35,6 +36,7 @@ from objstore.wire.signing import (
     uri_encode,
     write_timestamp,
 )
+from objstore.wire.sigv2 import signed_by_v2, verify_link
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # "The CanonicalHeaders list must include: the HTTP host header; if the Content-Type header is
@@ -101,6 +103,7 @@ def verify(
     region: str,
     now_s: int,
     keys: SigningKeys | None = None,
+    sigv2_links: bool = True,
 ) -> Verified | Anonymous:
     """Return who signed a request.
 
@@ -110,6 +113,7 @@ def verify(
         region: the only region that a signature may be for.
         now_s: the current time, in seconds since the epoch.
         keys: signing keys to reuse; without it the key is derived anew.
+        sigv2_links: whether links by version 2 are believed; see wire/sigv2.py.
 
     Raises:
         RequestRefused: with AWS's code for what is wrong; see docs/protocol/sigv4.md.
@@ -125,13 +129,13 @@ def verify(
         )
     if authorizations:
         claim = read_header(request, authorizations[0], region, now_s)
+    elif sigv2_links and signed_by_v2(request.query):
+        return _verify_v2(request, secret_of, region, now_s)
     elif in_query:
         claim = read_query(request, region, now_s)
     else:
         return _anonymous(request)
-    mode, payload_sha256 = _read_payload(claim.payload)
-    if in_query and mode.chunked:
-        raise RequestRefused("AccessDenied", "An aws-chunked body needs an Authorization header.")
+    mode, payload_sha256 = _read_payload(claim.payload, in_query=in_query)
     _require_signed_headers(request, claim.signed_headers, in_query=in_query)
     key = _key_of(claim, secret_of, keys)
     _require_no_token(request)
@@ -147,6 +151,15 @@ def verify(
     )
 
 
+def _verify_v2(
+    request: Request, secret_of: Callable[[str], str | None], region: str, now_s: int
+) -> Verified:
+    access_key = verify_link(request, secret_of=secret_of, now_s=now_s)
+    sent = request.headers.get("x-amz-content-sha256")
+    mode, payload_sha256 = _read_payload(sent or UNSIGNED_PAYLOAD, in_query=True)
+    return Verified(access_key, SERVICE, region, mode, payload_sha256, seed=None, presigned=True)
+
+
 def _anonymous(request: Request) -> Anonymous:
     if any(name.startswith("response-") for name, _ in request.query.pairs):
         raise RequestRefused(
@@ -160,8 +173,8 @@ def _anonymous(request: Request) -> Anonymous:
     return Anonymous(mode, payload_sha256)
 
 
-def _read_payload(text: str) -> tuple[PayloadMode, bytes | None]:
-    """Return what x-amz-content-sha256 says."""
+def _read_payload(text: str, *, in_query: bool = False) -> tuple[PayloadMode, bytes | None]:
+    """Return what x-amz-content-sha256 says; a body under a link is never aws-chunked."""
     if _SHA256.fullmatch(text) is not None:
         return PayloadMode.SIGNED, bytes.fromhex(text)
     mode = _MODES.get(text)
@@ -171,6 +184,8 @@ def _read_payload(text: str) -> tuple[PayloadMode, bytes | None]:
             f"x-amz-content-sha256 must be {', '.join(_MODES)}, or a valid sha256 value.",
             ArgumentName="x-amz-content-sha256",
         )
+    if in_query and mode.chunked:
+        raise RequestRefused("AccessDenied", "An aws-chunked body needs an Authorization header.")
     return mode, None
 
 

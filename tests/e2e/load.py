@@ -33,6 +33,7 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
+    slowest: str = ""
 
     @property
     def requests(self) -> int:
@@ -135,7 +136,9 @@ class Load:
             else:
                 self._delete(client, key, entry)
             took = time.monotonic() - began
-            self.outcome.slowest_s = max(self.outcome.slowest_s, took)
+            if took > self.outcome.slowest_s:
+                self.outcome.slowest_s = took
+                self.outcome.slowest = f"{action} {key}"
         for client in clients:
             client.close()
 

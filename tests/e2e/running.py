@@ -149,7 +149,7 @@ class Cluster:
             "s3",
             endpoint_url=self.url(server),
             config=Config(
-                signature_version="s3v4",  # or boto3 makes links by SigV2
+                signature_version="s3v4",  # of links; else boto3 makes them by SigV2
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
                 connect_timeout=5,
@@ -197,19 +197,21 @@ class Cluster:
         document: dict[str, Any] = json.loads(self.admin("locate", f"{bucket}/{key}", "--json"))
         return document
 
-    def drive_info(self, drive: int) -> dict[str, Any]:
-        """Return what `admin info` says about one of `drives`."""
+    def drive_info(self, drive: int, server: int = 0) -> dict[str, Any]:
+        """Return what `admin info` of a server says about one of `drives`."""
         path = str(self.drives[drive])
-        (found,) = [item for item in self.info()["drives"] if item["path"] == path]
+        (found,) = [item for item in self.info(server)["drives"] if item["path"] == path]
         return dict(found)
 
-    def state(self, drive: int) -> str:
-        """Return the state of one of `drives`."""
-        return str(self.drive_info(drive)["state"])
+    def state(self, drive: int, server: int = 0) -> str:
+        """Return the state of one of `drives`, as a server sees it."""
+        return str(self.drive_info(drive, server)["state"])
 
     def wait_missing(self, drive: int) -> None:
-        """Wait until a drive is shown as not there, which must take at most 5 s."""
-        self.wait_until(lambda: self.state(drive) != "online", NOTICED_S)
+        """Wait until every server shows a drive as not there, which must take at most 5 s."""
+        self.wait_until(
+            lambda: all(self.state(drive, server) != "online" for server in self.servers), NOTICED_S
+        )
 
     def is_healthy(self) -> bool:
         """Tell whether every drive is online, trusted and has missed nothing, to every server."""

@@ -24,10 +24,20 @@ BUCKET = "load"
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Return a cluster whose drives are moved away and back by every test of this module."""
+def cluster_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster.running(tmp_path_factory.mktemp("degraded"), buckets=(BUCKET,)) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def shared(cluster_of_module: Cluster) -> Iterator[Cluster]:
+    """Return a cluster whose drives tests move away and back; each begins with an empty bucket."""
+    yield cluster_of_module
+    client = cluster_of_module.client(0)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for item in page.get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    client.close()
 
 
 @pytest.fixture
@@ -70,7 +80,6 @@ def test_a_drive_is_moved_away_under_load_and_comes_back(shared: Cluster, drive:
     load.check()
     load.check_everything()
     assert load.outcome.slowest_s < 5
-    empty_bucket(shared)
 
 
 @pytest.mark.parametrize("drive", DRIVES)
@@ -84,7 +93,6 @@ def test_a_drive_is_replaced_by_an_empty_directory_under_load(shared: Cluster, d
         load.wait_for(50)
     load.check()
     load.check_everything()
-    empty_bucket(shared)
 
 
 @pytest.mark.root
@@ -290,13 +298,4 @@ def test_writes_during_an_outage_take_extra_parity(own_cluster: Callable[..., Cl
     faults.move_back(cluster.drives[0])
     faults.move_back(cluster.drives[1])
     cluster.wait_healthy()
-    client.close()
-
-
-def empty_bucket(cluster: Cluster) -> None:
-    """Make room for the next test's own keys."""
-    client = cluster.client(0)
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
-        for item in page.get("Contents", []):
-            client.delete_object(Bucket=BUCKET, Key=item["Key"])
     client.close()

@@ -171,7 +171,7 @@ HEADER_ROWS = [
     Row(
         "N024 a SigV2 link",
         lambda t: replace(t.shot(), query="AWSAccessKeyId=a&Signature=YQ%3D%3D&Expires=9999999999"),
-        "400 InvalidRequest",
+        "403 InvalidAccessKeyId",
     ),
     Row("N025 two mechanisms", both_mechanisms, "400 InvalidArgument | 400 InvalidRequest"),
     Row(

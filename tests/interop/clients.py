@@ -59,10 +59,11 @@ def _installed(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def aws(endpoint: str, home: Path) -> CommandLine:
-    """The AWS CLI. Its version 1 makes links by SigV2, as boto3 does, unless it is told."""
-    config = home / "aws-config"
-    config.write_text("[default]\ns3 =\n    signature_version = s3v4\n", "utf-8")
+def aws(endpoint: str, home: Path, *, links_by: str = "") -> CommandLine:
+    """The AWS CLI. Its version 1 makes links by SigV2, as boto3 does, unless `links_by` is s3v4."""
+    config = home / f"aws-config{links_by}"
+    told = f"s3 =\n    signature_version = {links_by}\n" if links_by else ""
+    config.write_text(f"[default]\n{told}", "utf-8")
     environment = _environment(
         home, AWS_ENDPOINT_URL=endpoint, AWS_CONFIG_FILE=str(config), AWS_PAGER=""
     )

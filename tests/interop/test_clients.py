@@ -101,9 +101,12 @@ def test_aws_makes_and_removes_buckets(aws: CommandLine, bucket: str) -> None:
     assert f"{bucket}-more" not in aws("s3", "ls")
 
 
-def test_aws_presign(aws: CommandLine, bucket: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("links_by", ["", "s3v4"])
+def test_aws_presign(cluster: Cluster, bucket: str, tmp_path: Path, links_by: str) -> None:
+    aws = clients.aws(cluster.url(0), tmp_path, links_by=links_by)
     aws("s3", "cp", write_file(tmp_path / "x", Content(1, 5000)), f"s3://{bucket}/a b/ü+.txt")
     link = aws("s3", "presign", f"s3://{bucket}/a b/ü+.txt").strip()
+    assert ("X-Amz-Signature" in link) == (links_by == "s3v4")
     with urllib.request.urlopen(link, timeout=10) as answer:
         assert answer.read() == Content(1, 5000).bytes()
 

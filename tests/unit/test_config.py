@@ -69,6 +69,7 @@ def test_every_setting_from_the_file(tmp_path: Path) -> None:
         domains = ["s3.example.com", "s3.internal"]
         bracketing_fraction = 1
         direct_io = false
+        sigv2_links = false
         metrics_public = true
         requests_in_flight = 10
         parity = "EC:1"
@@ -96,6 +97,7 @@ def test_every_setting_from_the_file(tmp_path: Path) -> None:
         domains=("s3.example.com", "s3.internal"),
         bracketing_fraction=1.0,
         direct_io=False,
+        sigv2_links=False,
         metrics_public=True,
         requests_in_flight=10,
     )

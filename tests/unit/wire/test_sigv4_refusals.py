@@ -229,10 +229,6 @@ QUERY_CASES: dict[str, tuple[Callable[[], Shot], str]] = {
     "N011 day of scope": (lambda: link(date="20130523"), BAD_QUERY),
     "N014 bad date": (lambda: link(stamp="20130524"), BAD_QUERY),
     "N023 algorithm": (lambda: Signer().presign(Shot()).retarget("SHA256", "SHA1"), BAD_QUERY),
-    "N024 version 2": (
-        lambda: Shot(target="/bucket/key?AWSAccessKeyId=a&Signature=b&Expires=1"),
-        "InvalidRequest",
-    ),
     "N033 token": (
         lambda: Signer().presign(Shot(), more={"X-Amz-Security-Token": "t"}),
         "InvalidToken",
