@@ -26,8 +26,8 @@ _PR_SET_PDEATHSIG: Final = 1
 Report = Callable[[str], None]
 
 # A request makes some hundred containers and drops them without cycles: the default of a
-# collection every 700 costs 4 % of a small PUT and finds nothing. Not much rarer: a request that
-# is refused leaves its document in a cycle with the traceback.
+# collection every 700 costs 4 % of a small PUT and finds nothing. Not much rarer: a connection
+# and its transport are a cycle, with what the client had sent.
 _GC_THRESHOLDS: Final = (2_000, 10, 10)
 
 
