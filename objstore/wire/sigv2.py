@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from objstore.errors import RequestRefused
+from objstore.wire.headers import parameters
 from objstore.wire.request import Query, Request
-from objstore.wire.signing import canonical_value, signatures_equal
+from objstore.wire.signing import signatures_equal
 
 _FIELDS: Final = ("AWSAccessKeyId", "Signature", "Expires")
 _EXPIRES: Final = re.compile(r"[0-9]{1,12}")
@@ -109,17 +110,14 @@ def _require_covered(query: Query) -> None:
 
 def _amz_headers(request: Request) -> dict[str, str]:
     """Return x-amz- headers by lower-case name, also those that stand in the query."""
-    found = {
-        name: ",".join(map(canonical_value, request.headers.all(name)))
-        for name in request.headers
-        if name.startswith("x-amz-")
+    return {
+        name: value.strip(" \t") for name, value in parameters(request) if name.startswith("x-amz-")
     }
-    return request.query.amz | found
 
 
 def _moved(request: Request, name: str) -> str:
     value = request.headers.get(name)
-    return canonical_value(value if value is not None else request.query.get(name) or "")
+    return (value if value is not None else request.query.get(name) or "").strip(" \t")
 
 
 def _resource(request: Request) -> str:

@@ -87,6 +87,12 @@ def test_headers_may_be_sent_as_headers_or_stay_in_the_link() -> None:
     assert refusal(signed.adding(("Content-Type", "text/html"))) == "SignatureDoesNotMatch"
 
 
+def test_spaces_inside_a_header_are_signed_as_they_are() -> None:
+    spaced = "dark  blue"
+    signed = link("PUT", x_amz_meta_color=spaced)
+    assert check(signed.adding(("x-amz-meta-color", spaced))).presigned
+
+
 def test_the_bucket_of_a_virtual_host_is_part_of_what_is_signed() -> None:
     shot = link(path="/key", auth_path="/bucket/key")
 
