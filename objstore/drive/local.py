@@ -251,11 +251,7 @@ class LocalDrive:
         if isinstance(op, ReadStatus):
             self._close_idle(session)
         lane = session.reads if type(op) in _READS else session.writes
-        try:
-            result: R = await lane.submit(op)
-        except (DriveOffline, DriveFaulty) as error:
-            self._drop(session, error)
-            raise
+        result: R = await self._wait(session, lane.submit(op))
         return result
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:

@@ -1,7 +1,9 @@
 """A fresh drive and what the conformance suite needs beside it."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,20 @@ from objstore.testing.fake_clock import FakeClock
 
 async def _nothing() -> None:
     pass
+
+
+async def call_together(drive: Drive, ops: Sequence[Op[Any]]) -> list[object]:
+    """Send calls at once, in this order; return each one's result or the DriveError it raised."""
+
+    async def one(op: Op[Any]) -> object:
+        try:
+            return await drive.call(op)
+        except DriveError as error:
+            return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(op)) for op in ops]
+    return [task.result() for task in tasks]
 
 
 @dataclass

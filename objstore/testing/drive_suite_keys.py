@@ -21,7 +21,7 @@ from objstore.drive.ops import (
 from objstore.errors import BucketMissing, RecordUnknown, Superseded, UploadMissing
 from objstore.names import BucketName, Kind, UploadId
 from objstore.ondisk.record import HeldShard, Part
-from objstore.testing.drive_harness import Harness
+from objstore.testing.drive_harness import Harness, call_together
 from objstore.testing.drive_values import (
     BUCKET,
     KEY,
@@ -105,7 +105,8 @@ class KeyClauses:
         await harness.call(put_bucket())
         outcomes = []
         for first, second in ((10, 20), (40, 30)):
-            results = await _both(harness, commit(version(first)), commit(version(second)))
+            ops = [commit(version(first)), commit(version(second))]
+            results = await call_together(harness.drive, ops)
             outcomes.append([type(result) for result in results])
         assert outcomes[0] == [Committed, Committed]
         assert outcomes[1] == [Committed, Superseded]
@@ -402,17 +403,3 @@ class KeyClauses:
         assert await usage() == (2, 1020)
         await harness.call(commit(version(8, kind=Kind.DELETE_MARKER, null_version=False)))
         assert await usage() == (1, 1000)
-
-
-async def _both(harness: Harness, *ops: Commit) -> list[object]:
-    """Send calls at once, in this order, and return what each gave."""
-
-    async def one(op: Commit) -> object:
-        try:
-            return await harness.call(op)
-        except Superseded as error:
-            return error
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(op)) for op in ops]
-    return [task.result() for task in tasks]

@@ -11,12 +11,13 @@ import pytest
 
 from objstore.drive.format import format_drive
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import Commit, ListKeys, ReadKey, ReadStatus, Settle
+from objstore.drive.ops import ListKeys, ReadKey, ReadStatus, Settle
 from objstore.errors import ConfigError, DriveError, DriveFaulty, DriveOffline, ShardMissing
 from objstore.limits import DRIVE_PROBE_INTERVAL_S
 from objstore.names import ObjectKey
 from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.ondisk.record import HeldShard
+from objstore.testing.drive_harness import call_together
 from objstore.testing.drive_values import (
     BUCKET,
     KEY,
@@ -31,18 +32,6 @@ from objstore.testing.fake_clock import FakeClock
 from objstore.testing.local_drives import clock_for, identity, local_drive
 
 _NAME = (data_id(1), 1, 0)
-
-
-async def _all(drive: LocalDrive, ops: list[Commit]) -> list[object]:
-    async def one(op: Commit) -> object:
-        try:
-            return await drive.call(op)
-        except DriveError as error:
-            return error
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(op)) for op in ops]
-    return [task.result() for task in tasks]
 
 
 class TestADirectoryThatIsMovedAway:
@@ -161,7 +150,9 @@ async def test_close_answers_those_who_wait(tmp_path: Path) -> None:
     async with local_drive(tmp_path / "drive") as drive:
         await drive.call(put_bucket())
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(_all(drive, [commit(version(n)) for n in range(1, 200)]))
+            running = group.create_task(
+                call_together(drive, [commit(version(n)) for n in range(1, 200)])
+            )
             await asyncio.sleep(0)
             await drive.close()
         kinds = {type(outcome).__name__ for outcome in running.result()}
@@ -178,14 +169,14 @@ async def test_two_drives_on_one_directory_share_a_journal(tmp_path: Path) -> No
         numbers = range(1, 101)
         ops = [commit(version(number), merge=True) for number in numbers]
         async with asyncio.TaskGroup() as group:
-            group.create_task(_all(one, ops[::2]))
-            group.create_task(_all(two, ops[1::2]))
+            group.create_task(call_together(one, ops[::2]))
+            group.create_task(call_together(two, ops[1::2]))
         for drive in (one, two):
             state = await drive.call(ReadKey(BUCKET, KEY, limit=1000))
             assert len(state.records) == len(numbers)
             assert (await drive.call(ReadStatus())).objects == 1
         # An ordered write sees what another process committed.
-        outcomes = await _all(two, [commit(version(100))])
+        outcomes = await call_together(two, [commit(version(100))])
         assert type(outcomes[0]).__name__ == "Superseded"
 
 
@@ -193,8 +184,8 @@ async def test_groups_larger_than_one_statement(tmp_path: Path) -> None:
     async with local_drive(tmp_path / "drive") as drive:
         await drive.call(put_bucket())
         keys = [ObjectKey(f"{index:04}") for index in range(300)]
-        await _all(drive, [commit(version(5, key=key)) for key in keys])
-        await _all(drive, [commit(version(6, key=key)) for key in keys])
+        await call_together(drive, [commit(version(5, key=key)) for key in keys])
+        await call_together(drive, [commit(version(6, key=key)) for key in keys])
         page = await drive.call(ListKeys(BUCKET))
         assert [entry.key for entry in page.entries] == keys
         assert {entry.order for entry in page.entries} == {order(6)}
