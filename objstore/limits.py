@@ -76,6 +76,7 @@ READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
 DRIVE_CALLS_WAITING_MAX: Final = 4096
 HEALS_AT_ONCE_MAX: Final = 8
 READ_GROUP_OPS_MAX: Final = 64
+KEY_ROWS_MAX: Final = 128  # of one key in one answer
 LIST_ROWS_EXAMINED_MAX: Final = 20_000  # then a page ends early and says where to go on
 DRIVE_IO_THREADS: Final = 4  # per drive and process, each with one buffer
 DRIVE_IO_BUFFER_BYTES: Final = 1 * MIB
@@ -88,5 +89,6 @@ RPC_FRAME_BYTES_MAX: Final = 8 * MIB
 assert STRIPE_BYTES <= CHUNK_DATA_BYTES_MAX
 # An inline shard fits many times into a frame, so that a page of records does too.
 assert INLINE_SHARD_BYTES_MAX * 128 <= RPC_FRAME_BYTES_MAX
+assert INLINE_SHARD_BYTES_MAX * KEY_ROWS_MAX * 2 <= RPC_FRAME_BYTES_MAX
 assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S

@@ -33,12 +33,14 @@ from objstore.drive.ops import (
     ListMissed,
     ListTombstones,
     ListUploads,
+    ListVersions,
     Op,
     R,
     ReadBucket,
     ReadKey,
     ReadStatus,
     ReadUpload,
+    ReadUsage,
     VerifyShard,
 )
 from objstore.drive.posix import Root, drive_error, journal_error
@@ -74,6 +76,8 @@ _READS: Final = frozenset(
         ReadUpload,
         ListUploads,
         ListMissed,
+        ListVersions,
+        ReadUsage,
         ListTombstones,
         ReadStatus,
         IsNamed,
