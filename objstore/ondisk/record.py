@@ -17,6 +17,7 @@ import xxhash
 from objstore.errors import RecordUnknown
 from objstore.names import (
     NO_EDIT,
+    NULL,
     BucketName,
     DataId,
     Kind,
@@ -25,6 +26,7 @@ from objstore.names import (
     Scheme,
     Stamp,
     UploadId,
+    VersionId,
     Versioning,
     order_of,
 )
@@ -84,6 +86,11 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     def scheme(self) -> Scheme:
         """The scheme this version was encoded with; a set's own may differ."""
         return Scheme(self.k, self.m)
+
+    @property
+    def version_id(self) -> VersionId:
+        """The name S3 gives it."""
+        return NULL if self.null_version else VersionId(self.stamp.hex())
 
     @property
     def order(self) -> Order:

@@ -48,7 +48,7 @@ async def get(on: MemorySet, key: str, *, bucket: BucketName = BUCKET) -> bytes:
 
 
 async def delete(on: MemorySet, key: str) -> None:
-    await on.store.delete_object(BUCKET, ObjectKey(key))
+    await on.store.delete_object(BUCKET, ObjectKey(key), permission=lambda _: None)
     await on.idle()
 
 
