@@ -22,7 +22,9 @@ it. A request for one that is not served answers `501 NotImplemented`, and so do
 that S3 has and objstore does not, unless its value asks for what happens anyway (for example
 `x-amz-acl: private`). Nothing that S3 documents is dropped in silence.
 
-Every request may carry the headers of authentication, transfer and tracing. Objects keep
+Every request may carry the headers of authentication, transfer and tracing. Every operation but
+ListBuckets and CreateBucket reads `x-amz-expected-bucket-owner`, and copies
+`x-amz-source-expected-bucket-owner`: an account number or a canonical id. Objects keep
 {stored} and up to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
 {checksums}.
 """

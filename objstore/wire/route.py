@@ -20,6 +20,10 @@ from objstore.wire.parameters import (
 )
 from objstore.wire.request import Request
 
+# Whose bucket a request expects; s3/authorize.py holds it against the bucket's owner.
+EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
+EXPECTED_SOURCE_OWNER: Final = "x-amz-source-expected-bucket-owner"
+
 
 class Operation(Enum):
     """Every operation of the S3 API, under AWS's name."""
@@ -314,6 +318,17 @@ SHAPES: Final = _SERVED + tuple(
 assert {shape.operation for shape in SHAPES} == set(Operation)
 assert len(SHAPES) == len(Operation)
 
+
+def _accepted_headers(shape: Shape) -> frozenset[str]:
+    """Return the headers that a shape reads, with those of every operation on a bucket there is."""
+    expected = set()
+    if shape.level is not Level.SERVICE and shape.operation is not Operation.CREATE_BUCKET:
+        expected.add(EXPECTED_OWNER)
+    if shape.copies:
+        expected.add(EXPECTED_SOURCE_OWNER)
+    return shape.headers | expected
+
+
 _Key = tuple[str, Level, str, str, bool]
 _BY_SHAPE: Final[Mapping[_Key, Shape]] = {
     (shape.method, shape.level, shape.selector, shape.needs, shape.copies): shape
@@ -323,6 +338,7 @@ assert len(_BY_SHAPE) == len(SHAPES)
 # A sub-resource is one at any level: `?policy` on an object is no way to read the object.
 _SELECTORS: Final = frozenset(shape.selector for shape in SHAPES if shape.selector)
 _NEEDS: Final = {shape.selector: shape.needs for shape in SHAPES if shape.needs}
+_ACCEPTED_HEADERS: Final = {shape.operation: _accepted_headers(shape) for shape in SHAPES}
 _KNOWN_QUERY: Final = frozenset().union(*(shape.query for shape in SHAPES)) | {"id"}
 
 
@@ -344,7 +360,7 @@ def route(request: Request) -> Operation:
     if shape.served:
         accepted = shape.query | {shape.selector, shape.needs}
         refuse_unknown_query(request, accepted, _KNOWN_QUERY)
-        refuse_unknown_headers(request, shape.headers)
+        refuse_unknown_headers(request, _ACCEPTED_HEADERS[shape.operation])
     return shape.operation
 
 

@@ -3,8 +3,7 @@
 import pytest
 
 from objstore.errors import RequestRefused
-from objstore.s3.attributes import owner_of
-from tests.unit.s3.client import ACCESS_KEY, Client, Failure
+from tests.unit.s3.client import ALICE, BOB, ROOT, Client, Failure
 
 
 async def test_create_head_list_delete() -> None:
@@ -16,7 +15,7 @@ async def test_create_head_list_delete() -> None:
     listed = await client("ListBuckets")
     assert [bucket["Name"] for bucket in listed["Buckets"]] == ["bucket-a"]
     assert listed["Buckets"][0]["CreationDate"].timestamp() == 1_700_000_000
-    assert listed["Owner"]["ID"] == owner_of(ACCESS_KEY).canonical_id
+    assert listed["Owner"] == {"ID": ROOT.canonical_id, "DisplayName": "Root"}
     deleted = await client("DeleteBucket", Bucket="bucket-a")
     assert deleted["Status"] == 204
     with pytest.raises(Failure) as failure:
@@ -62,7 +61,7 @@ async def test_creating_again() -> None:
         await client("CreateBucket", Bucket="bucket")
     assert (failure.value.status, failure.value.code) == (409, "BucketAlreadyOwnedByYou")
     with pytest.raises(RequestRefused) as refusal:
-        await legacy.raw("PUT", "/bucket", access_key="SOMEBODYELSE")
+        await legacy.raw("PUT", "/bucket", caller=ALICE)
     assert refusal.value.reason == "BucketAlreadyExists"
 
 
