@@ -11,7 +11,7 @@ from objstore.s3.error_codes import ERROR_CODES
 from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.wire.headers import METADATA_PREFIX, STORED_HEADERS
 from objstore.wire.parameters import BODY_CHECKSUMS
-from objstore.wire.route import SHAPES, Level, Shape
+from objstore.wire.route import EXPECTED_OWNER, EXPECTED_SOURCE_OWNER, SHAPES, Level, Shape
 
 _INTRODUCTION: Final = """\
 # S3 operations
@@ -85,7 +85,10 @@ def _remarks(note: str, body: BodyKind) -> str:
 
 
 def _headers(shape: Shape) -> list[str]:
-    names = set(shape.headers)
+    names = set(shape.headers) - {
+        EXPECTED_OWNER,
+        EXPECTED_SOURCE_OWNER,
+    }  # the introduction has them
     if names >= BODY_CHECKSUMS:
         names = (names - BODY_CHECKSUMS) | {"x-amz-checksum-*"}
     if METADATA_PREFIX in names:

@@ -7,7 +7,7 @@ that a request for one is never mistaken for another.
 # ruff: noqa: E501 - a row of a table is one line
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -310,24 +310,23 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
         (_OP.UPDATE_OBJECT_ENCRYPTION, "PUT", "encryption", ""),
     ),
 }
-SHAPES: Final = _SERVED + tuple(
+
+
+def _with_expected_owners(shape: Shape) -> Shape:
+    """Let a request for a bucket that is there say whose bucket it expects."""
+    if shape.level is Level.SERVICE or shape.operation is Operation.CREATE_BUCKET:
+        return shape
+    headers = {EXPECTED_OWNER, EXPECTED_SOURCE_OWNER} if shape.copies else {EXPECTED_OWNER}
+    return replace(shape, headers=shape.headers | headers)
+
+
+SHAPES: Final = tuple(map(_with_expected_owners, _SERVED)) + tuple(
     Shape(operation, method, level, selector, needs, served=False)
     for level, rows in _UNSERVED.items()
     for operation, method, selector, needs in rows
 )
 assert {shape.operation for shape in SHAPES} == set(Operation)
 assert len(SHAPES) == len(Operation)
-
-
-def _accepted_headers(shape: Shape) -> frozenset[str]:
-    """Return the headers that a shape reads, with those of every operation on a bucket there is."""
-    expected = set()
-    if shape.level is not Level.SERVICE and shape.operation is not Operation.CREATE_BUCKET:
-        expected.add(EXPECTED_OWNER)
-    if shape.copies:
-        expected.add(EXPECTED_SOURCE_OWNER)
-    return shape.headers | expected
-
 
 _Key = tuple[str, Level, str, str, bool]
 _BY_SHAPE: Final[Mapping[_Key, Shape]] = {
@@ -338,7 +337,6 @@ assert len(_BY_SHAPE) == len(SHAPES)
 # A sub-resource is one at any level: `?policy` on an object is no way to read the object.
 _SELECTORS: Final = frozenset(shape.selector for shape in SHAPES if shape.selector)
 _NEEDS: Final = {shape.selector: shape.needs for shape in SHAPES if shape.needs}
-_ACCEPTED_HEADERS: Final = {shape.operation: _accepted_headers(shape) for shape in SHAPES}
 _KNOWN_QUERY: Final = frozenset().union(*(shape.query for shape in SHAPES)) | {"id"}
 
 
@@ -360,7 +358,7 @@ def route(request: Request) -> Operation:
     if shape.served:
         accepted = shape.query | {shape.selector, shape.needs}
         refuse_unknown_query(request, accepted, _KNOWN_QUERY)
-        refuse_unknown_headers(request, _ACCEPTED_HEADERS[shape.operation])
+        refuse_unknown_headers(request, shape.headers)
     return shape.operation
 
 

@@ -24,7 +24,9 @@ def test_without_sections_there_are_none(tmp_path: Path) -> None:
 
 
 def test_everything_that_a_section_may_say(tmp_path: Path) -> None:
-    text = ALICE + f'display_name = "Alice Ä."\ncanonical_id = "{"a1" * 32}"\nemail = "a@b.example"\n'
+    text = (
+        ALICE + f'display_name = "Alice Ä."\ncanonical_id = "{"a1" * 32}"\nemail = "a@b.example"\n'
+    )
     text += "[[identities]]\naccess_key = 'root'\n".replace("root", "operator")
     one, other = load(text, tmp_path)
     assert one == IdentitySettings(

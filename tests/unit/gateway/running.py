@@ -163,7 +163,7 @@ class Service:
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def sign(  # noqa: PLR0913 - a request's parts, and who signs it
+    def sign(
         self,
         method: str,
         target: str,

@@ -2,6 +2,9 @@
 
 import hashlib
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +61,12 @@ def test_stored_owners() -> None:
 
 def test_a_secret_is_not_shown() -> None:
     assert "secret" not in repr(ALICE).replace("secret=", "")
+
+
+def test_the_operator_s_page_says_how_to_compute_an_account_number() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operating" / "identities.md").read_text("utf-8")
+    found = re.search(r"python3 -c '(import hashlib.*?)' CANONICAL-ID", page, re.DOTALL)
+    assert found is not None
+    command = [sys.executable, "-c", found[1], ALICE.canonical_id]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == ALICE.account
