@@ -37,6 +37,8 @@ CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
 TRAILER_BYTES_MAX: Final = 4 * KIB
 HEADER_LINE_BYTES_MAX: Final = 16 * KIB
+IDENTITIES_MAX: Final = 1_000  # in the configuration file
+QUERY_BODY_BYTES_MAX: Final = 256 * KIB  # a form of IAM or STS, read before its signature is known
 SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 

@@ -176,15 +176,19 @@ Encode = Callable[[str], str]  # xml_writer.escape, or xml_writer.url_encode
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who owns something, as documents name them."""
+    """Who owns something, as documents name them; a display name that is "" is left out."""
 
     canonical_id: str
     display_name: str
 
     def element(self, name: str = "Owner") -> str:
         """Return the element that names the owner."""
-        inner = leaf("ID", self.canonical_id) + leaf("DisplayName", self.display_name)
-        return f"<{name}>{inner}</{name}>"
+        return f"<{name}>{self.content()}</{name}>"
+
+    def content(self) -> str:
+        """Return what the element holds."""
+        shown = leaf("DisplayName", self.display_name) if self.display_name else ""
+        return leaf("ID", self.canonical_id) + shown
 
 
 class ListedEntry(Protocol):
@@ -415,10 +419,9 @@ def location_constraint(region: str) -> bytes:
 
 def access_control_policy(owner: Owner) -> bytes:
     """Write the ACL that everything has: full control for its owner, nothing for anyone else."""
-    inner = leaf("ID", owner.canonical_id) + leaf("DisplayName", owner.display_name)
     grantee = (
         '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-        f' xsi:type="CanonicalUser">{inner}</Grantee>'
+        f' xsi:type="CanonicalUser">{owner.content()}</Grantee>'
     )
     grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
     return document(
