@@ -7,7 +7,8 @@ from objstore.errors import RequestRefused
 from objstore.s3.attributes import owner_of
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.continuation import read_token, write_token
-from objstore.wire.documents import bucket_list, location_constraint, read_bucket_configuration
+from objstore.wire.config_documents.create_bucket import read_create_bucket
+from objstore.wire.documents import bucket_list, location_constraint
 from objstore.wire.headers import integer
 from objstore.wire.request import check_bucket_name
 
@@ -50,7 +51,12 @@ async def list_buckets(call: Call) -> Reply:
 async def create_bucket(call: Call) -> Reply:
     """Answer CreateBucket. A location constraint has to name this deployment's region."""
     name = check_bucket_name(call.bucket)
-    constraint = read_bucket_configuration(await read_body(call))
+    configuration = read_create_bucket(await read_body(call))
+    if configuration.tags:
+        raise RequestRefused(
+            "NotImplemented", "Tags in CreateBucketConfiguration is not implemented."
+        )
+    constraint = configuration.location
     if constraint not in ("", call.region):
         raise RequestRefused("InvalidLocationConstraint", LocationConstraint=constraint)
     try:
