@@ -9,7 +9,8 @@ from objstore.ondisk.record import Bucket
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.continuation import read_token, write_token
 from objstore.s3.owners import owner_of, owns
-from objstore.wire.documents import bucket_list, location_constraint, read_bucket_configuration
+from objstore.wire.config_documents.create_bucket import read_create_bucket
+from objstore.wire.documents import bucket_list, location_constraint
 from objstore.wire.headers import integer
 from objstore.wire.request import check_bucket_name
 
@@ -64,7 +65,12 @@ def _is_listed(call: Call, bucket: Bucket) -> bool:
 async def create_bucket(call: Call) -> Reply:
     """Answer CreateBucket. A location constraint has to name this deployment's region."""
     name = check_bucket_name(call.bucket)
-    constraint = read_bucket_configuration(await read_body(call))
+    configuration = read_create_bucket(await read_body(call))
+    if configuration.tags:
+        raise RequestRefused(
+            "NotImplemented", "Tags in CreateBucketConfiguration is not implemented."
+        )
+    constraint = configuration.location
     if constraint not in ("", call.region):
         raise RequestRefused("InvalidLocationConstraint", LocationConstraint=constraint)
     try:
