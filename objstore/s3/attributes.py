@@ -19,8 +19,6 @@ from objstore.wire.headers import (
 from objstore.wire.request import Request
 
 STANDARD: Final = "STANDARD"
-# "If you don't specify a checksum, Amazon S3 calculates a CRC64NVME" - the same here.
-DEFAULT_CHECKSUM: Final = "CRC64NVME"
 
 
 def read_attributes(call: Call, algorithm: str, kind: str = FULL_OBJECT) -> Attributes:

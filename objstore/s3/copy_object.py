@@ -5,13 +5,19 @@ from dataclasses import replace
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
 from objstore.ondisk.record import Version
-from objstore.s3.attributes import DEFAULT_CHECKSUM, copied_attributes, read_attributes
+from objstore.s3.attributes import copied_attributes, read_attributes
 from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.copy_source import CopySource, open_source, source_of
 from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests
 from objstore.wire.documents import checksum_fields, flat_result
-from objstore.wire.headers import CHECKSUM_BYTES, parameter, quoted, unknown_algorithm
+from objstore.wire.headers import (
+    CHECKSUM_BYTES,
+    DEFAULT_CHECKSUM,
+    parameter,
+    quoted,
+    read_checksum_algorithm,
+)
 
 
 async def copy_object(call: Call) -> Reply:
@@ -19,7 +25,7 @@ async def copy_object(call: Call) -> Reply:
     source = source_of(call)
     replaces = _replaces_metadata(call)
     _refuse_empty_change(call, source, replaces=replaces)
-    wanted = _wanted_algorithm(call)
+    wanted = read_checksum_algorithm(call.request)
     replaced = read_attributes(call, DEFAULT_CHECKSUM) if replaces else None
     reader = await open_source(call, source)
     version = reader.version
@@ -67,13 +73,6 @@ def _refuse_empty_change(call: Call, source: CopySource, *, replaces: bool) -> N
             " changing the object's metadata, storage class, website redirect location or"
             " encryption attributes.",
         )
-
-
-def _wanted_algorithm(call: Call) -> str:
-    algorithm = (parameter(call.request, "x-amz-checksum-algorithm") or "").upper()
-    if algorithm and algorithm not in CHECKSUM_BYTES:
-        raise unknown_algorithm("x-amz-checksum-algorithm", algorithm)
-    return algorithm
 
 
 def _algorithm_of(version: Version) -> str:

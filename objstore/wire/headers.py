@@ -27,18 +27,31 @@ STORED_HEADERS: Final = {
     "expires": "Expires",
 }
 # Each algorithm that x-amz-checksum-... may name here, and the bytes of its digest.
-CHECKSUM_BYTES: Final = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+CHECKSUM_BYTES: Final = {
+    "CRC32": 4,
+    "CRC32C": 4,
+    "CRC64NVME": 8,
+    "SHA1": 20,
+    "SHA256": 32,
+    "SHA512": 64,
+    "MD5": 16,
+    "XXHASH64": 8,
+    "XXHASH3": 8,
+    "XXHASH128": 16,
+}
 CHECKSUM_HEADERS: Final = {name: f"x-amz-checksum-{name.lower()}" for name in CHECKSUM_BYTES}
 FULL_OBJECT: Final = "FULL_OBJECT"
 COMPOSITE: Final = "COMPOSITE"
-# "The default checksum type" of each algorithm first.
+# The types each algorithm has for objects of parts, the default first. Only of CRCs can that of
+# the whole be computed from those of the parts; AWS allows the others as checksums of checksums.
 CHECKSUM_TYPES: Final = {
+    **dict.fromkeys(CHECKSUM_BYTES, (COMPOSITE,)),
     "CRC32": (COMPOSITE, FULL_OBJECT),
     "CRC32C": (COMPOSITE, FULL_OBJECT),
     "CRC64NVME": (FULL_OBJECT,),
-    "SHA1": (COMPOSITE,),
-    "SHA256": (COMPOSITE,),
 }
+# "If you don't specify a checksum, Amazon S3 adds the default checksum, CRC64NVME".
+DEFAULT_CHECKSUM: Final = "CRC64NVME"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INTEGER: Final = re.compile(r"[0-9]{1,19}")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -182,7 +195,8 @@ def integer(name: str, text: str, *, least: int, most: int) -> int:
 class ChecksumClaim:
     """The additional checksum that a client named; all empty when it named none.
 
-    `value` is None when the value comes in a trailer, after the body.
+    `value` is None when the value comes in a trailer, after the body, and when the client leaves
+    it to the server (x-amz-checksum-algorithm without a value).
     """
 
     algorithm: str = ""
@@ -211,10 +225,28 @@ def read_checksum(request: Request) -> ChecksumClaim:
     declared = (parameter(request, "x-amz-sdk-checksum-algorithm") or "").upper()
     if declared:
         _agree(declared, [*sent, *trailing])
+    chosen = read_checksum_algorithm(request)
+    if chosen and chosen not in ([*sent, *trailing] or [chosen]):
+        raise _contradiction("x-amz-checksum-algorithm", chosen, [*sent, *trailing][0])
     if sent:
         ((name, value),) = sent.items()
         return ChecksumClaim(name, decode_checksum(name, value))
-    return ChecksumClaim(trailing[0], None, trailing=True) if trailing else ChecksumClaim()
+    if trailing:
+        return ChecksumClaim(trailing[0], None, trailing=True)
+    return ChecksumClaim(chosen)
+
+
+def read_checksum_algorithm(request: Request) -> str:
+    """Return the algorithm that x-amz-checksum-algorithm names, "" without it.
+
+    Raises:
+        RequestRefused: InvalidRequest. "Unrecognized or unsupported values will respond with the
+            HTTP status code 400 Bad Request."
+    """
+    algorithm = (parameter(request, "x-amz-checksum-algorithm") or "").upper()
+    if algorithm and algorithm not in CHECKSUM_BYTES:
+        raise unknown_algorithm("x-amz-checksum-algorithm", algorithm)
+    return algorithm
 
 
 def _trailing_algorithms(request: Request) -> list[str]:
@@ -233,19 +265,22 @@ def _agree(declared: str, found: list[str]) -> None:
             " x-amz-trailer headers were found.",
         )
     if found != [declared]:
-        raise RequestRefused(
-            "InvalidRequest",
-            f"Value for x-amz-sdk-checksum-algorithm header is {declared}, but the checksum sent"
-            f" is {found[0]}.",
-        )
+        raise _contradiction("x-amz-sdk-checksum-algorithm", declared, found[0])
+
+
+def _contradiction(header: str, declared: str, found: str) -> RequestRefused:
+    return RequestRefused(
+        "InvalidRequest",
+        f"Value for {header} header is {declared}, but the checksum sent is {found}.",
+    )
 
 
 def unknown_algorithm(header: str, value: str) -> RequestRefused:
     """Return the refusal of an algorithm that is none of CHECKSUM_BYTES."""
     return RequestRefused(
         "InvalidRequest",
-        f"Checksum algorithm provided is unsupported. Please try again with any of the valid"
-        f" types: {sorted(CHECKSUM_BYTES)}",
+        "Checksum algorithm provided is unsupported. Please try again with any of the valid"
+        f" types: [{', '.join(sorted(CHECKSUM_BYTES))}]",
         ArgumentName=header,
         ArgumentValue=value,
     )
@@ -293,7 +328,7 @@ def read_upload_checksum(request: Request) -> tuple[str, str]:
     Raises:
         RequestRefused: InvalidRequest, for an unknown one or a pair that does not go together.
     """
-    algorithm = (parameter(request, "x-amz-checksum-algorithm") or "").upper()
+    algorithm = read_checksum_algorithm(request)
     kind = (parameter(request, "x-amz-checksum-type") or "").upper()
     if not algorithm:
         if kind:
@@ -303,8 +338,6 @@ def read_upload_checksum(request: Request) -> tuple[str, str]:
                 " x-amz-checksum-algorithm header.",
             )
         return "", ""
-    if algorithm not in CHECKSUM_TYPES:
-        raise unknown_algorithm("x-amz-checksum-algorithm", algorithm)
     allowed = CHECKSUM_TYPES[algorithm]
     if kind and kind not in allowed:
         raise RequestRefused(

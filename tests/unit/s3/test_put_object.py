@@ -7,6 +7,7 @@ import pytest
 
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
+from objstore.wire.headers import CHECKSUM_BYTES
 from tests.unit.s3.client import Client, Failure
 
 
@@ -66,7 +67,7 @@ async def test_an_empty_object() -> None:
     assert got["ContentType"] == "binary/octet-stream"
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+@pytest.mark.parametrize("algorithm", CHECKSUM_BYTES)
 async def test_checksums_are_kept_and_returned_on_request(algorithm: str) -> None:
     from objstore.wire.digests import Digests
 
@@ -93,9 +94,27 @@ async def test_without_a_checksum_crc64nvme_is_computed() -> None:
     assert put["ChecksumType"] == "FULL_OBJECT"
 
 
+async def test_an_algorithm_without_a_value_is_computed() -> None:
+    client = await bucket()
+    headers = {"x-amz-checksum-algorithm": "XXHASH3", "x-amz-checksum-type": "FULL_OBJECT"}
+    put = await client("PutObject", Bucket="bucket", Key="k", Body=b"hello", Headers=headers)
+    assert put["ChecksumXXHASH3"]
+    assert "ChecksumCRC64NVME" not in put
+
+
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
+        # AWS says: "For PutObject uploads, the checksum type is always FULL_OBJECT."
+        ({"x-amz-checksum-type": "COMPOSITE"}, "InvalidRequest"),
+        ({"x-amz-checksum-algorithm": "CRC16"}, "InvalidRequest"),
+        (
+            {"x-amz-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": b64(bytes(4))},
+            "InvalidRequest",
+        ),
+        ({"x-amz-checksum-md5": b64(bytes(16))}, "BadDigest"),
+        ({"x-amz-checksum-sha512": b64(bytes(64))}, "BadDigest"),
+        ({"x-amz-checksum-xxhash128": b64(bytes(8))}, "InvalidRequest"),
         ({"Content-MD5": b64(bytes(16))}, "BadDigest"),  # N078
         ({"Content-MD5": "nonsense"}, "InvalidDigest"),
         ({"x-amz-checksum-crc32": b64(bytes(4))}, "BadDigest"),  # N072
