@@ -158,3 +158,4 @@ class CompleteRequest:
     checksums: Mapping[str, str] = field(default_factory=dict)  # of the whole, as sent
     checksum_type: str = ""
     size: int | None = None  # x-amz-mp-object-size
+    checksum_algorithm: str = ""  # as the client repeats the upload's

@@ -216,6 +216,51 @@ def test_composite_checksums(s3: S3Client, bucket: str, algorithm: str) -> None:
     assert done[name] == f"{checksum(algorithm.lower(), raw)}-3"
 
 
+def test_the_default_checksum(s3: S3Client, cluster: Cluster, bucket: str) -> None:
+    """AWS: "Amazon S3 added the default checksum, CRC64NVME", of the full object. Parts may bring
+    checksums of other algorithms, as boto3's do.
+    """
+    upload = begin(s3, bucket)
+    named = []
+    for number, part in enumerate(PARTS, 1):
+        crc32 = {"ChecksumCRC32": checksum("crc32", part.bytes())}
+        extra = crc32 if number == 1 else {}  # boto3 adds a CRC32 trailer to the others
+        answer = s3.upload_part(PartNumber=number, Body=part.bytes(), **extra, **upload)
+        assert answer["ChecksumCRC32"] == crc32["ChecksumCRC32"]
+        named.append({"PartNumber": number, "ETag": answer["ETag"], **crc32})
+    done = s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **upload)
+    value = checksum("crc64nvme", whole())
+    assert (done["ChecksumCRC64NVME"], done["ChecksumType"]) == (value, "FULL_OBJECT")
+    head = cluster.client(1).head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
+    assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (value, "FULL_OBJECT")
+
+
+def test_complete_says_what_the_upload_said(s3: S3Client, bucket: str) -> None:
+    """AWS: "The complete request must include the checksum for each part."."""
+    upload = begin(s3, bucket, ChecksumAlgorithm="SHA256")
+    value = checksum("sha256", b"x")
+    part = s3.upload_part(PartNumber=1, Body=b"x", ChecksumSHA256=value, **upload)
+    etag = {"PartNumber": 1, "ETag": part["ETag"]}
+    whole_value = checksum("sha256", base64.b64decode(value)) + "-1"
+
+    def complete(parts: list[dict[str, object]], **more: object) -> str:
+        with pytest.raises(ClientError) as refused:
+            s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **more, **upload)
+        return code_of(refused)
+
+    right = [{**etag, "ChecksumSHA256": value}]
+    assert complete([etag]) == "InvalidRequest"
+    assert complete([{**etag, "ChecksumSHA256": "bad"}], ChecksumSHA256="bad") == "InvalidPart"
+    assert complete(right, ChecksumSHA256="bad") == "InvalidRequest"
+    assert complete(right, ChecksumSHA256=checksum("sha256", b"y")) == "BadDigest"
+    assert complete(right, ChecksumType="FULL_OBJECT") == "BadDigest"
+    assert complete(right, MpuObjectSize=2) == "InvalidRequest"
+    done = s3.complete_multipart_upload(
+        MultipartUpload={"Parts": right}, ChecksumSHA256=whole_value, MpuObjectSize=1, **upload
+    )
+    assert (done["ChecksumSHA256"], done["ChecksumType"]) == (whole_value, "COMPOSITE")
+
+
 @pytest.mark.slow
 def test_a_gibibyte_in_parts(cluster: Cluster, bucket: str) -> None:
     """Sixteen parts of 64 MiB, through both servers in turn, read back as one stream."""
