@@ -195,6 +195,7 @@ _SERVED: Final = (
     Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
     Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
+    Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=_names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
     Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId")),
     Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-checksum-algorithm")),
     Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _CHECKSUM_CHOICE),
@@ -288,7 +289,6 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
     ),
     Level.OBJECT: (
         (_OP.RENAME_OBJECT, "PUT", "renameObject", ""),
-        (_OP.GET_OBJECT_ATTRIBUTES, "GET", "attributes", ""),
         (_OP.PUT_OBJECT_ACL, "PUT", "acl", ""),
         (_OP.PUT_OBJECT_TAGGING, "PUT", "tagging", ""),
         (_OP.DELETE_OBJECT_TAGGING, "DELETE", "tagging", ""),

@@ -233,6 +233,14 @@ def test_the_default_checksum(s3: S3Client, cluster: Cluster, bucket: str) -> No
     assert (done["ChecksumCRC64NVME"], done["ChecksumType"]) == (value, "FULL_OBJECT")
     head = cluster.client(1).head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
     assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (value, "FULL_OBJECT")
+    wanted = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+    known = s3.get_object_attributes(Bucket=bucket, Key="key", ObjectAttributes=wanted)
+    assert f'"{known["ETag"]}"' == done["ETag"]
+    assert known["Checksum"] == {"ChecksumCRC64NVME": value, "ChecksumType": "FULL_OBJECT"}
+    assert (known["StorageClass"], known["ObjectSize"]) == ("STANDARD", len(whole()))
+    assert [(one["Size"], one["ChecksumCRC64NVME"]) for one in known["ObjectParts"]["Parts"]] == [
+        (part.size, checksum("crc64nvme", part.bytes())) for part in PARTS
+    ]
 
 
 def test_complete_says_what_the_upload_said(s3: S3Client, bucket: str) -> None:
