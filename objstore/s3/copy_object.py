@@ -1,6 +1,7 @@
 """CopyObject."""
 
 from dataclasses import replace
+from typing import Final
 
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
@@ -14,10 +15,14 @@ from objstore.wire.documents import checksum_fields, flat_result
 from objstore.wire.headers import (
     CHECKSUM_BYTES,
     DEFAULT_CHECKSUM,
+    REDIRECT_LOCATION,
     parameter,
     quoted,
     read_checksum_algorithm,
 )
+
+# Beside its metadata, what a copy of an object onto itself may change.
+_CHANGES: Final = ("x-amz-storage-class", REDIRECT_LOCATION)
 
 
 async def copy_object(call: Call) -> Reply:
@@ -65,8 +70,8 @@ def _replaces_metadata(call: Call) -> bool:
 
 def _refuse_empty_change(call: Call, source: CopySource, *, replaces: bool) -> None:
     same = (source.bucket, source.key) == (call.bucket, call.key)
-    restores = parameter(call.request, "x-amz-storage-class") is not None
-    if same and not replaces and not restores:
+    changes = any(parameter(call.request, name) is not None for name in _CHANGES)
+    if same and not replaces and not changes:
         raise RequestRefused(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without"

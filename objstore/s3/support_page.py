@@ -23,7 +23,8 @@ that S3 has and objstore does not, unless its value asks for what happens anyway
 `x-amz-acl: private`). Nothing that S3 documents is dropped in silence.
 
 Every request may carry the headers of authentication, transfer and tracing. Objects keep
-{stored} and up to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
+{stored}, `x-amz-website-redirect-location` (stored and returned; no website is served) and up
+to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
 {checksums}.
 """
 _HEADER: Final = """

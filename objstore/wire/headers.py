@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.limits import USER_METADATA_BYTES_MAX
+from objstore.limits import REDIRECT_LOCATION_BYTES_MAX, USER_METADATA_BYTES_MAX
 from objstore.wire.request import Request
 
 METADATA_PREFIX: Final = "x-amz-meta-"
@@ -26,6 +26,9 @@ STORED_HEADERS: Final = {
     "content-type": "Content-Type",
     "expires": "Expires",
 }
+# Kept with the object too, but "unique to each object and not copied".
+REDIRECT_LOCATION: Final = "x-amz-website-redirect-location"
+_REDIRECTS: Final = ("/", "http://", "https://")
 # Each algorithm that x-amz-checksum-... may name here, and the bytes of its digest.
 CHECKSUM_BYTES: Final = {
     "CRC32": 4,
@@ -117,7 +120,32 @@ def read_stored_headers(request: Request) -> dict[str, str]:
     if "content-encoding" in kept:
         kept["content-encoding"] = _without_framing(kept["content-encoding"])
     kept.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    kept |= read_redirect_location(request)
     return {name: value for name, value in kept.items() if value}
+
+
+def read_redirect_location(request: Request) -> dict[str, str]:
+    """Return x-amz-website-redirect-location by its name; nothing without it.
+
+    "Redirects requests for this object to another object in the same bucket or to an external
+    URL. Amazon S3 stores the value of this header in the object metadata."
+
+    Raises:
+        RequestRefused: InvalidRedirectLocation; InvalidArgument for control characters.
+    """
+    value = parameter(request, REDIRECT_LOCATION)
+    if value is None:
+        return {}
+    location = printable(REDIRECT_LOCATION, value)
+    if not location.startswith(_REDIRECTS):
+        raise RequestRefused("InvalidRedirectLocation")
+    if len(location.encode()) > REDIRECT_LOCATION_BYTES_MAX:
+        raise RequestRefused(
+            "InvalidRedirectLocation",
+            "The length of website redirect location cannot exceed"
+            f" {REDIRECT_LOCATION_BYTES_MAX:,} characters.",
+        )
+    return {REDIRECT_LOCATION: location}
 
 
 def _without_framing(encodings: str) -> str:
@@ -153,6 +181,8 @@ def object_headers(stored: Mapping[str, str], metadata: Mapping[str, str]) -> di
     "If the metadata contains non-US-ASCII characters, they are encoded as RFC 2047."
     """
     response = {STORED_HEADERS[name]: stored[name] for name in STORED_HEADERS if name in stored}
+    if REDIRECT_LOCATION in stored:
+        response[REDIRECT_LOCATION] = stored[REDIRECT_LOCATION]
     for name, value in metadata.items():
         response[METADATA_PREFIX + name] = value if value.isascii() else _encoded_word(value)
     return response

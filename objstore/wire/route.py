@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.wire.headers import METADATA_PREFIX, parameter
+from objstore.wire.headers import METADATA_PREFIX, REDIRECT_LOCATION, parameter
 from objstore.wire.parameters import (
     BODY_CHECKSUMS,
     refuse_unknown_headers,
@@ -171,7 +171,7 @@ _OVERRIDES: Final = _names(
 _READ_OBJECT: Final = _OVERRIDES | {"versionId", "partNumber"}
 _LIST: Final = _names("delimiter encoding-type max-keys prefix")
 _UPLOADS: Final = _names("delimiter encoding-type key-marker max-uploads prefix upload-id-marker")
-_WRITE_HEADERS: Final = _names("x-amz-storage-class") | {METADATA_PREFIX}
+_WRITE_HEADERS: Final = _names("x-amz-storage-class") | {METADATA_PREFIX, REDIRECT_LOCATION}
 _SOURCE_HEADERS: Final = _names(
     "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-none-match"
     " x-amz-copy-source-if-modified-since x-amz-copy-source-if-unmodified-since"

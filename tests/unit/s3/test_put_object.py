@@ -174,3 +174,36 @@ async def test_metadata_that_is_not_ascii_comes_back_encoded() -> None:
     await client.raw("PUT", "/bucket/k", {"x-amz-meta-a": raw}, b"x")
     reply = await client.raw("HEAD", "/bucket/k")
     assert reply.headers["x-amz-meta-a"] == "=?UTF-8?B?Z3LDtsOfZQ==?="
+
+
+@pytest.mark.parametrize(
+    "location", ["/other", "http://example.com/a?b", "https://example.com/", "/" + "x" * 2047]
+)
+async def test_a_redirect_location_is_stored_and_returned(location: str) -> None:
+    """AWS: "Amazon S3 stores the value of this header in the object metadata."."""
+    client = await bucket()
+    where = {"Bucket": "bucket", "Key": "k"}
+    await client("PutObject", **where, Body=b"x", WebsiteRedirectLocation=location)
+    for name in ("GetObject", "HeadObject"):
+        answer = await client(name, **where)
+        assert (answer["WebsiteRedirectLocation"], answer["Status"]) == (location, 200)
+    upload = await client("CreateMultipartUpload", **where, WebsiteRedirectLocation=location)
+    uploaded = {**where, "UploadId": upload["UploadId"]}
+    part = await client("UploadPart", **uploaded, PartNumber=1, Body=b"y")
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    await client("CompleteMultipartUpload", **uploaded, MultipartUpload=named)
+    assert (await client("HeadObject", **where))["WebsiteRedirectLocation"] == location
+
+
+@pytest.mark.parametrize("location", ["other", "", "ftp://example.com", "/" + "x" * 2048])
+async def test_redirect_locations_that_are_none(location: str) -> None:
+    client = await bucket()
+    for name in ("PutObject", "CreateMultipartUpload"):
+        with pytest.raises(Failure) as failure:
+            await client(
+                name,
+                Bucket="bucket",
+                Key="k",
+                Headers={"x-amz-website-redirect-location": location},
+            )
+        assert (failure.value.status, failure.value.code) == (400, "InvalidRedirectLocation")

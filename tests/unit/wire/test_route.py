@@ -246,7 +246,12 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
             {"x-amz-server-side-encryption-customer-key": "k"},
             "NotImplemented",
         ),
-        ("PUT", "/bucket/key", {"x-amz-website-redirect-location": "/x"}, "NotImplemented"),
+        (
+            "PUT",
+            "/bucket/key?uploadId=u&partNumber=1",
+            {"x-amz-website-redirect-location": "/x"},
+            "NotImplemented",
+        ),
         ("PUT", "/bucket/key", {"x-amz-write-offset-bytes": "5"}, "NotImplemented"),
         ("PUT", "/bucket", {"x-amz-bucket-object-lock-enabled": "true"}, "NotImplemented"),
         ("GET", "/bucket", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
