@@ -226,3 +226,4 @@ class CompleteRequest:
     checksum_type: str = ""
     size: int | None = None  # x-amz-mp-object-size
     precondition: Precondition = UNCONDITIONAL
+    checksum_algorithm: str = ""  # as the client repeats the upload's

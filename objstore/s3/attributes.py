@@ -10,15 +10,15 @@ from objstore.s3.call import Call
 from objstore.wire.headers import (
     CHECKSUM_HEADERS,
     FULL_OBJECT,
+    REDIRECT_LOCATION,
     parameter,
+    read_redirect_location,
     read_stored_headers,
     read_user_metadata,
 )
 from objstore.wire.request import Request
 
 STANDARD: Final = "STANDARD"
-# "If you don't specify a checksum, Amazon S3 calculates a CRC64NVME" - the same here.
-DEFAULT_CHECKSUM: Final = "CRC64NVME"
 
 
 def read_attributes(call: Call, algorithm: str, kind: str = FULL_OBJECT) -> Attributes:
@@ -50,9 +50,14 @@ def read_storage_class(request: Request) -> str:
 
 
 def copied_attributes(call: Call, version: Version, algorithm: str) -> Attributes:
-    """Return the attributes of a copy that keeps those of its source."""
+    """Return the attributes of a copy that keeps those of its source.
+
+    The website redirect location "is unique to each object and is not copied [...]. Instead, you
+    may opt to provide this header in combination with the x-amz-metadata-directive header".
+    """
+    kept = {name: value for name, value in version.headers.items() if name != REDIRECT_LOCATION}
     return Attributes(
-        headers=version.headers,
+        headers=kept | read_redirect_location(call.request),
         user_metadata=version.user_metadata,
         storage_class=read_storage_class(call.request),
         owner=call.caller_id,

@@ -51,6 +51,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InvalidPartNumber": Row(416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": Row(400, "The list of parts was not in ascending order. Parts must be ordered by part number."),
     "InvalidRange": Row(416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": Row(400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."),
     "InvalidRequest": Row(400, "Invalid Request"),
     "InvalidStorageClass": Row(400, "The storage class you specified is not valid"),
     "InvalidTag": Row(400, "Your request contains tag input that is not valid."),

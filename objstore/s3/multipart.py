@@ -1,6 +1,5 @@
 """Multipart uploads: create, upload and copy parts, list, complete, abort."""
 
-import re
 from typing import Final
 
 from objstore.engine.ports import CompleteRequest, NamedPart
@@ -33,16 +32,16 @@ from objstore.wire.documents import (
 )
 from objstore.wire.headers import (
     CHECKSUM_HEADERS,
+    DEFAULT_CHECKSUM,
     integer,
     parameter,
     quoted,
+    read_checksum_algorithm,
     read_upload_checksum,
 )
 from objstore.wire.route import Operation
 from objstore.wire.xml_writer import escape, url_encode
 
-# A digest in base64; of a composite checksum, with the number of parts behind it.
-_CHECKSUM_VALUE: Final = re.compile(r"[0-9A-Za-z+/]{6,44}={0,2}(-[0-9]{1,5})?")
 # Sorts after every upload id, so that (key, this) is after all uploads of the key.
 _AFTER_EVERY_UPLOAD: Final = "\x7f"
 
@@ -110,7 +109,6 @@ async def upload_part_copy(call: Call) -> Reply:
             "The specified copy source is larger than the maximum allowable size for a copy"
             f" source: {OBJECT_PUT_BYTES_MAX}",
         )
-    algorithms = [name for name in ("MD5", upload.checksum_algorithm) if name]
     result = await call.store.copy_part(
         reader,
         span.start,
@@ -119,7 +117,7 @@ async def upload_part_copy(call: Call) -> Reply:
         call.key,
         upload_id,
         number,
-        digests=Digests(algorithms),
+        digests=Digests(("MD5",)),  # and what the upload's checksum takes
     )
     fields = [("LastModified", iso_date(result.modified_ms)), ("ETag", quoted(result.part.etag))]
     fields += checksum_fields(_shown(upload, result.part.checksums))
@@ -127,8 +125,22 @@ async def upload_part_copy(call: Call) -> Reply:
 
 
 def _shown(upload: Upload, checksums: dict[str, str]) -> dict[str, str]:
-    """Return the checksums of the upload's own algorithm; others are not the client's business."""
+    """Return the checksum of a part that was copied.
+
+    "This checksum is present if the multipart upload request was created with the [...] checksum
+    algorithm."
+    """
     return {name: value for name, value in checksums.items() if name == upload.checksum_algorithm}
+
+
+def _listed(upload: Upload, checksums: dict[str, str]) -> dict[str, str]:
+    """Return the checksum that a listing shows of a part, the default one included.
+
+    "This checksum is present [...] if the object was uploaded without a checksum (and Amazon S3
+    added the default checksum, CRC64NVME, to the uploaded object)."
+    """
+    algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
+    return {name: value for name, value in checksums.items() if name == algorithm}
 
 
 async def list_parts(call: Call) -> Reply:
@@ -156,7 +168,7 @@ async def list_parts(call: Call) -> Reply:
             uploaded.part.size,
             uploaded.part.etag,
             uploaded.modified_ms,
-            _shown(upload, uploaded.part.checksums),
+            _listed(upload, uploaded.part.checksums),
         )
         for uploaded in listing.parts
     ]
@@ -209,7 +221,6 @@ async def list_multipart_uploads(call: Call) -> Reply:
 async def complete_multipart_upload(call: Call) -> Reply:
     """Answer CompleteMultipartUpload."""
     upload_id = upload_id_of(call)
-    checksums = _object_checksums(call)
     kind = (parameter(call.request, "x-amz-checksum-type") or "").upper()
     if kind not in ("", "COMPOSITE", "FULL_OBJECT"):
         raise RequestRefused("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
@@ -225,9 +236,10 @@ async def complete_multipart_upload(call: Call) -> Reply:
             key=call.key,
             upload_id=upload_id,
             parts=parts,
-            checksums=checksums,
+            checksums=_object_checksums(call),
             checksum_type=kind,
             size=size,
+            checksum_algorithm=read_checksum_algorithm(call.request),
         )
     )
     fields = [
@@ -241,16 +253,9 @@ async def complete_multipart_upload(call: Call) -> Reply:
 
 
 def _object_checksums(call: Call) -> dict[str, str]:
-    """Return what the headers say the checksum of the whole object is."""
-    found = {}
-    for algorithm, header in CHECKSUM_HEADERS.items():
-        value = parameter(call.request, header)
-        if value is None:
-            continue
-        if _CHECKSUM_VALUE.fullmatch(value) is None:
-            raise RequestRefused("InvalidRequest", f"Value for {header} header is invalid.")
-        found[algorithm] = value
-    return found
+    """Return what the headers say the checksum of the whole object is, to be held against it."""
+    sent = {name: parameter(call.request, header) for name, header in CHECKSUM_HEADERS.items()}
+    return {name: value for name, value in sent.items() if value is not None}
 
 
 def _location(call: Call) -> str:

@@ -25,7 +25,8 @@ that S3 has and objstore does not, unless its value asks for what happens anyway
 Every request may carry the headers of authentication, transfer and tracing. Every operation but
 ListBuckets and CreateBucket reads `x-amz-expected-bucket-owner`, and copies
 `x-amz-source-expected-bucket-owner`: an account number or a canonical id. Objects keep
-{stored} and up to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
+{stored}, `x-amz-website-redirect-location` (stored and returned; no website is served) and up
+to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
 {checksums}.
 """
 _HEADER: Final = """

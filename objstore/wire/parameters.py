@@ -59,7 +59,7 @@ _REMEDIES: Final = (
     ("x-amz-acl", "ACLs are not implemented; only the canned ACLs private and bucket-owner-full-control, which are what holds anyway, are accepted."),
     ("x-amz-grant-", "ACLs are not implemented; only the bucket's owner has access."),
     ("x-amz-object-ownership", "Object ownership is always BucketOwnerEnforced."),
-    ("x-amz-website-redirect-location", "Website hosting is not implemented."),
+    ("x-amz-website-redirect-location", "A redirect location is kept with objects: send it with PutObject, CopyObject or CreateMultipartUpload."),
     ("x-amz-write-offset-bytes", "Appending to an object is not implemented."),
     ("x-amz-expected-bucket-owner", "This operation addresses no bucket that is there already, so no owner can be expected."),
     ("x-amz-source-expected-bucket-owner", "This operation copies nothing, so there is no source whose owner can be expected."),

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.wire.headers import METADATA_PREFIX, parameter
+from objstore.wire.headers import METADATA_PREFIX, REDIRECT_LOCATION, parameter
 from objstore.wire.parameters import (
     BODY_CHECKSUMS,
     refuse_unknown_headers,
@@ -175,7 +175,7 @@ _OVERRIDES: Final = _names(
 _READ_OBJECT: Final = _OVERRIDES | {"versionId", "partNumber"}
 _LIST: Final = _names("delimiter encoding-type max-keys prefix")
 _UPLOADS: Final = _names("delimiter encoding-type key-marker max-uploads prefix upload-id-marker")
-_WRITE_HEADERS: Final = _names("x-amz-storage-class") | {METADATA_PREFIX}
+_WRITE_HEADERS: Final = _names("x-amz-storage-class") | {METADATA_PREFIX, REDIRECT_LOCATION}
 _SOURCE_HEADERS: Final = _names(
     "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-none-match"
     " x-amz-copy-source-if-modified-since x-amz-copy-source-if-unmodified-since"
@@ -199,6 +199,7 @@ _SERVED: Final = (
     Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
     Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
+    Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=_names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
     Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId")),
     Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-checksum-algorithm")),
     Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _CHECKSUM_CHOICE),
@@ -292,7 +293,6 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
     ),
     Level.OBJECT: (
         (_OP.RENAME_OBJECT, "PUT", "renameObject", ""),
-        (_OP.GET_OBJECT_ATTRIBUTES, "GET", "attributes", ""),
         (_OP.PUT_OBJECT_ACL, "PUT", "acl", ""),
         (_OP.PUT_OBJECT_TAGGING, "PUT", "tagging", ""),
         (_OP.DELETE_OBJECT_TAGGING, "DELETE", "tagging", ""),
