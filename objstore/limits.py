@@ -37,6 +37,8 @@ CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
 TRAILER_BYTES_MAX: Final = 4 * KIB
 HEADER_LINE_BYTES_MAX: Final = 16 * KIB
+POST_FIELDS_BYTES_MAX: Final = 20 * KIB  # all of a posted form in front of the file's content
+POST_BOUNDARY_BYTES_MAX: Final = 70  # RFC 2046
 SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 

@@ -21,6 +21,7 @@ from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.body import open_body
 from objstore.gateway.connection import Connection, ConnectionFactory
 from objstore.gateway.context import GatewayContext
+from objstore.gateway.form import open_form
 from objstore.gateway.framing import check_framing, malformed_reason
 from objstore.gateway.metrics import Metrics
 from objstore.gateway.respond import AnswerCut, send
@@ -29,8 +30,10 @@ from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
 from objstore.s3.operations import OPERATIONS, BodyKind
-from objstore.wire.request import parse_request
-from objstore.wire.route import route
+from objstore.s3.post_object import put_request
+from objstore.wire.post_fields import posts_form, require_form_alone
+from objstore.wire.request import Request, parse_request
+from objstore.wire.route import Operation, route, shape_of
 
 SERVER_NAME: Final = "objstore"
 # Logged without an access log too; 501 is the client asking for what is not there.
@@ -147,6 +150,8 @@ class Gateway:
             remote=http.remote or "",
             request_id=exchange.request_id,
         )
+        if posts_form(request) and shape_of(request).operation is Operation.POST_OBJECT:
+            return await self._reply_to_form(http, request, exchange)
         verified = self._authenticator.authenticate(request)
         operation = route(request)
         exchange.operation = operation.value
@@ -165,6 +170,33 @@ class Gateway:
                 region=context.region,
                 digests=digests,
                 now_ms=context.clock.now_ns() // _NS_PER_MS,
+            )
+        )
+
+    async def _reply_to_form(
+        self, http: web.BaseRequest, request: Request, exchange: Exchange
+    ) -> Reply:
+        """Store the file of a form; who sent it is known once its fields were read."""
+        context = self._context
+        exchange.operation = Operation.POST_OBJECT.value
+        require_form_alone(request)
+        route(request)  # which refuses a query
+        assert request.bucket is not None
+        form = open_form(http, request, context)
+        fields = await form.read_fields()
+        verified = self._authenticator.authenticate_form(fields, request.bucket)
+        form.limit(verified.sizes)
+        put = put_request(request, fields)
+        return await OPERATIONS[Operation.POST_OBJECT].handler(
+            Call(
+                store=context.store,
+                request=put,
+                body=form,
+                access_key=verified.access_key,
+                region=context.region,
+                digests=prepare_digests(put, Operation.PUT_OBJECT, None),
+                now_ms=context.clock.now_ns() // _NS_PER_MS,
+                form=fields,
             )
         )
 

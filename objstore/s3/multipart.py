@@ -8,7 +8,15 @@ from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
 from objstore.ondisk.record import Upload
 from objstore.s3.attributes import checksum_headers, owner_of, read_attributes
-from objstore.s3.call import Call, Reply, read_body, require_size, upload_id_of, xml_reply
+from objstore.s3.call import (
+    Call,
+    Reply,
+    location_of,
+    read_body,
+    require_size,
+    upload_id_of,
+    xml_reply,
+)
 from objstore.s3.copy_source import open_source, source_of
 from objstore.s3.expected_digests import body_claim
 from objstore.s3.paging import (
@@ -38,7 +46,7 @@ from objstore.wire.headers import (
     read_upload_checksum,
 )
 from objstore.wire.route import Operation
-from objstore.wire.xml_writer import escape, url_encode
+from objstore.wire.xml_writer import escape
 
 # A digest in base64; of a composite checksum, with the number of parts behind it.
 _CHECKSUM_VALUE: Final = re.compile(r"[0-9A-Za-z+/]{6,44}={0,2}(-[0-9]{1,5})?")
@@ -230,7 +238,7 @@ async def complete_multipart_upload(call: Call) -> Reply:
         )
     )
     fields = [
-        ("Location", _location(call)),
+        ("Location", location_of(call)),
         ("Bucket", call.bucket),
         ("Key", call.key),
         ("ETag", quoted(version.etag)),
@@ -250,14 +258,6 @@ def _object_checksums(call: Call) -> dict[str, str]:
             raise RequestRefused("InvalidRequest", f"Value for {header} header is invalid.")
         found[algorithm] = value
     return found
-
-
-def _location(call: Call) -> str:
-    request = call.request
-    path = url_encode(call.key)
-    if not request.virtual_host:
-        path = f"{call.bucket}/{path}"
-    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
 
 
 async def abort_multipart_upload(call: Call) -> Reply:
