@@ -44,7 +44,7 @@ from objstore.errors import (
     WriteQuorumLost,
 )
 from objstore.limits import CALL_DEADLINE_S, STRIPE_BYTES
-from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId
+from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId, Versioning
 from objstore.ondisk.record import (
     HeldShard,
     Part,
