@@ -168,12 +168,14 @@ class Store:
         key: ObjectKey,
         version_id: VersionId = CURRENT,
         *,
+        owner: str = "",
         permission: Permission,
         precondition: Precondition = UNCONDITIONAL,
     ) -> Deleted:
         """Delete an object, or one version of it; see engine/delete.py.
 
-        `permission` may forbid that a version goes for good. Deleting what is not there succeeds.
+        `permission` may forbid that a version goes for good; `owner` is whose a delete marker is.
+        Deleting what is not there succeeds.
         """
         versioning = (await self._buckets.find(bucket)).versioning
         context, places, record = (
@@ -190,7 +192,9 @@ class Store:
             await delete_object(context, places, bucket, key, record, precondition)
             return Deleted()
         place = await self._place_for_write(bucket, key, precondition)
-        return await mark_deleted(context, place, bucket, key, versioning, record, precondition)
+        return await mark_deleted(
+            context, place, bucket, key, versioning, owner, record, precondition
+        )
 
     async def edit_object(
         self, bucket: BucketName, key: ObjectKey, version_id: VersionId, change: Change

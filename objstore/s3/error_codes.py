@@ -6,7 +6,7 @@ one here. Messages are those AWS sends where AWS has one.
 # ruff: noqa: E501 - a row of a table is one line
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from objstore import errors
@@ -119,6 +119,7 @@ class S3Error:
     status: int
     message: str
     detail: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_bug(self) -> bool:
@@ -130,7 +131,8 @@ def s3_error_of(error: BaseException) -> S3Error:
     """Return what a client is told about `error`. Total: anything unexpected is InternalError."""
     if isinstance(error, errors.RequestRefused) and error.reason in ERROR_CODES:
         row = ERROR_CODES[error.reason]
-        return S3Error(error.reason, row.status, error.message or row.message, error.detail)
+        message = error.message or row.message
+        return S3Error(error.reason, row.status, message, error.detail, error.headers)
     code = next(
         (EXCEPTIONS[cls] for cls in type(error).__mro__ if cls in EXCEPTIONS), "InternalError"
     )
@@ -153,7 +155,7 @@ def error_document(error: S3Error, *, resource: str, request_id: str, host_id: s
 
 def error_headers(error: S3Error) -> dict[str, str]:
     """Return the headers that an error response has beyond those of every response."""
-    headers = {"Content-Type": "application/xml"}
+    headers = {"Content-Type": "application/xml", **error.headers}
     if error.code == "InvalidRange" and "ActualObjectSize" in error.detail:
         headers["Content-Range"] = f"bytes */{error.detail['ActualObjectSize']}"
     if error.status == 503:

@@ -168,7 +168,7 @@ class Machine:
         listing = await store.list_versions(
             BUCKET, prefix="", delimiter="", after_key="", after_version=CURRENT, limit=1000
         )
-        shown = [(v.key, v.version_id, v.is_latest, v.is_delete_marker) for v in listing.versions]
+        shown = [(v.key, v.version_id, v.is_latest, v.delete_marker) for v in listing.versions]
         assert shown == [
             (key, held.version_id, index == 0, held.body is None)
             for key in sorted(self.twin.keys)
