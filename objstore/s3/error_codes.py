@@ -22,8 +22,10 @@ class Row:
 
 
 ERROR_CODES: Final[Mapping[str, Row]] = {
+    "AccessControlListNotSupported": Row(400, "The bucket does not allow ACLs"),
     "AccessDenied": Row(403, "Access Denied"),
     "AccessForbidden": Row(403, "CORSResponse: CORS is not enabled for this bucket."),
+    "AmbiguousGrantByEmailAddress": Row(400, "The email address that you provided is associated with more than one account."),
     "AuthorizationHeaderMalformed": Row(400, "The authorization header you provided is invalid."),
     "AuthorizationQueryParametersError": Row(400, "The authorization query parameters are invalid."),
     "BadDigest": Row(400, "The Content-MD5 or checksum value that you specified did not match what the server received."),
@@ -40,6 +42,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InternalError": Row(500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": Row(403, "The AWS access key ID that you provided does not exist in our records."),
     "InvalidArgument": Row(400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": Row(400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"),
     "InvalidBucketName": Row(400, "The specified bucket is not valid."),
     "InvalidBucketState": Row(409, "The request is not valid for the current state of the bucket."),
     "InvalidChunkSizeError": Row(400, "Only the last chunk is allowed to have a size less than 8192 bytes"),
@@ -55,6 +58,8 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InvalidToken": Row(400, "The provided token is malformed or otherwise not valid."),
     "InvalidURI": Row(400, "The specified URI couldn't be parsed."),
     "KeyTooLongError": Row(400, "Your key is too long"),
+    "MalformedACLError": Row(400, "The XML you provided was not well-formed or did not validate against our published schema"),
+    "MalformedPolicy": Row(400, "This policy contains invalid Json"),
     "MalformedTrailerError": Row(400, "The request contained trailing data that was not well-formed or did not conform to our published schema."),
     "MalformedXML": Row(400, "The XML you provided was not well-formed or did not validate against our published schema"),
     "MaxMessageLengthExceeded": Row(400, "Your request was too large."),
@@ -76,6 +81,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "NotImplemented": Row(501, "A header or query parameter you provided implies functionality that is not implemented."),
     "ObjectLockConfigurationNotFoundError": Row(404, "Object Lock configuration does not exist for this bucket"),
     "OperationAborted": Row(409, "A conflicting conditional operation is currently in progress against this resource. Try again."),
+    "OwnershipControlsNotFoundError": Row(404, "The bucket ownership controls were not found"),
     "PreconditionFailed": Row(412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": Row(404, "The replication configuration was not found"),
     "RequestHeaderSectionTooLarge": Row(400, "Your request header section exceeds the maximum allowed size."),
@@ -89,6 +95,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "SlowDownWrite": Row(503, "Too few drives can be written at the moment. Please try again."),
     "TooManyParts": Row(400, "You have attempted to upload more than the maximum number of parts."),
     "UnexpectedContent": Row(400, "This request contains unsupported content."),
+    "UnresolvableGrantByEmailAddress": Row(400, "The email address that you provided does not match any account on record."),
     "XAmzContentSHA256Mismatch": Row(400, "The provided 'x-amz-content-sha256' header does not match what was computed."),
 }  # fmt: skip
 
