@@ -44,10 +44,15 @@ RETENTION_YEARS_MAX: Final = 100
 PRESIGN_SECONDS_MAX: Final = 604_800
 CLOCK_SKEW_SECONDS_MAX: Final = 900
 
+POLICY_BYTES_MAX: Final = 20 * KIB
+ACL_GRANTS_MAX: Final = 100
+
 # --- what a client may make us hold ---------------------------------------------------
 DOCUMENT_BYTES_MAX: Final = 4 * MIB  # a Complete of 10,000 parts with checksums fits
 XML_DEPTH_MAX: Final = 16
 XML_ELEMENTS_MAX: Final = 100_000
+POLICY_DEPTH_MAX: Final = 8  # a value in the list of a condition's key lies at 6
+POLICIES_PARSED_MAX: Final = 128  # per worker; one of 20 KB takes up to a few hundred as values
 CHUNK_HEADER_BYTES_MAX: Final = 256
 CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
