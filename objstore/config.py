@@ -72,6 +72,7 @@ class Settings:
     workers: int = 1
     region: str = "us-east-1"
     domains: tuple[str, ...] = ()
+    reduced_redundancy_parity: int = 1
     bracketing_fraction: float = 0.01
     direct_io: bool = True
     sigv2_links: bool = True
@@ -232,6 +233,12 @@ SETTINGS: Final = (
         "largest fitting",
         "slots in each set, 2 to 16; a pool in the file may have its own",
         _set_size,
+    ),
+    Setting(
+        "reduced_redundancy_parity",
+        '"EC:1"',
+        "parity shards of an object of the class REDUCED_REDUNDANCY, at most its set's",
+        _parity,
     ),
     Setting(
         "bracketing_fraction",

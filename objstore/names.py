@@ -21,6 +21,9 @@ Order = NewType("Order", bytes)
 STAMP_BYTES: Final = 16
 ORDER_BYTES: Final = STAMP_BYTES + 2
 NO_UPLOAD: Final = UploadId("")
+STANDARD: Final = "STANDARD"
+REDUCED_REDUNDANCY: Final = "REDUCED_REDUNDANCY"  # less parity, where a set has parity to spare
+STORAGE_CLASSES: Final = (STANDARD, REDUCED_REDUNDANCY)
 NO_STAMP: Final = Stamp(bytes(STAMP_BYTES))
 
 

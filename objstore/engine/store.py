@@ -96,7 +96,8 @@ class Store:
         """Store an object; see engine/put.py."""
         await self._buckets.find(bucket)
         place = await self._place_for_write(bucket, key)
-        target = Target(place, place.handle.scheme_now(), bucket, key)
+        scheme = place.handle.scheme_now(attributes.storage_class)
+        target = Target(place, scheme, bucket, key)
         return await put_object(
             self.context,
             target,

@@ -7,7 +7,7 @@ from typing import Final
 from objstore.errors import RequestRefused
 from objstore.limits import PART_NUMBER_MAX
 from objstore.ondisk.record import Version
-from objstore.s3.attributes import checksum_headers
+from objstore.s3.attributes import checksum_headers, storage_class_header
 from objstore.s3.call import Call, Reply, check_version_id
 from objstore.wire.byte_range import ByteRange, select_range
 from objstore.wire.conditions import (
@@ -166,6 +166,7 @@ def _head(
 ) -> tuple[int, dict[str, str]]:
     headers = object_headers(version.headers, version.user_metadata)
     headers |= _validators(version)
+    headers |= storage_class_header(version)
     headers |= selection.headers
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Length"] = str(selection.span.size)
