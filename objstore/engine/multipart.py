@@ -22,9 +22,10 @@ from objstore.drive.ops import (
 from objstore.engine.buckets import BucketRecord, call_with_bucket
 from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.completion import Completion, checksum_of_upload, completion
+from objstore.engine.condition import commit_if
 from objstore.engine.fanout import call_all
-from objstore.engine.get import resolve
 from objstore.engine.ports import (
+    UNCONDITIONAL,
     Attributes,
     Body,
     CompleteRequest,
@@ -32,6 +33,7 @@ from objstore.engine.ports import (
     UploadedPartResult,
 )
 from objstore.engine.put import StoredPart, Target, store_part
+from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, Place, SetHandle
 from objstore.errors import (
     BucketMissing,
@@ -42,7 +44,7 @@ from objstore.errors import (
     WriteQuorumLost,
 )
 from objstore.limits import CALL_DEADLINE_S, STRIPE_BYTES
-from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId
+from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId, Versioning
 from objstore.ondisk.record import (
     HeldShard,
     Part,
@@ -101,6 +103,11 @@ async def create_upload(
         checksum_algorithm=next(iter(attributes.checksum_algorithms), ""),
         checksum_type=attributes.checksum_type,
         owner=attributes.owner,
+        tags=dict(attributes.tags),
+        acl=attributes.acl,
+        retention_mode=attributes.retention_mode,
+        retain_until_ms=attributes.retain_until_ms,
+        legal_hold=attributes.legal_hold,
     )
     op = PutUpload(encode_upload(upload))
     handle = place.handle
@@ -275,33 +282,41 @@ async def abort_upload(context: Context, found: FoundUpload) -> None:
 
 
 async def complete_upload(
-    context: Context, found: FoundUpload, request: CompleteRequest, bucket_record: BucketRecord
+    context: Context,
+    found: FoundUpload,
+    request: CompleteRequest,
+    versioning: Versioning,
+    bucket_record: BucketRecord,
 ) -> Version:
     """Make an object of the parts the client names.
 
     Raises:
-        RequestRefused: InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest.
+        RequestRefused: InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest, or
+            what the precondition raises.
         WriteQuorumLost: too few slots could commit.
     """
     made = completion(found.upload, found.parts, request)
-    version_at = partial(_completed, found.upload, made)
+    version_at = partial(_completed, found.upload, made, versioning)
     held = {
         drive: tuple(HeldShard(shard) for shard in shards)
         for drive, shards in found.place.by_drive().items()
     }
     found.place.handle.require_writable(write_quorum(found.upload.scheme))
     proposal = Proposal(version_at, held, completes=found.upload.upload_id)
-    return await commit_version(context, found.place.handle, proposal, bucket_record)
+    handle = found.place.handle
+    if request.precondition is UNCONDITIONAL:
+        return await commit_version(context, handle, proposal, bucket_record)
+    return await commit_if(context, handle, proposal, bucket_record, request.precondition)
 
 
-def _completed(upload: Upload, made: Completion, stamp: Stamp) -> Version:
+def _completed(upload: Upload, made: Completion, versioning: Versioning, stamp: Stamp) -> Version:
     return Version(
         bucket=upload.bucket,
         key=upload.key,
         stamp=stamp,
         revision=0,
         kind=Kind.OBJECT,
-        null_version=True,
+        null_version=versioning is not Versioning.ENABLED,
         k=upload.k,
         m=upload.m,
         slots=upload.slots,
@@ -317,6 +332,11 @@ def _completed(upload: Upload, made: Completion, stamp: Stamp) -> Version:
         storage_class=upload.storage_class,
         upload_id=upload.upload_id,
         owner=upload.owner,
+        tags=upload.tags,
+        acl=upload.acl,
+        retention_mode=upload.retention_mode,
+        retain_until_ms=upload.retain_until_ms,
+        legal_hold=upload.legal_hold,
     )
 
 

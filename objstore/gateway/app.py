@@ -1,9 +1,9 @@
 """The gateway: from a connection's bytes to one call of a handler, and back.
 
-For each request: check the framing, admit, parse, authenticate, route, hand the handler its body
-as a stream, send its reply; whatever goes wrong on the way becomes an S3 error document. After
-an answer to a body that was not read to its end the connection is closed, so that nothing left
-over is ever taken for a request.
+For each request: check the framing, admit, parse, authenticate, route, authorise, hand the handler
+its body as a stream, send its reply; whatever goes wrong on the way becomes an S3 error document.
+After an answer to a body that was not read to its end the connection is closed, so that nothing
+left over is ever taken for a request.
 """
 
 import asyncio
@@ -23,14 +23,19 @@ from objstore.gateway.connection import Connection, ConnectionFactory
 from objstore.gateway.context import GatewayContext
 from objstore.gateway.framing import check_framing, malformed_reason
 from objstore.gateway.metrics import Metrics
+from objstore.gateway.query_api import answer_query
 from objstore.gateway.respond import AnswerCut, send
 from objstore.gateway.service import Service, concerns_service
+from objstore.s3.authorize import authorize
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
 from objstore.s3.operations import OPERATIONS, BodyKind
-from objstore.wire.request import parse_request
+from objstore.wire.query_protocol import query_error
+from objstore.wire.request import Request, parse_request
 from objstore.wire.route import route
+from objstore.wire.signature_claim import claimed_service
+from objstore.wire.signing import SERVICE
 
 SERVER_NAME: Final = "objstore"
 # Logged without an access log too; 501 is the client asking for what is not there.
@@ -54,6 +59,7 @@ class Exchange:
         "reason",
         "request_id",
         "sent",
+        "service",
         "started_s",
         "status",
         "target",
@@ -64,6 +70,7 @@ class Exchange:
         self.started_s = started_s
         self.target = ""
         self.operation = _UNKNOWN_OPERATION
+        self.service = SERVICE
         self.admitted = False
         self.status = 0
         self.reason = ""
@@ -147,7 +154,17 @@ class Gateway:
             remote=http.remote or "",
             request_id=exchange.request_id,
         )
-        verified = self._authenticator.authenticate(request)
+        service = claimed_service(request)
+        if service != SERVICE:
+            exchange.operation = exchange.service = service
+            return await answer_query(
+                http, request, service, authenticator=self._authenticator, context=context
+            )
+        return await self._reply_s3(http, request, exchange)
+
+    async def _reply_s3(self, http: web.BaseRequest, request: Request, exchange: Exchange) -> Reply:
+        context = self._context
+        caller, verified = self._authenticator.authenticate(request)
         operation = route(request)
         exchange.operation = operation.value
         spec = OPERATIONS[operation]
@@ -156,17 +173,18 @@ class Gateway:
         if spec.body is not BodyKind.NONE:
             digests = prepare_digests(request, operation, verified.payload_sha256)
             body.hand_trailers_to(digests)
-        return await spec.handler(
-            Call(
-                store=context.store,
-                request=request,
-                body=body,
-                access_key=verified.access_key,
-                region=context.region,
-                digests=digests,
-                now_ms=context.clock.now_ns() // _NS_PER_MS,
-            )
+        call = Call(
+            store=context.store,
+            request=request,
+            body=body,
+            caller=caller,
+            identities=context.identities,
+            region=context.region,
+            digests=digests,
+            now_ms=context.clock.now_ns() // _NS_PER_MS,
         )
+        await authorize(call, spec)
+        return await spec.handler(call)
 
     async def _send(
         self, http: web.BaseRequest, connection: Connection, reply: Reply, exchange: Exchange
@@ -205,6 +223,17 @@ class Gateway:
         return self._error_reply(error, exchange)
 
     def _error_reply(self, error: S3Error, exchange: Exchange) -> Reply:
+        if exchange.service != SERVICE:
+            document = query_error(
+                exchange.service,
+                error.code,
+                error.message,
+                status=error.status,
+                request_id=exchange.request_id,
+            )
+            return Reply(
+                error.status, error_headers(error) | {"Content-Type": "text/xml"}, document
+            )
         document = error_document(
             error,
             resource=exchange.target.partition("?")[0],

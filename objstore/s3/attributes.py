@@ -1,6 +1,5 @@
 """From request headers to what is stored beside an object's bytes, and back."""
 
-import hashlib
 from collections.abc import Mapping
 
 from objstore.engine.ports import Attributes
@@ -8,7 +7,6 @@ from objstore.errors import RequestRefused
 from objstore.names import STANDARD, STORAGE_CLASSES
 from objstore.ondisk.record import Version
 from objstore.s3.call import Call
-from objstore.wire.documents import Owner
 from objstore.wire.headers import (
     CHECKSUM_HEADERS,
     FULL_OBJECT,
@@ -31,7 +29,7 @@ def read_attributes(call: Call, algorithm: str, kind: str = FULL_OBJECT) -> Attr
         headers=read_stored_headers(call.request),
         user_metadata=read_user_metadata(call.request),
         storage_class=read_storage_class(call.request),
-        owner=call.access_key,
+        owner=call.caller_id,
         checksum_algorithms=(algorithm,) if algorithm else (),
         checksum_type=kind if algorithm else "",
     )
@@ -75,7 +73,7 @@ def copied_attributes(call: Call, version: Version, algorithm: str) -> Attribute
         headers=kept | read_redirect_location(call.request),
         user_metadata=version.user_metadata,
         storage_class=read_storage_class(call.request),
-        owner=call.access_key,
+        owner=call.caller_id,
         checksum_algorithms=(algorithm,),
         checksum_type=FULL_OBJECT,
     )
@@ -91,9 +89,3 @@ def checksum_headers(checksums: Mapping[str, str], kind: str = "") -> dict[str, 
     if headers and kind:
         headers["x-amz-checksum-type"] = kind
     return headers
-
-
-def owner_of(access_key: str) -> Owner:
-    """Return the owner that documents name for what `access_key` made."""
-    digest = hashlib.sha256(b"objstore owner " + access_key.encode())
-    return Owner(digest.hexdigest(), "objstore")

@@ -17,6 +17,7 @@ from objstore.engine.ports import (
     UploadListing,
 )
 from objstore.errors import RequestRefused
+from objstore.iam.identities import ANONYMOUS_ID, Identities, Identity
 from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey, UploadId
 from objstore.ondisk.record import Bucket, Upload, Version
@@ -118,10 +119,16 @@ class Call:
     store: ObjectStore
     request: Request
     body: Body
-    access_key: str  # "" for an anonymous request
+    caller: Identity | None  # None: nobody signed it
+    identities: Identities
     region: str
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
+
+    @property
+    def caller_id(self) -> str:
+        """The canonical id of who asks: the owner of what the request makes."""
+        return ANONYMOUS_ID if self.caller is None else self.caller.canonical_id
 
     @property
     def bucket(self) -> BucketName:

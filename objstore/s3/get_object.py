@@ -79,7 +79,7 @@ def _overrides(call: Call) -> dict[str, str]:
         for name, header in _OVERRIDES.items()
         if (value := call.request.query.get(name))
     }
-    if found and not call.access_key:
+    if found and call.caller is None:
         raise RequestRefused(
             "InvalidRequest",
             "Request specific response headers cannot be used for anonymous GET requests.",

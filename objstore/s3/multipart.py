@@ -6,10 +6,11 @@ from objstore.engine.ports import CompleteRequest, NamedPart
 from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
 from objstore.ondisk.record import Upload
-from objstore.s3.attributes import checksum_headers, owner_of, read_attributes
+from objstore.s3.attributes import checksum_headers, read_attributes
 from objstore.s3.call import Call, Reply, read_body, require_size, upload_id_of, xml_reply
 from objstore.s3.copy_source import open_source, source_of
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
     count_parameter,
     delimiter_head,
@@ -175,7 +176,7 @@ async def list_parts(call: Call) -> Reply:
         part_list(
             head,
             parts,
-            owner_of(upload.owner),
+            owner_of(upload.owner, call.identities),
             checksum=(upload.checksum_algorithm, upload.checksum_type),
             storage_class=upload.storage_class,
         )
@@ -213,7 +214,7 @@ async def list_multipart_uploads(call: Call) -> Reply:
     head += [("Prefix", encode(prefix)), *delimiter_head(delimiter, encode)]
     head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
     head += encoding_head(encode)
-    uploads = [(upload, owner_of(upload.owner)) for upload in listing.uploads]
+    uploads = [(upload, owner_of(upload.owner, call.identities)) for upload in listing.uploads]
     return xml_reply(upload_list(head, uploads, listing.prefixes, encode=encode))
 
 

@@ -44,6 +44,7 @@ class Spec:
     body: BodyKind
     handler: Handler
     note: str = ""  # what is particular about it here
+    copies: bool = False  # whether it reads the object that x-amz-copy-source names
 
     @property
     def served(self) -> bool:
@@ -76,10 +77,10 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.HEAD_OBJECT: Spec("s3:GetObject", _NONE, get_object.head_object),
     _OP.GET_OBJECT_ATTRIBUTES: Spec("s3:GetObjectAttributes", _NONE, get_object_attributes.get_object_attributes, "versionId: null only"),
     _OP.DELETE_OBJECT: Spec("s3:DeleteObject", _NONE, delete_object.delete_object, "versionId: null only"),
-    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, "source versionId: null only"),
+    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, "source versionId: null only", copies=True),
     _OP.CREATE_MULTIPART_UPLOAD: Spec("s3:PutObject", _NONE, multipart.create_multipart_upload),
     _OP.UPLOAD_PART: Spec("s3:PutObject", _STREAM, multipart.upload_part),
-    _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy),
+    _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy, copies=True),
     _OP.LIST_PARTS: Spec("s3:ListMultipartUploadParts", _NONE, multipart.list_parts),
     _OP.LIST_MULTIPART_UPLOADS: Spec("s3:ListBucketMultipartUploads", _NONE, multipart.list_multipart_uploads),
     _OP.COMPLETE_MULTIPART_UPLOAD: Spec("s3:PutObject", _DOCUMENT, multipart.complete_multipart_upload),
@@ -118,4 +119,7 @@ assert not set(_SERVED) & bucket_settings.UNCONFIGURED
 # The route checks the parameters of exactly the operations that are served.
 assert {shape.operation for shape in SHAPES if shape.served} == {
     operation for operation, spec in OPERATIONS.items() if spec.served
+}
+assert {shape.operation for shape in SHAPES if shape.copies} == {
+    operation for operation, spec in OPERATIONS.items() if spec.copies
 }

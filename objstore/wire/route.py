@@ -7,7 +7,7 @@ that a request for one is never mistaken for another.
 # ruff: noqa: E501 - a row of a table is one line
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -19,6 +19,10 @@ from objstore.wire.parameters import (
     refuse_unknown_query,
 )
 from objstore.wire.request import Request
+
+# Whose bucket a request expects; s3/authorize.py holds it against the bucket's owner.
+EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
+EXPECTED_SOURCE_OWNER: Final = "x-amz-source-expected-bucket-owner"
 
 
 class Operation(Enum):
@@ -306,7 +310,17 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
         (_OP.UPDATE_OBJECT_ENCRYPTION, "PUT", "encryption", ""),
     ),
 }
-SHAPES: Final = _SERVED + tuple(
+
+
+def _with_expected_owners(shape: Shape) -> Shape:
+    """Let a request for a bucket that is there say whose bucket it expects."""
+    if shape.level is Level.SERVICE or shape.operation is Operation.CREATE_BUCKET:
+        return shape
+    headers = {EXPECTED_OWNER, EXPECTED_SOURCE_OWNER} if shape.copies else {EXPECTED_OWNER}
+    return replace(shape, headers=shape.headers | headers)
+
+
+SHAPES: Final = tuple(map(_with_expected_owners, _SERVED)) + tuple(
     Shape(operation, method, level, selector, needs, served=False)
     for level, rows in _UNSERVED.items()
     for operation, method, selector, needs in rows

@@ -25,7 +25,7 @@ async def put(m: MemorySet, key: str, data: bytes, attributes: Attributes = REDU
 
 
 async def scheme_of(m: MemorySet, key: str) -> Scheme:
-    version = await m.store.head_object(BUCKET, ObjectKey(key))
+    version = (await m.store.open_object(BUCKET, ObjectKey(key))).version
     assert version.storage_class == REDUCED_REDUNDANCY
     return version.scheme
 
@@ -93,8 +93,8 @@ async def test_healing_keeps_both_classes_as_they_are() -> None:
         await m.walk(2)
         for key, data in DATA.items():
             assert await scheme_of(m, key) == Scheme(3, 1)
-            standard = await m.store.head_object(BUCKET, ObjectKey(f"{key}-standard"))
-            assert standard.scheme == Scheme(2, 2)
+            standard = await m.store.open_object(BUCKET, ObjectKey(f"{key}-standard"))
+            assert standard.version.scheme == Scheme(2, 2)
             m.drives[0].pull()
             assert await get(m, key) == data
             m.drives[0].bring_back()

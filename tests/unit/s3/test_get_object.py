@@ -135,7 +135,7 @@ async def test_overrides() -> None:
 async def test_overrides_need_a_signature() -> None:
     client = await bucket()
     with pytest.raises(RequestRefused) as refusal:  # N050
-        await client.raw("GET", "/bucket/k?response-content-type=a", access_key="")
+        await client.raw("GET", "/bucket/k?response-content-type=a", caller=None)
     assert refusal.value.reason == "InvalidRequest"
 
 
