@@ -44,6 +44,8 @@ TRAILER_BYTES_MAX: Final = 4 * KIB
 HEADER_LINE_BYTES_MAX: Final = 16 * KIB
 IDENTITIES_MAX: Final = 1_000  # in the configuration file
 QUERY_BODY_BYTES_MAX: Final = 256 * KIB  # a form of IAM or STS, read before its signature is known
+POST_FIELDS_BYTES_MAX: Final = 20 * KIB  # all of a posted form in front of the file's content
+POST_BOUNDARY_BYTES_MAX: Final = 70  # RFC 2046
 SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 

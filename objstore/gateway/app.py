@@ -21,6 +21,7 @@ from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.body import open_body
 from objstore.gateway.connection import Connection, ConnectionFactory
 from objstore.gateway.context import GatewayContext
+from objstore.gateway.form import open_form
 from objstore.gateway.framing import check_framing, malformed_reason
 from objstore.gateway.metrics import Metrics
 from objstore.gateway.query_api import answer_query
@@ -30,10 +31,12 @@ from objstore.s3.authorize import authorize
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
-from objstore.s3.operations import OPERATIONS, BodyKind
+from objstore.s3.operations import OPERATIONS, BodyKind, Spec
+from objstore.s3.post_object import put_request
+from objstore.wire.post_fields import posts_form, require_form_alone
 from objstore.wire.query_protocol import query_error
 from objstore.wire.request import Request, parse_request
-from objstore.wire.route import route
+from objstore.wire.route import Operation, route, shape_of
 from objstore.wire.signature_claim import claimed_service
 from objstore.wire.signing import SERVICE
 
@@ -163,6 +166,8 @@ class Gateway:
         return await self._reply_s3(http, request, exchange)
 
     async def _reply_s3(self, http: web.BaseRequest, request: Request, exchange: Exchange) -> Reply:
+        if posts_form(request) and shape_of(request).operation is Operation.POST_OBJECT:
+            return await self._reply_to_form(http, request, exchange)
         context = self._context
         caller, verified = self._authenticator.authenticate(request)
         operation = route(request)
@@ -183,6 +188,39 @@ class Gateway:
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
         )
+        return await self._run(spec, call)
+
+    async def _reply_to_form(
+        self, http: web.BaseRequest, request: Request, exchange: Exchange
+    ) -> Reply:
+        """Store the file of a form; who sent it is known once its fields were read."""
+        context = self._context
+        exchange.operation = Operation.POST_OBJECT.value
+        require_form_alone(request)
+        route(request)  # which refuses a query
+        assert request.bucket is not None
+        form = open_form(http, request, context)
+        fields = await form.read_fields()
+        verified = self._authenticator.authenticate_form(fields, request.bucket)
+        form.limit(verified.sizes)
+        put = put_request(request, fields)
+        return await self._run(
+            OPERATIONS[Operation.POST_OBJECT],
+            Call(
+                store=context.store,
+                request=put,
+                body=form,
+                caller=verified.caller,
+                identities=context.identities,
+                region=context.region,
+                digests=prepare_digests(put, Operation.PUT_OBJECT, None),
+                now_ms=context.clock.now_ns() // _NS_PER_MS,
+                form=fields,
+            ),
+        )
+
+    async def _run(self, spec: Spec, call: Call) -> Reply:
+        """Let the handler answer, if the caller may ask."""
         await authorize(call, spec)
         return await spec.handler(call)
 

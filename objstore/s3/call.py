@@ -1,7 +1,7 @@
 """What a handler is given and what it gives back, and the checks that many handlers share."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -23,6 +23,7 @@ from objstore.names import BucketName, ObjectKey, UploadId
 from objstore.ondisk.record import Bucket, Upload, Version
 from objstore.wire.digests import Digests
 from objstore.wire.request import Request
+from objstore.wire.xml_writer import url_encode
 
 _VERSION_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _UPLOAD_ID: Final = re.compile(r"[0-9A-Za-z._~-]{1,128}")
@@ -124,6 +125,7 @@ class Call:
     region: str
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
+    form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
 
     @property
     def caller_id(self) -> str:
@@ -196,6 +198,15 @@ def require_size(call: Call) -> int:
             "EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(OBJECT_PUT_BYTES_MAX)
         )
     return size
+
+
+def location_of(call: Call) -> str:
+    """Return the URL of the object that is addressed, in the style of the request's own."""
+    request = call.request
+    path = url_encode(call.key)
+    if not request.virtual_host:
+        path = f"{call.bucket}/{path}"
+    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
 
 
 def check_object_key(text: str) -> ObjectKey:

@@ -7,7 +7,15 @@ from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
 from objstore.ondisk.record import Upload
 from objstore.s3.attributes import checksum_headers, read_attributes
-from objstore.s3.call import Call, Reply, read_body, require_size, upload_id_of, xml_reply
+from objstore.s3.call import (
+    Call,
+    Reply,
+    location_of,
+    read_body,
+    require_size,
+    upload_id_of,
+    xml_reply,
+)
 from objstore.s3.copy_source import open_source, source_of
 from objstore.s3.expected_digests import body_claim
 from objstore.s3.owners import owner_of
@@ -40,7 +48,7 @@ from objstore.wire.headers import (
     read_upload_checksum,
 )
 from objstore.wire.route import Operation
-from objstore.wire.xml_writer import escape, url_encode
+from objstore.wire.xml_writer import escape
 
 # Sorts after every upload id, so that (key, this) is after all uploads of the key.
 _AFTER_EVERY_UPLOAD: Final = "\x7f"
@@ -243,7 +251,7 @@ async def complete_multipart_upload(call: Call) -> Reply:
         )
     )
     fields = [
-        ("Location", _location(call)),
+        ("Location", location_of(call)),
         ("Bucket", call.bucket),
         ("Key", call.key),
         ("ETag", quoted(version.etag)),
@@ -256,14 +264,6 @@ def _object_checksums(call: Call) -> dict[str, str]:
     """Return what the headers say the checksum of the whole object is, to be held against it."""
     sent = {name: parameter(call.request, header) for name, header in CHECKSUM_HEADERS.items()}
     return {name: value for name, value in sent.items() if value is not None}
-
-
-def _location(call: Call) -> str:
-    request = call.request
-    path = url_encode(call.key)
-    if not request.virtual_host:
-        path = f"{call.bucket}/{path}"
-    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
 
 
 async def abort_multipart_upload(call: Call) -> Reply:

@@ -20,6 +20,7 @@ from objstore.s3 import (
     get_object_attributes,
     list_objects,
     multipart,
+    post_object,
     put_object,
 )
 from objstore.s3.call import Call, Reply
@@ -72,6 +73,7 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.LIST_OBJECTS: Spec("s3:ListBucket", _NONE, list_objects.list_objects),
     _OP.LIST_OBJECTS_V2: Spec("s3:ListBucket", _NONE, list_objects.list_objects_v2),
     _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects, "conditions (ETag, Size, LastModifiedTime) are refused key by key"),
+    _OP.POST_OBJECT: Spec("s3:PutObject", _STREAM, post_object.post_object, "a form of media type multipart/form-data, signed by its policy; its fields are in post_form.md"),
     _OP.PUT_OBJECT: Spec("s3:PutObject", _STREAM, put_object.put_object, "without a checksum CRC64NVME is computed and stored, as on AWS"),
     _OP.GET_OBJECT: Spec("s3:GetObject", _NONE, get_object.get_object, "several ranges: the whole object answers, as on AWS"),
     _OP.HEAD_OBJECT: Spec("s3:GetObject", _NONE, get_object.head_object),

@@ -196,6 +196,7 @@ _SERVED: Final = (
     Shape(_OP.LIST_OBJECTS, "GET", _B, query=_LIST | {"marker"}),
     Shape(_OP.LIST_OBJECTS_V2, "GET", _B, "list-type", query=_LIST | _names("continuation-token fetch-owner start-after")),
     Shape(_OP.DELETE_OBJECTS, "POST", _B, "delete", headers=BODY_CHECKSUMS),
+    Shape(_OP.POST_OBJECT, "POST", _B),
     Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
     Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
@@ -235,7 +236,6 @@ _SERVED: Final = (
 # parameter that tells two of them apart.
 _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = {
     Level.BUCKET: (
-        (_OP.POST_OBJECT, "POST", "", ""),
         (_OP.LIST_OBJECT_VERSIONS, "GET", "versions", ""),
         (_OP.PUT_BUCKET_VERSIONING, "PUT", "versioning", ""),
         (_OP.PUT_BUCKET_ACL, "PUT", "acl", ""),
@@ -354,7 +354,7 @@ def route(request: Request) -> Operation:
     """
     if request.method == "OPTIONS":
         raise RequestRefused("AccessForbidden")
-    shape = _shape_of(request)
+    shape = shape_of(request)
     if shape.served:
         accepted = shape.query | {shape.selector, shape.needs}
         refuse_unknown_query(request, accepted, _KNOWN_QUERY)
@@ -362,7 +362,12 @@ def route(request: Request) -> Operation:
     return shape.operation
 
 
-def _shape_of(request: Request) -> Shape:
+def shape_of(request: Request) -> Shape:
+    """Return the shape a request has, whatever else it says.
+
+    Raises:
+        RequestRefused: MethodNotAllowed or InvalidArgument, as `route`.
+    """
     level = _level_of(request)
     selector = _selector_of(request)
     needs = _NEEDS.get(selector, "")

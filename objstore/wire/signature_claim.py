@@ -294,7 +294,24 @@ def _malformed_credential(detail: str, **more: str) -> RequestRefused:
     return _malformed_query(f"Error parsing the X-Amz-Credential parameter; {detail}", **more)
 
 
-# --- what both have -------------------------------------------------------------------
+# --- the fields of a form -------------------------------------------------------------
+
+
+def read_form_credential(text: str, region: str) -> tuple[str, Scope]:
+    """Return the access key and the scope that a form's X-Amz-Credential names.
+
+    Raises:
+        RequestRefused: InvalidArgument.
+    """
+    return _read_credential(text, region, _malformed_field)
+
+
+def _malformed_field(detail: str, **more: str) -> RequestRefused:
+    message = f"Error parsing the X-Amz-Credential field; {detail}"
+    return RequestRefused("InvalidArgument", message, ArgumentName="X-Amz-Credential", **more)
+
+
+# --- what all have --------------------------------------------------------------------
 
 
 def _services(query_body: str | None) -> frozenset[str]:

@@ -89,7 +89,9 @@ def test_nothing_is_invented() -> None:
 SERVED_PARAMETERS = [
     (shape.operation.value, member)
     for shape in SHAPES
-    if shape.served and MODEL.operation_model(shape.operation.value).input_shape
+    if shape.served
+    and shape.operation.value in NAMES  # PostObject is in no model
+    and MODEL.operation_model(shape.operation.value).input_shape
     for member in MODEL.operation_model(shape.operation.value).input_shape.members
 ]
 
