@@ -22,6 +22,7 @@ class Row:
 
 
 ERROR_CODES: Final[Mapping[str, Row]] = {
+    "AccessControlListNotSupported": Row(400, "The bucket does not allow ACLs"),
     "AccessDenied": Row(403, "Access Denied"),
     "AccessForbidden": Row(403, "CORSResponse: CORS is not enabled for this bucket."),
     "AuthorizationHeaderMalformed": Row(400, "The authorization header you provided is invalid."),
@@ -52,11 +53,14 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InvalidPartOrder": Row(400, "The list of parts was not in ascending order. Parts must be ordered by part number."),
     "InvalidRange": Row(416, "The requested range is not satisfiable"),
     "InvalidRequest": Row(400, "Invalid Request"),
+    "InvalidRetentionPeriod": Row(400, "Default retention period must be a positive integer value."),
     "InvalidStorageClass": Row(400, "The storage class you specified is not valid"),
     "InvalidTag": Row(400, "Your request contains tag input that is not valid."),
+    "InvalidTargetBucketForLogging": Row(400, "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group."),
     "InvalidToken": Row(400, "The provided token is malformed or otherwise not valid."),
     "InvalidURI": Row(400, "The specified URI couldn't be parsed."),
     "KeyTooLongError": Row(400, "Your key is too long"),
+    "MalformedACLError": Row(400, "The XML you provided was not well-formed or did not validate against our published schema"),
     "MalformedTrailerError": Row(400, "The request contained trailing data that was not well-formed or did not conform to our published schema."),
     "MalformedXML": Row(400, "The XML you provided was not well-formed or did not validate against our published schema"),
     "MaxMessageLengthExceeded": Row(400, "Your request was too large."),
@@ -70,6 +74,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "NoSuchConfiguration": Row(404, "The specified configuration does not exist."),
     "NoSuchKey": Row(404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": Row(404, "The lifecycle configuration does not exist"),
+    "NoSuchObjectLockConfiguration": Row(404, "The specified object does not have a ObjectLock configuration"),
     "NoSuchPublicAccessBlockConfiguration": Row(404, "The public access block configuration was not found"),
     "NoSuchTagSet": Row(404, "The TagSet does not exist"),
     "NoSuchUpload": Row(404, "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart upload might have been aborted or completed."),
@@ -78,6 +83,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "NotImplemented": Row(501, "A header or query parameter you provided implies functionality that is not implemented."),
     "ObjectLockConfigurationNotFoundError": Row(404, "Object Lock configuration does not exist for this bucket"),
     "OperationAborted": Row(409, "A conflicting conditional operation is currently in progress against this resource. Try again."),
+    "OwnershipControlsNotFoundError": Row(404, "The bucket ownership controls were not found"),
     "PreconditionFailed": Row(412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": Row(404, "The replication configuration was not found"),
     "RequestHeaderSectionTooLarge": Row(400, "Your request header section exceeds the maximum allowed size."),
@@ -91,6 +97,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "SlowDownWrite": Row(503, "Too few drives can be written at the moment. Please try again."),
     "TooManyParts": Row(400, "You have attempted to upload more than the maximum number of parts."),
     "UnexpectedContent": Row(400, "This request contains unsupported content."),
+    "UnresolvableGrantByEmailAddress": Row(400, "The e-mail address you provided does not match any account on record."),
     "XAmzContentSHA256Mismatch": Row(400, "The provided 'x-amz-content-sha256' header does not match what was computed."),
 }  # fmt: skip
 
