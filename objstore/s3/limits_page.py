@@ -46,8 +46,20 @@ OF_THE_API: Final = (
     Limit("OBJECT_TAGS_MAX", "tags of an object", "InvalidTag"),
     Limit("TAG_KEY_CHARACTERS_MAX", "key of a tag, in characters", "InvalidTag"),
     Limit("TAG_VALUE_CHARACTERS_MAX", "value of a tag, in characters", "InvalidTag"),
+    Limit("CORS_RULES_MAX", "CORS rules of a bucket", "InvalidRequest"),
+    Limit("CORS_DOCUMENT_BYTES_MAX", "CORS configuration of a bucket", "MaxMessageLengthExceeded"),
+    Limit("LIFECYCLE_RULES_MAX", "lifecycle rules of a bucket", "InvalidRequest"),
+    Limit("NEWER_NONCURRENT_VERSIONS_MAX", "noncurrent versions that a lifecycle rule keeps", "InvalidArgument"),
+    Limit("RULE_ID_CHARACTERS_MAX", "id of a rule, in characters", "InvalidArgument"),
+    Limit("REPLICATION_RULES_MAX", "replication rules of a bucket", "InvalidRequest"),
+    Limit("ROUTING_RULES_MAX", "routing rules of a website", "InvalidRequest"),
+    Limit("NOTIFICATION_RULES_MAX", "notifications of a bucket", "InvalidArgument"),
+    Limit("RETENTION_DAYS_MAX", "retention by default, in days", "InvalidRetentionPeriod"),
+    Limit("RETENTION_YEARS_MAX", "retention by default, in years", "InvalidRetentionPeriod"),
     Limit("PRESIGN_SECONDS_MAX", "life of a presigned URL, in seconds", "AuthorizationQueryParametersError"),
     Limit("CLOCK_SKEW_SECONDS_MAX", "between the time of a request and the server's, in seconds", "RequestTimeTooSkewed"),
+    Limit("POLICY_BYTES_MAX", "bucket policy", "MalformedPolicy"),
+    Limit("ACL_GRANTS_MAX", "grants of an access control list", "MalformedACLError"),
 )  # fmt: skip
 # What a client may make a server hold or do at a time.
 OF_REQUESTS: Final = (

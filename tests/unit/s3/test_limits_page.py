@@ -26,8 +26,20 @@ AWS = {
     "OBJECT_TAGS_MAX": 10,  # "you can associate up to 10 tags with an object"
     "TAG_KEY_CHARACTERS_MAX": 128,  # "a tag key can be up to 128 Unicode characters in length"
     "TAG_VALUE_CHARACTERS_MAX": 256,  # "tag values can be up to 256 Unicode characters in length"
+    "CORS_RULES_MAX": 100,  # "you can add up to 100 rules to the configuration"
+    "CORS_DOCUMENT_BYTES_MAX": 65_536,  # "the document is limited to 64 KB in size"
+    "LIFECYCLE_RULES_MAX": 1000,  # "a Lifecycle configuration can have up to 1,000 rules"
+    "NEWER_NONCURRENT_VERSIONS_MAX": 100,  # "you can specify up to 100 noncurrent versions"
+    "RULE_ID_CHARACTERS_MAX": 255,  # "the value can't be longer than 255 characters"
+    "REPLICATION_RULES_MAX": 1000,  # "a replication configuration can contain up to 1,000 rules"
+    "ROUTING_RULES_MAX": 50,  # "a limitation of 50 routing rules per website configuration"
+    "NOTIFICATION_RULES_MAX": 100,  # "each bucket can have up to 100 event notification"
+    "RETENTION_DAYS_MAX": 36_500,
+    "RETENTION_YEARS_MAX": 100,  # "a maximum of 100 years"
     "PRESIGN_SECONDS_MAX": 604_800,  # "the maximum is 604800 (seven days)"
     "CLOCK_SKEW_SECONDS_MAX": 900,  # "within 15 minutes of the Amazon S3 system time"
+    "POLICY_BYTES_MAX": 20 * 1024,  # "bucket policies are limited to 20 KB in size"
+    "ACL_GRANTS_MAX": 100,  # "an ACL can have up to 100 grants"
 }
 
 
