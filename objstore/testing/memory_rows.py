@@ -126,3 +126,8 @@ def entry_of(row: HeldRow) -> KeyEntry:
         null_version=version.null_version,
         owner=version.owner,
     )
+
+
+def descending(order: bytes) -> bytes:
+    """Turn an order round, so that newer ones sort first and none after all."""
+    return bytes(255 - byte for byte in order) + b"\xff" * (64 - len(order))
