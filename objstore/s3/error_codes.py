@@ -42,6 +42,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InternalError": Row(500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": Row(403, "The AWS access key ID that you provided does not exist in our records."),
     "InvalidArgument": Row(400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": Row(400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"),
     "InvalidBucketName": Row(400, "The specified bucket is not valid."),
     "InvalidBucketState": Row(409, "The request is not valid for the current state of the bucket."),
     "InvalidChunkSizeError": Row(400, "Only the last chunk is allowed to have a size less than 8192 bytes"),
