@@ -212,6 +212,7 @@ def replications(draw: st.DrawFn) -> replication.Replication:
             metrics := draw(MAYBE),
             draw(st.sampled_from([None, 15])) if metrics is not None else None,
         )
+        tags = draw(TAGS) if form == "grouped" else ()
         rules.append(
             replication.ReplicationRule(
                 f"{draw(NAME)}{at}",
@@ -219,13 +220,13 @@ def replications(draw: st.DrawFn) -> replication.Replication:
                 destination,
                 at,
                 draw(TEXT),
-                draw(TAGS) if form == "grouped" else (),
+                tags,
                 legacy=form == "legacy",
                 grouped=form == "grouped",
                 kms_objects=draw(MAYBE),
                 replica_modifications=draw(MAYBE),
                 existing_objects=draw(MAYBE),
-                delete_markers=draw(st.booleans()),
+                delete_markers=not tags and draw(st.booleans()),
             )
         )
     return replication.Replication("arn:aws:iam::123456789012:role/r", tuple(rules))
