@@ -122,8 +122,8 @@ def due_actions(
 def expiry(lifecycle: Lifecycle, key: str, current: KeyVersion) -> Due | None:
     """Return when the current version of a key expires, None when it never does or is a marker.
 
-    Of several rules the one that comes first in time decides, as on AWS: "S3 Lifecycle [...]
-    generally honors the shorter expiration".
+    Of several rules the one that comes first in time decides, as on AWS: "if two expiration
+    policies overlap, then the shorter expiration policy is honored".
     """
     if current.delete_marker:
         return None
@@ -179,9 +179,8 @@ def _marker_dues(
 ) -> Iterator[Due]:
     """Yield when a delete marker that hides nothing goes.
 
-    At once where a rule asks for that. And "when you specify the Days tag, Amazon S3
-    automatically performs ExpiredObjectDeleteMarker cleanup when the delete markers are old
-    enough to satisfy the age criteria".
+    At once where a rule asks for that; and, as on AWS, once they are old enough for a rule with
+    Days. A rule with a Date leaves them.
     """
     for rule in rules:
         expiration = rule.expiration
@@ -198,9 +197,8 @@ def _noncurrent_due(
 ) -> Due | None:
     """Return when a noncurrent version goes, None when it stays.
 
-    "NewerNoncurrentVersions: how many newer noncurrent versions must exist before Amazon S3 can
-    perform the associated action". Delete markers among the newer ones are not counted: so many
-    versions that hold data stay.
+    NewerNoncurrentVersions "specifies how many noncurrent versions Amazon S3 will retain". Delete
+    markers among the newer ones are not counted: so many versions that hold data stay.
     """
     assert version.noncurrent_ms is not None
     return _earliest(
