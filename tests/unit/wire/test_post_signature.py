@@ -38,9 +38,9 @@ def check(
     )
 
 
-def refusal(fields: dict[str, str], **options: bool) -> RequestRefused:
+def refusal(fields: dict[str, str], *, sigv2: bool = True) -> RequestRefused:
     with pytest.raises(RequestRefused) as refused:
-        check(fields, **options)
+        check(fields, sigv2=sigv2)
     return refused.value
 
 
