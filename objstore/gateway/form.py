@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from objstore.drive.api import Buffer
+from objstore.engine.ports import Body
 from objstore.errors import RequestRefused
 from objstore.gateway.body import HttpBody
 from objstore.gateway.context import GatewayContext
@@ -61,7 +62,7 @@ class FormBody:
 
     __slots__ = ("_events", "_parser", "_sizes", "_source", "_taken", "size")
 
-    def __init__(self, source: HttpBody, parser: FormParser) -> None:
+    def __init__(self, source: Body, parser: FormParser) -> None:
         self.size = None
         self._source = source
         self._parser = parser
