@@ -1,6 +1,7 @@
 """Forms on a connection: authenticated by their fields, streamed, bounded, and nothing besides."""
 # ruff: noqa: E501 - a row of a table is one line
 
+import asyncio
 import time
 import tracemalloc
 from collections.abc import Mapping, Sequence
@@ -311,6 +312,22 @@ async def test_a_form_that_stalls() -> None:
             assert not service.store.objects
 
 
+async def test_fields_that_trickle_in_are_cut_off() -> None:
+    """Before its fields are there nobody knows who posts a form."""
+    deadlines = Deadlines(header_s=0.5, stall_s=5.0, linger_s=0.1)
+    body = form(signed())
+    async with gateway(deadlines=deadlines) as service, Wire.to(service.port) as wire:
+        await wire.send(head(service, len(body)))
+        async with asyncio.timeout(3), asyncio.TaskGroup() as group:
+            answer = group.create_task(wire.answer("POST"))
+            for at in range(40):
+                if answer.done():
+                    break
+                await wire.send(body[at : at + 1])
+                await asyncio.sleep(0.05)
+        assert answer.result().code == "RequestTimeout"
+
+
 async def test_refusals_give_nothing_away() -> None:
     async with gateway(access_log=True) as service:
         answer = await post(service, form(wrong_signature()))
@@ -337,7 +354,7 @@ async def test_the_file_is_never_held() -> None:
             return self.left.pop(0) if self.left else b""
 
     body = FormBody(Source(), FormParser(BOUNDARY))
-    assert (await body.read_fields())["key"] == "k"
+    assert (await body.read_fields(5.0))["key"] == "k"
     tracemalloc.start()
     size = 0
     while data := await body.read():
