@@ -25,6 +25,8 @@ The tree, which tests/unit/test_errors.py checks against the classes below:
         WriteQuorumLost
 """
 
+from collections.abc import Mapping
+
 from objstore.names import Stamp
 
 
@@ -35,14 +37,23 @@ class ObjstoreError(Exception):
 class RequestRefused(ObjstoreError):
     """The request is at fault. `reason` is the S3 error code; s3/error_codes.py has its row.
 
-    `detail` becomes extra elements of the error document (`Key`, `Region`, ...).
+    `detail` becomes extra elements of the error document (`Key`, `Region`, ...), `headers` headers
+    of the response.
     """
 
-    def __init__(self, reason: str, message: str = "", **detail: str) -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **detail: str,
+    ) -> None:
         super().__init__(f"{reason}: {message}" if message else reason)
         self.reason = reason
         self.message = message
         self.detail = detail
+        self.headers = dict(headers or {})
 
 
 class ConfigError(ObjstoreError):
