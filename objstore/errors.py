@@ -37,23 +37,20 @@ class ObjstoreError(Exception):
 class RequestRefused(ObjstoreError):
     """The request is at fault. `reason` is the S3 error code; s3/error_codes.py has its row.
 
-    `detail` becomes extra elements of the error document (`Key`, `Region`, ...), `headers` headers
-    of the response.
+    `detail` becomes extra elements of the error document (`Key`, `Region`, ...).
     """
 
-    def __init__(
-        self,
-        reason: str,
-        message: str = "",
-        *,
-        headers: Mapping[str, str] | None = None,
-        **detail: str,
-    ) -> None:
+    def __init__(self, reason: str, message: str = "", **detail: str) -> None:
         super().__init__(f"{reason}: {message}" if message else reason)
         self.reason = reason
         self.message = message
         self.detail = detail
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = {}
+
+    def with_headers(self, headers: Mapping[str, str]) -> "RequestRefused":
+        """Add headers to the response, and return this refusal."""
+        self.headers.update(headers)
+        return self
 
 
 class ConfigError(ObjstoreError):

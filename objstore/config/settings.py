@@ -58,6 +58,7 @@ class Settings:
     workers: int = 1
     region: str = "us-east-1"
     domains: tuple[str, ...] = ()
+    reduced_redundancy_parity: int = 1
     bracketing_fraction: float = 0.01
     direct_io: bool = True
     sigv2_links: bool = True
@@ -137,6 +138,12 @@ SETTINGS: Final = (
         "largest fitting",
         "slots in each set, 2 to 16; a pool in the file may have its own",
         read_set_size,
+    ),
+    Setting(
+        "reduced_redundancy_parity",
+        '"EC:1"',
+        "parity shards of an object of the class REDUCED_REDUNDANCY, at most its set's",
+        read_parity,
     ),
     Setting(
         "bracketing_fraction",

@@ -69,7 +69,7 @@ async def _may_exist(context: Context, place: Place, bucket: BucketName, key: Ob
     return choice.version is not None
 
 
-async def mark_deleted(  # noqa: PLR0913 - as delete_version
+async def mark_deleted(  # noqa: PLR0913, PLR0917 - as delete_version
     context: Context,
     place: Place,
     bucket: BucketName,

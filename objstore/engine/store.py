@@ -132,7 +132,7 @@ class Store:
         place = await self._place_for_write(bucket, key, precondition)
         target = Target(
             place,
-            place.handle.scheme_now(),
+            place.handle.scheme_now(attributes.storage_class),
             bucket,
             key,
             null_version=found.versioning is not Versioning.ENABLED,

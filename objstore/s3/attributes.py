@@ -1,10 +1,10 @@
 """From request headers to what is stored beside an object's bytes, and back."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from objstore.engine.ports import Attributes
 from objstore.errors import RequestRefused
+from objstore.names import STANDARD, STORAGE_CLASSES
 from objstore.ondisk.record import Bucket, Version
 from objstore.s3.call import Call
 from objstore.s3.object_lock import new_lock
@@ -19,8 +19,6 @@ from objstore.wire.headers import (
     read_user_metadata,
 )
 from objstore.wire.request import Request
-
-STANDARD: Final = "STANDARD"
 
 
 def read_attributes(
@@ -58,20 +56,33 @@ def read_tags(request: Request) -> dict[str, str]:
 
 
 def read_storage_class(request: Request) -> str:
-    """Return the storage class asked for; there is one.
+    """Return the storage class asked for; STANDARD and REDUCED_REDUNDANCY are there.
+
+    "By default, Amazon S3 uses the STANDARD Storage Class to store newly created objects", copies
+    of objects of other classes too.
 
     Raises:
         RequestRefused: InvalidStorageClass.
     """
     wanted = parameter(request, "x-amz-storage-class")
-    if wanted not in (None, STANDARD):
-        raise RequestRefused("InvalidStorageClass", StorageClassRequested=wanted or "")
-    return STANDARD
+    if wanted is None:
+        return STANDARD
+    if wanted not in STORAGE_CLASSES:
+        raise RequestRefused("InvalidStorageClass", StorageClassRequested=wanted)
+    return wanted
 
 
-def copied_attributes(
-    call: Call, bucket: Bucket, version: Version, algorithm: str
-) -> Attributes:
+def storage_class_header(version: Version) -> dict[str, str]:
+    """Return the header that says an object's storage class.
+
+    "Amazon S3 returns this header for all objects except for S3 Standard storage class objects."
+    """
+    if version.storage_class == STANDARD:
+        return {}
+    return {"x-amz-storage-class": version.storage_class}
+
+
+def copied_attributes(call: Call, bucket: Bucket, version: Version, algorithm: str) -> Attributes:
     """Return the attributes of a copy that keeps those of its source.
 
     The website redirect location "is unique to each object and is not copied [...]. Instead, you

@@ -7,7 +7,7 @@ from typing import Final
 from objstore.errors import RequestRefused
 from objstore.limits import PART_NUMBER_MAX
 from objstore.ondisk.record import Version
-from objstore.s3.attributes import STANDARD, checksum_headers
+from objstore.s3.attributes import checksum_headers, storage_class_header
 from objstore.s3.call import Call, Reply
 from objstore.s3.object_version import current_version, open_version, version_header, version_of
 from objstore.wire.byte_range import ByteRange, select_range
@@ -166,6 +166,7 @@ async def _head(
 ) -> tuple[int, dict[str, str]]:
     headers = object_headers(version.headers, version.user_metadata)
     headers |= _validators(version)
+    headers |= storage_class_header(version)
     headers |= selection.headers
     headers |= version_header(await call.store.head_bucket(call.bucket), version)
     headers |= _said_beside(version)
@@ -182,12 +183,9 @@ async def _head(
 def _said_beside(version: Version) -> dict[str, str]:
     """Return the headers for what is said about a version, where there is something to say.
 
-    "x-amz-tagging-count: The number of tags, if any, on the object"; "x-amz-storage-class: [...]
-    Amazon S3 returns this header for all objects except for S3 Standard storage class objects."
+    "x-amz-tagging-count: The number of tags, if any, on the object".
     """
     headers: dict[str, str] = {}
-    if version.storage_class != STANDARD:
-        headers["x-amz-storage-class"] = version.storage_class
     if version.tags:
         headers["x-amz-tagging-count"] = str(len(version.tags))
     if version.retention_mode:

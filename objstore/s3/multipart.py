@@ -20,7 +20,6 @@ from objstore.s3.copy_source import open_source, source_of, source_version_heade
 from objstore.s3.expected_digests import body_claim
 from objstore.s3.object_version import version_header
 from objstore.s3.owners import owner_of
-from objstore.s3.write_conditions import write_precondition
 from objstore.s3.paging import (
     count_parameter,
     delimiter_head,
@@ -29,6 +28,7 @@ from objstore.s3.paging import (
     read_encoding,
     text_parameter,
 )
+from objstore.s3.write_conditions import write_precondition
 from objstore.wire.byte_range import copy_source_range
 from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests

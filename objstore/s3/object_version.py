@@ -59,14 +59,11 @@ async def open_version(
         return reader
     headers = {"x-amz-delete-marker": "true", "x-amz-version-id": version.version_id}
     if version_id == CURRENT:
-        raise RequestRefused("NoSuchKey", headers=headers, Key=key)
+        raise RequestRefused("NoSuchKey", Key=key).with_headers(headers)
     headers |= {"Last-Modified": http_date(version.modified_ms), "Allow": "DELETE"}
     raise RequestRefused(
-        "MethodNotAllowed",
-        headers=headers,
-        Method=call.request.method,
-        ResourceType="DeleteMarker",
-    )
+        "MethodNotAllowed", Method=call.request.method, ResourceType="DeleteMarker"
+    ).with_headers(headers)
 
 
 async def current_version(call: Call) -> Version:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from objstore.engine.ports import VersionListing
 from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX
 from objstore.names import CURRENT, VersionId, Versioning
@@ -18,7 +19,6 @@ from objstore.s3.paging import (
     read_encoding,
     text_parameter,
 )
-from objstore.engine.ports import VersionListing
 from objstore.wire.config_documents.versioning import Versioning as Configuration
 from objstore.wire.config_documents.versioning import read_versioning, write_versioning
 from objstore.wire.documents import version_list

@@ -2,11 +2,11 @@
 
 from objstore.engine.ports import UNCONDITIONAL, Precondition
 from objstore.errors import RequestRefused
+from objstore.limits import OBJECT_BYTES_MAX
 from objstore.ondisk.record import Version
 from objstore.wire.conditions import names_etag, parse_http_date
 from objstore.wire.headers import integer, parameter
 from objstore.wire.request import Request
-from objstore.limits import OBJECT_BYTES_MAX
 
 
 def write_precondition(request: Request) -> Precondition:
@@ -29,7 +29,6 @@ def write_precondition(request: Request) -> Precondition:
             "A header you provided implies functionality that is not implemented: of a write,"
             " If-None-Match is * or absent.",
             Header="If-None-Match",
-            additionalMessage="We don't accept the provided value of If-None-Match header for this API",
         )
     if wanted is None and unwanted is None:
         return UNCONDITIONAL
@@ -65,7 +64,8 @@ def delete_precondition(
         if etag is not None and not names_etag(etag, current.etag):
             raise RequestRefused("PreconditionFailed", Condition="If-Match")
         if modified_s is not None and current.modified_ms // 1000 != modified_s:
-            raise RequestRefused("PreconditionFailed", Condition="x-amz-if-match-last-modified-time")
+            condition = "x-amz-if-match-last-modified-time"
+            raise RequestRefused("PreconditionFailed", Condition=condition)
         if size is not None and current.size != size:
             raise RequestRefused("PreconditionFailed", Condition="x-amz-if-match-size")
 
