@@ -12,7 +12,7 @@ from objstore.s3.expected_digests import prepare_digests
 from objstore.s3.post_object import post_object, put_request
 from objstore.wire.digests import Digests, encode
 from objstore.wire.route import Operation
-from tests.unit.s3.client import ACCESS_KEY, BytesBody, Client, body_of, make_request
+from tests.unit.s3.client import IDENTITIES, ROOT, BytesBody, Client, body_of, make_request
 from tests.unit.s3.fake_store import NOW_MS, FakeStore
 
 DATA = bytes(range(256)) * 10
@@ -33,7 +33,8 @@ async def post(
             store=store,
             request=put,
             body=BytesBody(data, None),
-            access_key=ACCESS_KEY,
+            caller=ROOT,
+            identities=IDENTITIES,
             region="eu-test-1",
             digests=prepare_digests(put, Operation.PUT_OBJECT, None),
             now_ms=NOW_MS,
