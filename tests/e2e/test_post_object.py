@@ -188,6 +188,21 @@ def test_checksums(
     assert head[f"Checksum{algorithm.upper()}"] == checksum(algorithm, data)
 
 
+def test_tags_and_conditions_as_in_a_put(
+    cluster: Cluster, s3: S3Client, bucket: str, forms: S3Client
+) -> None:
+    tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b c</Value></Tag></TagSet></Tagging>"
+    fields = {"tagging": tags, "if-none-match": "*"}
+    conditions = [{name: value} for name, value in fields.items()]
+    made = forms.generate_presigned_post(bucket, "key", Fields=fields, Conditions=conditions)
+    assert post(cluster, bucket, made["fields"], b"first").status == 204
+    again = post(cluster, bucket, made["fields"], b"second")
+    assert (again.status, again.code) == (412, "PreconditionFailed")
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"first"
+    tagging = s3.get_object_tagging(Bucket=bucket, Key="key")
+    assert tagging["TagSet"] == [{"Key": "a", "Value": "b c"}]
+
+
 # --- what does not ---------------------------------------------------------------------
 
 

@@ -14,8 +14,9 @@ from objstore.limits import OBJECT_PUT_BYTES_MAX, POST_FIELDS_BYTES_MAX
 from objstore.names import BucketName, ObjectKey
 from objstore.wire.signing import write_timestamp
 from tests.unit.gateway.running import (
-    ACCESS_KEY,
+    ALICE,
     REGION,
+    ROOT,
     SECRET_KEY,
     Answer,
     Service,
@@ -42,6 +43,7 @@ def signed(
     fields: Mapping[str, str] | None = None,
     *conditions: Any,
     v2: bool = False,
+    access_key: str = ROOT.access_key,
     secret: str = SECRET_KEY,
     expires_s: int = 600,
 ) -> dict[str, str]:
@@ -51,14 +53,14 @@ def signed(
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s + expires_s))
     amz = {"x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-date": stamp}
     scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
-    credential = {"x-amz-credential": f"{ACCESS_KEY}/{scope}"}
+    credential = {"x-amz-credential": f"{access_key}/{scope}"}
     own = [] if v2 else [amz, credential]
     each = [{name: value} for group in own for name, value in group.items()]
     policy = policy_text([*CONDITIONS, *each, *conditions], moment)
     made = (
-        sign_v2(policy, access_key=ACCESS_KEY, secret=secret)
+        sign_v2(policy, access_key=access_key, secret=secret)
         if v2
-        else sign_v4(policy, access_key=ACCESS_KEY, secret=secret, stamp=stamp, scope=scope)
+        else sign_v4(policy, access_key=access_key, secret=secret, stamp=stamp, scope=scope)
     )
     return {"key": "k", **(fields or {}), **made}
 
@@ -91,7 +93,7 @@ async def test_a_file_is_stored(data: bytes, v2: bool) -> None:
         assert (answer.status, answer.body) == (204, b"")
         assert held(service) == data
         (version,) = [item.version for item in service.store.objects.values()]
-        assert version.owner == ACCESS_KEY
+        assert version.owner == ROOT.canonical_id
         assert answer.headers["etag"] == f'"{version.etag}"'
         assert answer.headers["x-amz-request-id"]
 
@@ -163,6 +165,8 @@ def wrong_signature() -> dict[str, str]:
         (lambda: signed(secret="other", v2=True), "403 SignatureDoesNotMatch"),
         (lambda: signed(v2=True) | {"awsaccesskeyid": "foo"}, "403 InvalidAccessKeyId"),
         (without_policy, "403 AccessDenied"),
+        # whoever signed it has to be allowed to put the object
+        (lambda: signed(access_key=ALICE.access_key, secret=ALICE.secret), "403 AccessDenied"),
         (lambda: signed() | {"signature": "x"}, "400 InvalidArgument"),
         (lambda: {**signed(), "key": ""}, "400 InvalidArgument"),
         (lambda: signed({"acl": "public-read"}, {"acl": "public-read"}), "501 NotImplemented"),
@@ -208,8 +212,8 @@ async def test_version_2_that_is_off() -> None:
         ("/bucket?fanout", {}, "501 NotImplemented"),
         # not a form's place: what they are is not for the form to say
         ("/bucket?delete", {}, "403 AccessDenied"),
-        ("/bucket/key", {}, "403 AccessDenied"),
-        ("/", {}, "403 AccessDenied"),
+        ("/bucket/key", {}, "405 MethodNotAllowed"),
+        ("/", {}, "405 MethodNotAllowed"),
         ("/bucket", {"Content_Type": "text/plain"}, "403 AccessDenied"),
         ("/bucket", {"Content_Type": "multipart/form-data"}, "400 MalformedPOSTRequest"),
         ("/bucket", {"Content_Type": "multipart/form-data; boundary=y"}, "400 MalformedPOSTRequest"),

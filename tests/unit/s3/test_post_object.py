@@ -45,7 +45,7 @@ async def post(
 
 async def store_with_bucket() -> FakeStore:
     store = FakeStore()
-    await store.create_bucket(BUCKET, owner=ACCESS_KEY, region="eu-test-1")
+    await store.create_bucket(BUCKET, owner=ROOT.canonical_id, region="eu-test-1")
     return store
 
 
@@ -92,7 +92,7 @@ async def test_fields_become_what_an_object_keeps() -> None:
         "expires": "Thu, 01 Dec 1994 16:00:00 GMT",
     }
     assert held.version.user_metadata == {"one": "größe", "two": "Ã¼"}
-    assert held.version.owner == ACCESS_KEY
+    assert held.version.owner == ROOT.canonical_id
     assert set(held.version.checksums) == {"SHA256"}
 
 
@@ -205,16 +205,26 @@ async def test_the_new_name_of_redirect_counts() -> None:
 # --- refusals --------------------------------------------------------------------------
 
 TAGS = "<Tagging><TagSet>{}</TagSet></Tagging>"
-TAG = "<Tag><Key>a b</Key><Value>1&amp;2</Value></Tag>"
+TAG = "<Tag><Key>a b</Key><Value>1+2</Value></Tag>"
 
 
-def test_tagging_becomes_the_header_of_a_put() -> None:
-    request = make_request("POST", "/bucket", FORM)
+async def test_tagging_and_conditions_are_those_of_a_put() -> None:
+    store = await store_with_bucket()
+    fields = {
+        "key": "k",
+        "tagging": TAGS.format(TAG),
+        "x-amz-website-redirect-location": "/x",
+        "if-none-match": "*",
+    }
+    assert (await post(store, fields)).status == 204
+    version = store.objects[BUCKET, ObjectKey("k")].version
+    assert version.tags == {"a b": "1+2"}
+    assert version.headers["x-amz-website-redirect-location"] == "/x"
     with pytest.raises(RequestRefused) as refusal:
-        put_request(request, {"key": "k", "tagging": TAGS.format(TAG)})
-    assert refusal.value.detail["Header"] == "x-amz-tagging"
-    none = put_request(request, {"key": "k", "tagging": TAGS.format("")})
-    assert none.headers.get("x-amz-tagging") == ""
+        await post(store, fields)
+    assert refusal.value.reason == "PreconditionFailed"
+    assert (await post(store, {"key": "k", "tagging": TAGS.format("")})).status == 204
+    assert store.objects[BUCKET, ObjectKey("k")].version.tags == {}
 
 
 @pytest.mark.parametrize(
@@ -234,9 +244,10 @@ def test_tagging_becomes_the_header_of_a_put() -> None:
         # as the headers of a PutObject
         ({"key": "k", "acl": "public-read"}, "NotImplemented"),
         ({"key": "k", "x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
-        ({"key": "k", "x-amz-website-redirect-location": "/x"}, "NotImplemented"),
+        ({"key": "k", "x-amz-website-redirect-location": "x"}, "InvalidRedirectLocation"),
         ({"key": "k", "x-amz-unheard-of": "1"}, "NotImplemented"),
-        ({"key": "k", "if-none-match": "*"}, "NotImplemented"),
+        ({"key": "k", "if-none-match": "x"}, "NotImplemented"),
+        ({"key": "k", "tagging": TAGS.format(TAG * 2)}, "InvalidTag"),
         ({"key": "k", "x-amz-storage-class": "GLACIER"}, "InvalidStorageClass"),
         ({"key": "k", "x-amz-meta-a": "x" * 2100}, "MetadataTooLarge"),
         ({"key": "k", "content-type": "a\r\nb"}, "InvalidArgument"),
