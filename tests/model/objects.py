@@ -184,7 +184,7 @@ class Objects:
         version.modified = self._buckets.now()
         return self._buckets.find(bucket).add(key, version)
 
-    def copy(  # noqa: PLR0913 - what a CopyObject says
+    def copy(
         self,
         source: Source,
         bucket: str,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.model.listings import choice_fields
-from tests.model.objects import ALWAYS, NULL, Buckets, Conditions, Objects, Source
+from tests.model.objects import ALWAYS, Buckets, Conditions, Objects, Source
 from tests.model.values import (
     Attributes,
     Bucket,
@@ -15,7 +15,6 @@ from tests.model.values import (
     Upload,
     Version,
     checksum_of,
-    concatenated,
     refuse_all,
 )
 
@@ -58,7 +57,7 @@ class Uploads:
         answer: Fields = {"Bucket": bucket, "Key": key, "UploadId": upload.id}
         return answer | choice_fields(upload)
 
-    def put_part(  # noqa: PLR0913 - what an UploadPart says
+    def put_part(
         self, bucket: str, key: str, upload_id: Opaque, number: int, body: bytes, algorithm: str
     ) -> Fields:
         """ "If you upload a new part using the same part number that was used with a previous
@@ -73,7 +72,7 @@ class Uploads:
             answer[f"Checksum{algorithm}"] = checksum_of(algorithm, body)
         return answer
 
-    def copy_part(  # noqa: PLR0913 - what an UploadPartCopy says
+    def copy_part(
         self,
         source: Source,
         bucket: str,
@@ -149,7 +148,7 @@ class Uploads:
         held = self._buckets.find(bucket)
         upload = self.find(bucket, key, upload_id)
         parts = tuple(self._chosen(upload, named) for named in wish.parts)
-        whole = Version(NULL, concatenated(parts), attributes=upload.attributes, parts=parts)
+        whole = upload.made_of(parts)
         refuse_all(
             lambda: self._require_sizes(parts),
             lambda: self._require_promised(whole, wish),
@@ -187,6 +186,7 @@ class Uploads:
 
     def _completed(self, bucket: str, key: str, version: Version) -> Fields:
         answer: Fields = {"Bucket": bucket, "Key": key, "ETag": f'"{version.etag}"'}
+        answer["Location"] = None  # some URL
         answer |= version.checksum_fields()
         return answer | self._objects.version_fields(bucket, version)
 
@@ -203,5 +203,3 @@ def _require_order(parts: Sequence[Named]) -> None:
 def _part_checksum(upload: Upload, part: Part) -> Fields:
     algorithm = upload.attributes.algorithm
     return {f"Checksum{algorithm}": checksum_of(algorithm, part.body)} if algorithm else {}
-
-

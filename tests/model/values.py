@@ -7,8 +7,9 @@ computed when asked for.
 import base64
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from awscrt import checksums
@@ -93,11 +94,13 @@ def refuse_all(*checks: Callable[[], object]) -> None:
         raise Refused(*(code for refused in found for code in refused.codes))
 
 
+@lru_cache(maxsize=512)
 def md5_of(body: bytes) -> str:
     """Return an entity tag without quotes."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
+@lru_cache(maxsize=512)
 def checksum_of(algorithm: str, body: bytes) -> str:
     """Return a checksum as headers have it."""
     return base64.b64encode(DIGESTS[algorithm](body)).decode()
@@ -184,6 +187,11 @@ class Upload:
     initiated: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
 
+    def made_of(self, parts: tuple[Part, ...]) -> Version:
+        """Return the object that these parts make."""
+        whole = b"".join(part.body for part in parts)
+        return Version(Opaque(), whole, attributes=self.attributes, parts=parts)
+
 
 @dataclass(eq=False)
 class Bucket:
@@ -225,7 +233,3 @@ class Bucket:
                 self.remove(key, replaced)
         self.keys.setdefault(key, []).insert(0, version)
         return version
-
-
-def concatenated(parts: Sequence[Part]) -> bytes:
-    return b"".join(part.body for part in parts)

@@ -10,12 +10,11 @@ from xml.etree import ElementTree as ET
 
 # What any HTTP or S3 answer may have, whatever the operation.
 _GENERAL_HEADERS: Final = frozenset(
-    "accept-ranges connection content-length content-type date etag last-modified retry-after"
-    " server transfer-encoding vary x-amz-bucket-region x-amz-id-2 x-amz-request-id".split()
+    ["accept-ranges", "connection", "content-length", "content-type", "date", "etag", "last-modified", "retry-after", "server", "transfer-encoding", "vary", "x-amz-bucket-region", "x-amz-id-2", "x-amz-request-id"]
 )
 # Of a 304 or an error: those of the object, and why.
 _FAILURE_HEADERS: Final = frozenset(
-    "allow cache-control content-range expires x-amz-delete-marker x-amz-version-id".split()
+    ["allow", "cache-control", "content-range", "expires", "x-amz-delete-marker", "x-amz-version-id"]
 )
 _XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
@@ -88,7 +87,11 @@ def _element_names(own: str, member: Any) -> Iterator[str]:
     name = member.serialization.get("name", own)
     if member.type_name == "list" and member.serialization.get("flattened"):
         # The name may stand on the list or on its member; the parser reads the list's.
-        yield member.member.serialization.get("name", name) if "name" not in member.serialization else name
+        yield (
+            member.member.serialization.get("name", name)
+            if "name" not in member.serialization
+            else name
+        )
     else:
         yield name
 

@@ -1,13 +1,15 @@
 """What the rules draw from: few values of each kind, chosen so that they collide."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
+from tests.model.listings import Ask
 from tests.model.objects import Conditions, Source
-from tests.model.values import Version
+from tests.model.values import Attributes, Version
 
 MIB: Final = 1024 * 1024
 BUCKETS: Final = ("one-bucket", "two-bucket")
@@ -15,71 +17,91 @@ BUCKETS: Final = ("one-bucket", "two-bucket")
 KEYS: Final = ("a", "a/", "a/b", "a//b", "..", "a/../b", "é/ü", "%2F", "a+b c&d", "a/b/c")
 OTHER_ETAG: Final = "f" * 32
 
-buckets = st.sampled_from([BUCKETS[0], BUCKETS[0], BUCKETS[0], BUCKETS[1]])
-keys = st.sampled_from(["a", "a", "a", "a/", "a/b", *KEYS])
-choices = st.integers(0, 11)  # which of those there are; see `World.pick_version`
+buckets = st.sampled_from([BUCKETS[0]] * 7 + [BUCKETS[1]])
+new_keys = st.sampled_from(["a", "a", "a", "a/", "a/b", *KEYS])
+choices = st.integers(0, 999)  # which of those there are
 seldom = st.sampled_from([False, False, False, True])
-small_sizes = st.sampled_from([0, 1, 5, 6, 7, 8, 100])
-sizes = st.one_of(
-    small_sizes, small_sizes, small_sizes, st.sampled_from([60_000, MIB + 1, 2 * MIB + 17])
-)
-metadata = st.sampled_from([{}, {}, {"color": "blue"}, {"a": "1", "b-c": "x, y"}, {"name": "é ü"}])
-stored_headers = st.sampled_from(
-    [
-        {},
-        {},
-        {"ContentType": "text/plain"},
-        {"CacheControl": "no-store", "ContentLanguage": "de", "ContentEncoding": "gzip"},
-        {"ContentDisposition": 'attachment; filename="x"', "ContentType": "a/b; charset=c"},
-    ]
-)
-tag_sets = st.sampled_from([{}, {"k": "v"}, {"k": "w", "é": "ü &=+"}, {"empty": ""}])
-algorithms = st.sampled_from(["", "", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
-uploads_choose = st.sampled_from(
-    [("", ""), ("CRC32", "COMPOSITE"), ("CRC32C", "FULL_OBJECT"), ("SHA256", "COMPOSITE"),
-     ("CRC64NVME", "FULL_OBJECT")]
-)  # fmt: skip
-delimiters = st.sampled_from(["", "", "/", "/", "b", "//", "%"])
-prefixes = st.sampled_from(["", "", "a", "a/", "a/b", ".", "é", "z", "a//"])
-limits = st.sampled_from([1, 2, 3, 1000])
-part_numbers = st.sampled_from([1, 2, 3, 10_000])
-spans = st.sampled_from(
-    [None, None, None, (0, None), (0, 0), (1, 3), (5, 4), (None, 1), (None, 0), (None, 5 * MIB),
-     (4, None), (59_999, 60_001), (MIB - 1, MIB), (MIB, 2 * MIB), (10 * MIB, None)]
-)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a request is about: a new key, or which of the keys and versions there are."""
+
+    bucket: str
+    new_key: str
+    choice: int
+
+
+places = st.builds(Wanted, buckets, new_keys, choices)
+
+
+@lru_cache(maxsize=128)
 def body_of(size: int, seed: int) -> bytes:
     """Return bytes that differ from seed to seed and, in large bodies, from stripe to stripe."""
     unit = bytes((seed * 31 + at * 7 + (at >> 3)) % 251 for at in range(min(size, 997)))
     return (unit * (size // 997 + 1))[:size]
 
 
+_METADATA: Final[list[dict[str, str]]] = [
+    {},
+    {"color": "blue"},
+    {"a": "1", "b-c": "x, y"},
+    {"name": "é ü"},
+]
+_HEADERS: Final[list[dict[str, str]]] = [
+    {},
+    {"ContentType": "text/plain"},
+    {"CacheControl": "no-store", "ContentLanguage": "de", "ContentEncoding": "gzip"},
+    {"ContentDisposition": 'attachment; filename="x"', "ContentType": "a/b; charset=c"},
+]
+_TAGS: Final[list[dict[str, str]]] = [{}, {"k": "v"}, {"k": "w", "é": "ü &=+"}, {"empty": ""}]
+bodies = st.builds(
+    body_of, st.sampled_from([0, 1, 5, 6, 7, 8, 100, 100, 60_000, MIB + 17]), st.integers(0, 2)
+)
+described = st.builds(
+    Attributes, st.sampled_from(_HEADERS), st.sampled_from(_METADATA), st.sampled_from(_TAGS)
+)
+tag_sets = st.sampled_from(_TAGS)
+algorithms = st.sampled_from(["", "", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+uploads_choose = st.sampled_from(
+    [("", ""), ("CRC32", "COMPOSITE"), ("CRC32C", "FULL_OBJECT"), ("SHA256", "COMPOSITE"),
+     ("CRC64NVME", "FULL_OBJECT")]
+)  # fmt: skip
+# Of a part: nothing, less than every part but the last has to have, just that, more, and files.
+part_sizes = st.sampled_from(["none", "less", "least", "least", "least", "more", "stripes"])
+part_numbers = st.sampled_from([1, 2, 3, 10_000])
+delimiters = st.sampled_from(["", "", "/", "/", "b", "//", "%"])
+prefixes = st.sampled_from(["", "", "a", "a/", "a/b", ".", "é", "z", "a//"])
+limits = st.sampled_from([1, 2, 3, 1000])
+asks = st.builds(Ask, prefixes, delimiters, limits)
+markers = st.sampled_from(["", "", "a", "a/", "a/b", "b", "é", "a//", "zzz"])
+Span = tuple[int | None, int | None]
+spans: st.SearchStrategy[Span | None] = st.sampled_from(
+    [None, None, None, (0, None), (0, 0), (1, 3), (5, 4), (None, 1), (None, 0), (None, 5 * MIB),
+     (4, None), (59_999, 60_001), (MIB - 1, MIB), (MIB, 2 * MIB), (10 * MIB, None)]
+)  # fmt: skip
+copied_spans = st.sampled_from([None, None, (0, 0), (0, 4), (1, 5), (5, 4), (0, 59_999)])
+
 # Conditions by what they say about the object they meet: "own" is its entity tag, a number is so
 # many seconds after its last change.
 Drawn = dict[str, str | int]
-read_conditions: st.SearchStrategy[Drawn] = st.sampled_from(
-    [
-        {},
-        {},
-        {},
-        {},
-        {},
-        {"if_match": "own"},
-        {"if_match": "other"},
-        {"if_match": "*"},
-        {"if_none_match": "own"},
-        {"if_none_match": "other"},
-        {"if_none_match": "*"},
-        {"modified_since": -1},
-        {"modified_since": 0},
-        {"unmodified_since": -1},
-        {"unmodified_since": 0},
-        {"if_match": "own", "unmodified_since": -1},
-        {"if_none_match": "other", "modified_since": 0},
-        {"if_match": "own", "if_none_match": "own"},
-    ]
-)
+_READ_CONDITIONS: Final[list[Drawn]] = [
+    {},
+    {"if_match": "own"},
+    {"if_match": "other"},
+    {"if_match": "*"},
+    {"if_none_match": "own"},
+    {"if_none_match": "other"},
+    {"if_none_match": "*"},
+    {"modified_since": -1},
+    {"modified_since": 0},
+    {"unmodified_since": -1},
+    {"unmodified_since": 0},
+    {"if_match": "own", "unmodified_since": -1},
+    {"if_none_match": "other", "modified_since": 0},
+    {"if_match": "own", "if_none_match": "own"},
+]
+read_conditions: st.SearchStrategy[Drawn] = st.sampled_from([{}] * 9 + _READ_CONDITIONS)
 write_conditions: st.SearchStrategy[Drawn] = st.sampled_from(
     [{}, {}, {}, {}, {"if_match": "own"}, {"if_match": "other"}, {"if_none_match": "*"}]
 )
@@ -127,7 +149,13 @@ def condition_arguments(conditions: Conditions, *, source: bool = False) -> dict
     return arguments
 
 
-def range_argument(span: tuple[int | None, int | None] | None) -> dict[str, str]:
+def attribute_arguments(attributes: Attributes) -> dict[str, Any]:
+    """Return what is stored beside the bytes."""
+    tags = {"Tagging": tag_argument(attributes.tags)} if attributes.tags else {}
+    return {"Metadata": attributes.metadata, **attributes.headers, **tags}
+
+
+def range_argument(span: Span | None) -> dict[str, str]:
     """Return a Range header."""
     if span is None:
         return {}

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.model.listings import Ask
@@ -12,8 +11,6 @@ from tests.property.draws import buckets, choices, seldom
 from tests.property.world import FEATURES, World
 
 _PAGES_MAX = 40
-asks = st.builds(Ask, draws.prefixes, draws.delimiters, draws.limits)
-markers = st.sampled_from(["", "", "a", "a/", "a/b", "b", "é", "a//", "zzz"])
 
 
 def asked(ask: Ask, limit: str, encoding: bool) -> dict[str, Any]:
@@ -29,7 +26,7 @@ def asked(ask: Ask, limit: str, encoding: bool) -> dict[str, Any]:
 class ListingRules(World):
     """Everything that lists."""
 
-    @rule(bucket=buckets, ask=asks, encoding=seldom, marker=markers)
+    @rule(bucket=buckets, ask=draws.asks, encoding=seldom, marker=draws.markers)
     def list_objects(self, bucket: str, ask: Ask, encoding: bool, marker: str) -> None:
         """NextMarker goes on; "If the response does not include the NextMarker element and it is
         truncated, you can use the value of the last Key element in the response".
@@ -46,7 +43,7 @@ class ListingRules(World):
             marker = out.get("NextMarker") or out["Contents"][-1]["Key"]
         raise AssertionError("the listing does not end")
 
-    @rule(bucket=buckets, ask=asks, encoding=seldom, start_after=markers, owner=seldom)
+    @rule(bucket=buckets, ask=draws.asks, encoding=seldom, start_after=draws.markers, owner=seldom)
     def list_objects_v2(
         self, bucket: str, ask: Ask, encoding: bool, start_after: str, owner: bool
     ) -> None:
@@ -71,21 +68,19 @@ class ListingRules(World):
         raise AssertionError("the listing does not end")
 
     @precondition(lambda self: FEATURES["versioning"])
-    @rule(bucket=buckets, ask=asks, encoding=seldom, key_marker=markers)
-    def list_object_versions(
-        self, bucket: str, ask: Ask, encoding: bool, key_marker: str
-    ) -> None:
+    @rule(bucket=buckets, ask=draws.asks, encoding=seldom, key_marker=draws.markers)
+    def list_object_versions(self, bucket: str, ask: Ask, encoding: bool, key_marker: str) -> None:
         self._follow("ListObjectVersions", "VersionIdMarker", self.listings.versions,
                      bucket, ask, asked(ask, "MaxKeys", encoding), key_marker)  # fmt: skip
 
-    @rule(bucket=buckets, ask=asks, encoding=seldom, key_marker=markers)
+    @rule(bucket=buckets, ask=draws.asks, encoding=seldom, key_marker=draws.markers)
     def list_multipart_uploads(
         self, bucket: str, ask: Ask, encoding: bool, key_marker: str
     ) -> None:
         self._follow("ListMultipartUploads", "UploadIdMarker", self.listings.uploads,
                      bucket, ask, asked(ask, "MaxUploads", encoding), key_marker)  # fmt: skip
 
-    def _follow(  # noqa: PLR0913 - two listings that have two markers each
+    def _follow(
         self,
         operation: str,
         second: str,
@@ -117,11 +112,10 @@ class ListingRules(World):
             marker = answer[0].get(f"Next{second}") or None
         raise AssertionError("the listing does not end")
 
-    @rule(bucket=buckets, choice=choices, limit=draws.limits)
-    def list_parts(self, bucket: str, choice: int, limit: int) -> None:
-        upload = self.pick_upload(bucket, choice)
-        if upload is None:
-            return
+    @precondition(lambda self: self.any_upload())
+    @rule(choice=choices, limit=draws.limits)
+    def list_parts(self, choice: int, limit: int) -> None:
+        bucket, upload = self.upload(choice)
         after: int | None = 0
         while after is not None:
             more = {"PartNumberMarker": after} if after else {}

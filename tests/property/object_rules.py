@@ -1,34 +1,26 @@
 """Rules for buckets and objects."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.model.objects import Source
-from tests.model.values import Attributes, Fields, Opaque, Refused, checksum_of
+from tests.model.values import Attributes, Fields, Refused, checksum_of
 from tests.property import draws
 from tests.property.draws import (
+    BUCKETS,
     Drawn,
-    body_of,
-    buckets,
-    choices,
+    Span,
+    Wanted,
+    attribute_arguments,
     condition_arguments,
     conditions_on,
-    keys,
     range_argument,
-    seldom,
     source_argument,
     tag_argument,
 )
-from tests.property.world import FEATURES, World
-
-seeds = st.integers(0, 3)
-
-
-def versioned(arguments: dict[str, Any], version_id: Opaque | None) -> dict[str, Any]:
-    """Add the version that a request names."""
-    return arguments if version_id is None else arguments | {"VersionId": version_id.bound}
+from tests.property.world import FEATURES, Place, World
 
 
 class ObjectRules(World):
@@ -36,7 +28,7 @@ class ObjectRules(World):
 
     # --- buckets ---------------------------------------------------------------------
 
-    @rule(bucket=buckets)
+    @rule(bucket=st.sampled_from([BUCKETS[1], BUCKETS[1], BUCKETS[0]]))
     def create_bucket(self, bucket: str) -> None:
         """ "if you re-create an existing bucket that you already own in us-east-1, Amazon S3
         returns 200 OK".
@@ -47,22 +39,20 @@ class ObjectRules(World):
             self.expect(lambda: self.buckets.create(bucket), "CreateBucket", answered)
         assert answered.status == 200
 
-    @rule(bucket=buckets)
+    @rule(bucket=st.sampled_from(BUCKETS))
     def delete_bucket(self, bucket: str) -> None:
         held = self.buckets.held.get(bucket)
         self.write(lambda: self.buckets.delete(bucket), "DeleteBucket", Bucket=bucket)
         if held is not None and bucket not in self.buckets.held:
-            self.ended += held.uploads
-
-    @rule(bucket=buckets)
-    def head_bucket(self, bucket: str) -> None:
-        answered = self.wire.call("HeadBucket", Bucket=bucket)
-        assert answered.status == (200 if bucket in self.buckets.held else 404)
+            self.ended += [(bucket, upload) for upload in held.uploads]
 
     @rule()
-    def list_buckets(self) -> None:
+    def look_at_buckets(self) -> None:
         listed = self.wire.call("ListBuckets").out.get("Buckets", [])
         assert [one["Name"] for one in listed] == sorted(self.buckets.held)
+        for name in BUCKETS:
+            answered = self.wire.call("HeadBucket", Bucket=name)
+            assert answered.status == (200 if name in self.buckets.held else 404)
 
     @rule(seconds=st.sampled_from([0.4, 1, 3600, 90_000]))
     def time_passes(self, seconds: float) -> None:
@@ -70,135 +60,112 @@ class ObjectRules(World):
 
     # --- writing ---------------------------------------------------------------------
 
-    @rule(bucket=buckets, key=keys, size=draws.sizes, seed=seeds, metadata=draws.metadata,
-          headers=draws.stored_headers, tags=draws.tag_sets, algorithm=draws.algorithms,
-          drawn=draws.write_conditions)  # fmt: skip
-    def put_object(  # noqa: PLR0913
-        self,
-        bucket: str,
-        key: str,
-        size: int,
-        seed: int,
-        metadata: dict[str, str],
-        headers: dict[str, str],
-        tags: dict[str, str],
-        algorithm: str,
-        drawn: Drawn,
+    @rule(wanted=draws.places, body=draws.bodies, described=draws.described,
+          algorithm=draws.algorithms, drawn=draws.write_conditions)  # fmt: skip
+    def put_object(
+        self, wanted: Wanted, body: bytes, described: Attributes, algorithm: str, drawn: Drawn
     ) -> None:
-        body = body_of(size, seed)
-        tags = tags if FEATURES["tagging"] else {}
-        found = self.version_of(bucket, key, None)
-        conditions = conditions_on(drawn if FEATURES["conditional writes"] else {}, found)
-        arguments: dict[str, Any] = {"Body": body, "Metadata": metadata, **headers}
-        arguments |= condition_arguments(conditions)
+        bucket, key, _ = place = self.new_place(wanted)
+        attributes = self.featured(replace(described, algorithm=algorithm))
+        conditions = self.write_conditions(drawn, place)
+        arguments = attribute_arguments(attributes) | condition_arguments(conditions)
         if algorithm:
             arguments[f"Checksum{algorithm}"] = checksum_of(algorithm, body)
-        if tags:
-            arguments["Tagging"] = tag_argument(tags)
-        attributes = Attributes(headers, metadata, tags, algorithm)
         self.write(
             lambda: self.objects.put(bucket, key, body, attributes, conditions),
-            "PutObject", Bucket=bucket, Key=key, **arguments,
+            "PutObject", Bucket=bucket, Key=key, Body=body, **arguments,
         )  # fmt: skip
 
-    @rule(bucket=buckets, key=keys, algorithm=st.sampled_from(["CRC32", "SHA256", "MD5"]))
-    def put_object_with_a_wrong_digest(self, bucket: str, key: str, algorithm: str) -> None:
+    @rule(wanted=draws.places, body=draws.bodies)
+    def put_plain_object(self, wanted: Wanted, body: bytes) -> None:
+        self.put_object(wanted, body, Attributes(), "", {})
+
+    @rule(wanted=draws.places, member=st.sampled_from(["ChecksumCRC32", "ChecksumSHA256"]))
+    def put_object_with_a_wrong_digest(self, wanted: Wanted, member: str) -> None:
         """What is refused changes nothing."""
+        bucket, key, _ = self.place(wanted)
         if bucket not in self.buckets.held:
             return  # either refusal would do
 
         def refused() -> Fields:
             raise Refused("BadDigest")
 
-        wrong = checksum_of("SHA256", b"other")[:24] if algorithm == "MD5" else ""
-        name = "ContentMD5" if algorithm == "MD5" else f"Checksum{algorithm}"
-        digest = f"{wrong[:22]}==" if wrong else checksum_of(algorithm, b"other")
-        self.write(
-            refused, "PutObject", Bucket=bucket, Key=key, Body=b"body", **{name: digest}
-        )
+        digest = {member: checksum_of(member.removeprefix("Checksum"), b"other")}
+        self.write(refused, "PutObject", Bucket=bucket, Key=key, Body=b"body", **digest)
 
-    @rule(bucket=buckets, key=keys, choice=choices, drawn=draws.delete_conditions)
-    def delete_object(self, bucket: str, key: str, choice: int, drawn: Drawn) -> None:
-        version_id = self.pick_version(bucket, key, choice)
-        found = self.version_of(bucket, key, version_id)
-        conditions = conditions_on(drawn if FEATURES["conditional deletes"] else {}, found)
-        arguments = versioned({"Bucket": bucket, "Key": key}, version_id)
+    @rule(wanted=draws.places, drawn=draws.delete_conditions)
+    def delete_object(self, wanted: Wanted, drawn: Drawn) -> None:
+        place = self.place(wanted)
+        drawn = drawn if FEATURES["conditional deletes"] else {}
+        conditions = conditions_on(drawn, self.found(place))
         self.write(
-            lambda: self.objects.delete(bucket, key, version_id, conditions),
-            "DeleteObject", **arguments, **condition_arguments(conditions),
+            lambda: self.objects.delete(*place, conditions=conditions),
+            "DeleteObject", **place.arguments, **condition_arguments(conditions),
         )  # fmt: skip
 
-    @rule(
-        bucket=buckets,
-        chosen=st.lists(st.tuples(keys, choices), min_size=1, max_size=4, unique_by=lambda c: c[0]),
-        quiet=seldom,
-    )
-    def delete_objects(self, bucket: str, chosen: list[tuple[str, int]], quiet: bool) -> None:
-        named = [(key, self.pick_version(bucket, key, choice)) for key, choice in chosen]
-        entries = [versioned({"Key": key}, version_id) for key, version_id in named]
+    @rule(chosen=st.lists(draws.places, min_size=1, max_size=4), quiet=draws.seldom)
+    def delete_objects(self, chosen: list[Wanted], quiet: bool) -> None:
+        """Entries of one request have no order, so no key is named twice."""
+        bucket = chosen[0].bucket
+        places = [self.place(one) for one in chosen if one.bucket == bucket]
+        named = list({place.key: place for place in places}.values())
+        entries = [dict(list(place.arguments.items())[1:]) for place in named]
         self.write(
             lambda: self._deleted_all(bucket, named, quiet=quiet),
             "DeleteObjects", Bucket=bucket, Delete={"Objects": entries, "Quiet": quiet},
         )  # fmt: skip
 
-    def _deleted_all(
-        self, bucket: str, named: list[tuple[str, Opaque | None]], *, quiet: bool
-    ) -> Fields:
+    def _deleted_all(self, bucket: str, named: list[Place], *, quiet: bool) -> Fields:
         """DeleteMarkerVersionId: "The version ID of the delete marker created as a result of the
         DELETE operation. If you delete a specific object version, the value returned by this
         header is the version ID of the object version deleted."
         """
         self.buckets.find(bucket)
         deleted: list[Fields] = []
-        for key, version_id in named:
-            entry: Fields = {"Key": key}
-            answer = self.objects.delete(bucket, key, version_id)
-            if version_id is not None:
-                entry["VersionId"] = version_id
+        for place in named:
+            entry: Fields = {"Key": place.key}
+            answer = self.objects.delete(*place)
+            if place.version_id is not None:
+                entry["VersionId"] = place.version_id
             if answer.get("DeleteMarker"):
                 entry |= {"DeleteMarker": True, "DeleteMarkerVersionId": answer["VersionId"]}
             deleted.append(entry)
         return {} if quiet else {"Deleted": deleted}
 
-    @rule(source_bucket=buckets, source_key=keys, choice=choices, bucket=buckets, key=keys,
-          metadata=st.none() | draws.metadata, tags=st.none() | draws.tag_sets,
-          algorithm=draws.algorithms, drawn=draws.read_conditions,
-          drawn_write=draws.write_conditions)  # fmt: skip
-    def copy_object(  # noqa: PLR0913
+    @rule(wanted_source=draws.places, wanted=draws.places, described=st.none() | draws.described,
+          replaces_tags=draws.seldom, tags=draws.tag_sets, algorithm=draws.algorithms,
+          drawn=draws.read_conditions, drawn_write=draws.write_conditions)  # fmt: skip
+    def copy_object(
         self,
-        source_bucket: str,
-        source_key: str,
-        choice: int,
-        bucket: str,
-        key: str,
-        metadata: dict[str, str] | None,
-        tags: dict[str, str] | None,
+        wanted_source: Wanted,
+        wanted: Wanted,
+        described: Attributes | None,
+        replaces_tags: bool,
+        tags: dict[str, str],
         algorithm: str,
         drawn: Drawn,
         drawn_write: Drawn,
     ) -> None:
-        version_id = self.pick_version(source_bucket, source_key, choice)
-        read = self.version_of(source_bucket, source_key, version_id)
-        source = Source(source_bucket, source_key, version_id, conditions_on(drawn, read))
-        found = self.version_of(bucket, key, None)
-        conditions = conditions_on(drawn_write if FEATURES["conditional writes"] else {}, found)
-        tags = tags if FEATURES["tagging"] else None
+        source = self.source(wanted_source, drawn)
+        bucket, key, _ = place = self.new_place(wanted)
+        conditions = self.write_conditions(drawn_write, place)
+        replaces_tags = replaces_tags and FEATURES["tagging"]
         arguments: dict[str, Any] = {"CopySource": source_argument(source)}
         arguments |= condition_arguments(source.conditions, source=True)
         arguments |= condition_arguments(conditions)
-        if algorithm:
-            arguments["ChecksumAlgorithm"] = algorithm
-        if metadata is not None:
-            arguments |= {"MetadataDirective": "REPLACE", "Metadata": metadata}
-        if tags is not None:
+        arguments |= {"ChecksumAlgorithm": algorithm} if algorithm else {}
+        if described is not None:
+            described = replace(described, tags={})  # they have a directive of their own
+            arguments |= {"MetadataDirective": "REPLACE", **attribute_arguments(described)}
+        if replaces_tags:
             arguments |= {"TaggingDirective": "REPLACE", "Tagging": tag_argument(tags)}
         self.write(
             lambda: self.objects.copy(
                 source,
                 bucket,
                 key,
-                replaced=None if metadata is None else Attributes({}, metadata),
-                tags=tags,
+                replaced=described,
+                tags=tags if replaces_tags else None,
                 algorithm=algorithm,
                 conditions=conditions,
             ),
@@ -207,32 +174,26 @@ class ObjectRules(World):
 
     # --- reading ---------------------------------------------------------------------
 
-    @rule(bucket=buckets, key=keys, choice=choices, drawn=draws.read_conditions,
-          span=draws.spans, part=st.sampled_from([None, None, None, None, 1, 2, 3]),
-          checksums=seldom, head=seldom)  # fmt: skip
-    def get_object(  # noqa: PLR0913
+    @rule(wanted=draws.places, drawn=draws.read_conditions, span=draws.spans,
+          part=st.sampled_from([None, None, None, None, 1, 2, 3]),
+          checksums=st.booleans(), head=draws.seldom)  # fmt: skip
+    def get_object(
         self,
-        bucket: str,
-        key: str,
-        choice: int,
+        wanted: Wanted,
         drawn: Drawn,
-        span: tuple[int | None, int | None] | None,
+        span: Span | None,
         part: int | None,
         checksums: bool,
         head: bool,
     ) -> None:
-        version_id = self.pick_version(bucket, key, choice)
-        conditions = conditions_on(drawn, self.version_of(bucket, key, version_id))
-        arguments = versioned({"Bucket": bucket, "Key": key}, version_id)
-        arguments |= condition_arguments(conditions) | range_argument(span)
-        if part is not None:
-            arguments["PartNumber"] = part
-        if checksums:
-            arguments["ChecksumMode"] = "ENABLED"
+        place = self.place(wanted)
+        conditions = conditions_on(drawn, self.found(place))
+        arguments = {**place.arguments, **condition_arguments(conditions), **range_argument(span)}
+        arguments |= {"PartNumber": part} if part is not None else {}
+        arguments |= {"ChecksumMode": "ENABLED"} if checksums else {}
         self.read(
             lambda: self.objects.get(
-                bucket, key, version_id, conditions=conditions, span=span, part=part,
-                checksums=checksums,
+                *place, conditions=conditions, span=span, part=part, checksums=checksums
             ),
             "HeadObject" if head else "GetObject", **arguments,
         )  # fmt: skip
@@ -240,40 +201,33 @@ class ObjectRules(World):
     # --- tags ------------------------------------------------------------------------
 
     @precondition(lambda self: FEATURES["tagging"])
-    @rule(bucket=buckets, key=keys, choice=choices, tags=draws.tag_sets)
-    def put_object_tagging(
-        self, bucket: str, key: str, choice: int, tags: dict[str, str]
-    ) -> None:
-        version_id = self.pick_version(bucket, key, choice)
+    @rule(wanted=draws.places, tags=draws.tag_sets)
+    def put_object_tagging(self, wanted: Wanted, tags: dict[str, str]) -> None:
+        bucket, key, version_id = place = self.place(wanted)
         tag_set = [{"Key": name, "Value": value} for name, value in tags.items()]
         self.write(
             lambda: self.objects.put_tags(bucket, key, tags, version_id),
-            "PutObjectTagging",
-            **versioned({"Bucket": bucket, "Key": key}, version_id), Tagging={"TagSet": tag_set},
+            "PutObjectTagging", **place.arguments, Tagging={"TagSet": tag_set},
         )  # fmt: skip
 
     @precondition(lambda self: FEATURES["tagging"])
-    @rule(bucket=buckets, key=keys, choice=choices)
-    def get_object_tagging(self, bucket: str, key: str, choice: int) -> None:
-        version_id = self.pick_version(bucket, key, choice)
-        self.read(
-            lambda: self.objects.get_tags(bucket, key, version_id),
-            "GetObjectTagging", **versioned({"Bucket": bucket, "Key": key}, version_id),
-        )  # fmt: skip
+    @rule(wanted=draws.places)
+    def get_object_tagging(self, wanted: Wanted) -> None:
+        place = self.place(wanted)
+        self.read(lambda: self.objects.get_tags(*place), "GetObjectTagging", **place.arguments)
 
     @precondition(lambda self: FEATURES["tagging"])
-    @rule(bucket=buckets, key=keys, choice=choices)
-    def delete_object_tagging(self, bucket: str, key: str, choice: int) -> None:
-        version_id = self.pick_version(bucket, key, choice)
+    @rule(wanted=draws.places)
+    def delete_object_tagging(self, wanted: Wanted) -> None:
+        place = self.place(wanted)
         self.write(
-            lambda: self.objects.delete_tags(bucket, key, version_id),
-            "DeleteObjectTagging", **versioned({"Bucket": bucket, "Key": key}, version_id),
-        )  # fmt: skip
+            lambda: self.objects.delete_tags(*place), "DeleteObjectTagging", **place.arguments
+        )
 
     # --- versioning ------------------------------------------------------------------
 
     @precondition(lambda self: FEATURES["versioning"])
-    @rule(bucket=buckets, status=st.sampled_from(["Enabled", "Enabled", "Suspended"]))
+    @rule(bucket=draws.buckets, status=st.sampled_from(["Enabled", "Enabled", "Suspended"]))
     def put_bucket_versioning(self, bucket: str, status: str) -> None:
         self.write(
             lambda: self.buckets.put_versioning(bucket, status),
@@ -281,8 +235,6 @@ class ObjectRules(World):
         )  # fmt: skip
 
     @precondition(lambda self: FEATURES["versioning"])
-    @rule(bucket=buckets)
+    @rule(bucket=draws.buckets)
     def get_bucket_versioning(self, bucket: str) -> None:
-        self.read(
-            lambda: self.buckets.get_versioning(bucket), "GetBucketVersioning", Bucket=bucket
-        )
+        self.read(lambda: self.buckets.get_versioning(bucket), "GetBucketVersioning", Bucket=bucket)

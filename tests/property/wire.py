@@ -46,7 +46,7 @@ def _parser() -> Any:
 _PARSER: Final = _parser()
 # What encoding-type=url encodes, by the path to it.
 _ENCODED: Final = frozenset(
-    "Key Prefix Delimiter Marker NextMarker KeyMarker NextKeyMarker StartAfter".split()
+    ["Key", "Prefix", "Delimiter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker", "StartAfter"]
 )
 
 
@@ -90,7 +90,9 @@ class Wire:
         self._file.close()
         self._socket.close()
 
-    def call(self, operation: str, extra: Mapping[str, str] | None = None, **arguments: Any) -> Answered:
+    def call(
+        self, operation: str, extra: Mapping[str, str] | None = None, **arguments: Any
+    ) -> Answered:
         """Call an operation by AWS's name; `extra` are headers that botocore has no member for."""
         (answer,) = self.call_all([(operation, arguments)], extra)
         return answer
@@ -136,9 +138,7 @@ class Wire:
         return read_answer(operation, status, headers, body)
 
 
-def read_answer(
-    operation: str, status: int, headers: Mapping[str, str], body: bytes
-) -> Answered:
+def read_answer(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> Answered:
     """Read an answer with botocore's parser, and complain of what its model does not know."""
     model = MODEL.operation_model(operation)
     streams = model.has_streaming_output and status < 300

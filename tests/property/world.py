@@ -1,16 +1,17 @@
 """The state of one sequence: a server, the model beside it, and what always has to hold."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from tests.model.listings import Ask, Listings
-from tests.model.objects import Buckets, Objects
+from tests.model.objects import Buckets, Conditions, Objects, Source
 from tests.model.uploads import Uploads
-from tests.model.values import Fields, Opaque, Refused, Upload, Version
+from tests.model.values import Attributes, Bucket, Fields, Opaque, Refused, Upload, Version
 from tests.property.compare import Comparison
-from tests.property.draws import BUCKETS
+from tests.property.draws import BUCKETS, Drawn, Wanted, conditions_on
 from tests.property.server import Served
 from tests.property.wire import Answered, Wire
 
@@ -28,6 +29,20 @@ _READ_EACH_TIME_BYTES_MAX: Final = 100_000
 Call = tuple[str, dict[str, Any]]
 
 
+class Place(NamedTuple):
+    """A key, and maybe one of its versions."""
+
+    bucket: str
+    key: str
+    version_id: Opaque | None = None
+
+    @property
+    def arguments(self) -> dict[str, str | None]:
+        """Return the place as botocore names it."""
+        named = {"VersionId": self.version_id.bound} if self.version_id else {}
+        return {"Bucket": self.bucket, "Key": self.key, **named}
+
+
 class World(RuleBasedStateMachine):
     """A server that is compared with the model after every step."""
 
@@ -41,14 +56,9 @@ class World(RuleBasedStateMachine):
         self.objects = Objects(self.buckets)
         self.listings = Listings(self.buckets)
         self.uploads = Uploads(self.buckets, self.objects, served.part_bytes_min)
-        self.ended: list[Upload] = []  # uploads that were completed or aborted
+        self.ended: list[tuple[str, Upload]] = []  # uploads that were completed or aborted
         self.dirty = False
         self.failed = False
-
-    @initialize()
-    def first_bucket(self) -> None:
-        """Most of what can be asked needs a bucket."""
-        self.write(lambda: self.buckets.create(BUCKETS[0]), "CreateBucket", Bucket=BUCKETS[0])
 
     # --- one step --------------------------------------------------------------------
 
@@ -76,30 +86,56 @@ class World(RuleBasedStateMachine):
 
     # --- choosing among what there is -------------------------------------------------
 
-    def pick_version(self, bucket: str, key: str, choice: int) -> Opaque | None:
-        """Return the id of a version: mostly none, or one of the key, or one of another key."""
-        if not FEATURES["versioning"] or choice < 4 or bucket not in self.buckets.held:
-            return None
-        held = self.buckets.held[bucket]
+    def place(self, wanted: Wanted) -> Place:
+        """Return what a request is about: mostly a key there is, seldom one of its versions."""
+        held = self.buckets.held.get(wanted.bucket, Bucket())
+        kind, choice = wanted.choice % 6, wanted.choice // 6
+        names = sorted(held.keys)
+        key = wanted.new_key if kind == 0 or not names else names[choice % len(names)]
+        if kind < 4 or not held.versioning:
+            return Place(wanted.bucket, key)
         own = [one.id for one in held.versions(key)]
-        other = [one.id for name, found in held.keys.items() if name != key for one in found]
-        ids = own + own + [one for one in other if one.bound != "null"]
-        return ids[choice % len(ids)] if ids else None
+        others = [one.id for name in names if name != key for one in held.versions(name)]
+        # An id of another key is the best of all wrong ids: there is such a version.
+        ids = own * 3 + [one for one in others if one.bound != "null"]
+        return Place(wanted.bucket, key, ids[choice // 3 % len(ids)] if ids else None)
 
-    def version_of(self, bucket: str, key: str, version_id: Opaque | None) -> Version | None:
+    def new_place(self, wanted: Wanted) -> Place:
+        """Return where to write: any key, seldom one that is there."""
+        return (
+            self.place(wanted) if wanted.choice % 4 == 1 else Place(wanted.bucket, wanted.new_key)
+        )
+
+    def found(self, place: Place) -> Version | None:
         """Return what a read would find, for conditions that are to be about it."""
         try:
-            return self.objects.find(bucket, key, version_id)
+            return self.objects.find(*place)
         except Refused:
             return None
 
-    def pick_upload(self, bucket: str, choice: int) -> Upload | None:
-        """Return an upload in progress, or seldom one that has ended; None when there is none."""
-        held = self.buckets.held.get(bucket)
-        running = held.uploads if held is not None else []
-        if self.ended and (choice == 0 or not running):
+    def featured(self, attributes: Attributes) -> Attributes:
+        """Leave out what the server does not have."""
+        return attributes if FEATURES["tagging"] else replace(attributes, tags={})
+
+    def write_conditions(self, drawn: Drawn, place: Place) -> Conditions:
+        """Return the conditions under which a place is written."""
+        return conditions_on(drawn if FEATURES["conditional writes"] else {}, self.found(place))
+
+    def source(self, wanted: Wanted, drawn: Drawn) -> Source:
+        """Return what is to be copied, under conditions."""
+        place = self.place(wanted)
+        return Source(*place, conditions_on(drawn, self.found(place)))
+
+    def upload(self, choice: int) -> tuple[str, Upload]:
+        """Return an upload in progress, or seldom one that has ended, and its bucket."""
+        running = [(name, one) for name, held in self.buckets.held.items() for one in held.uploads]
+        if self.ended and (choice % 8 == 1 or not running):
             return self.ended[choice % len(self.ended)]
-        return running[choice % len(running)] if running else None
+        return running[choice % len(running)]
+
+    def any_upload(self) -> bool:
+        """Whether `upload` has something to choose from."""
+        return bool(self.ended) or any(held.uploads for held in self.buckets.held.values())
 
     # --- what always holds -----------------------------------------------------------
 
@@ -144,21 +180,16 @@ class World(RuleBasedStateMachine):
             )
         for key, versions in self.buckets.held[bucket].keys.items():
             wanted += [
-                self._reading(bucket, key, None if at == 0 else version.id)
+                self._reading(Place(bucket, key, None if at == 0 else version.id))
                 for at, version in enumerate(versions)
                 if len(version.body) <= bytes_max
             ]
         return wanted
 
-    def _reading(
-        self, bucket: str, key: str, version_id: Opaque | None
-    ) -> tuple[Call, Callable[[], Fields]]:
-        arguments = {"Bucket": bucket, "Key": key, "ChecksumMode": "ENABLED"}
-        if version_id is not None:
-            arguments["VersionId"] = version_id.bound or ""
+    def _reading(self, place: Place) -> tuple[Call, Callable[[], Fields]]:
         return (
-            ("GetObject", arguments),
-            lambda: self.objects.get(bucket, key, version_id, checksums=True),
+            ("GetObject", {**place.arguments, "ChecksumMode": "ENABLED"}),
+            lambda: self.objects.get(*place, checksums=True),
         )
 
     def _compare_usage(self) -> None:
@@ -184,7 +215,9 @@ class World(RuleBasedStateMachine):
         calls: list[Call] = []
         for name, bucket in self.buckets.held.items():
             for key, versions in bucket.keys.items():
-                ids = [{"VersionId": one.id.bound} for one in versions] if bucket.versioning else [{}]
+                ids = (
+                    [{"VersionId": one.id.bound} for one in versions] if bucket.versioning else [{}]
+                )
                 calls += [("DeleteObject", {"Bucket": name, "Key": key, **one}) for one in ids]
             calls.append(("DeleteBucket", {"Bucket": name}))  # aborts the uploads
         answers = self.wire.call_all(calls) if calls else []
