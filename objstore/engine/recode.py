@@ -5,8 +5,8 @@ is back they are read, encoded anew under fresh data ids, and committed with the
 the next revision, so that they keep their place among the versions of the key; then the old
 encoding is retired like anything superseded.
 
-Only one server may recode a version, the one that has the drive of its first shard, and only
-while every drive answers: the revision it draws is then above every one that exists.
+Only one server recodes a version, the one that has the drive of its first shard, and only while
+every drive answers. A drive that holds an edit made meanwhile refuses the new encoding.
 """
 
 from functools import partial
@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from objstore.drive.ops import Commit, CommitMode, DiscardShards, Settle, Undo
+from objstore.engine.edit import next_revision
 from objstore.engine.fanout import call_all
 from objstore.engine.get import StoredObject
 from objstore.engine.heal import KeyHealth, examine
@@ -27,6 +28,7 @@ from objstore.names import Kind
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum
+from objstore.versions.select import Choice
 from objstore.wire.digests import Digests
 
 
@@ -35,26 +37,20 @@ def needs_recoding(handle: SetHandle, version: Version) -> bool:
     return version.kind is Kind.OBJECT and version.scheme != handle.layout.scheme
 
 
-async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
-    """Rewrite the version that answers under the set's scheme; return the bytes read.
+async def recode(context: Context, handle: SetHandle, health: KeyHealth, choice: Choice) -> int:
+    """Rewrite one version of a key under the set's scheme; return the bytes read.
 
     Raises:
         ReadQuorumLost: the version can not be read.
         WriteQuorumLost: too few slots took the new encoding; it is undone.
         RequestRefused: what was read does not match the version's own digests.
     """
-    version = health.choice.version
+    version = choice.version
     assert version is not None
-    assert health.choice.sources is not None
+    assert choice.sources is not None
     assert health.complete
-    newest = max(
-        record.version.revision
-        for answer in health.answers.values()
-        for record in answer.records
-        if record.version.stamp == version.stamp
-    )
     place = Place(handle, version.slots)
-    source = StoredObject(context, place, version, dict(health.choice.sources), complete=True)
+    source = StoredObject(context, place, version, dict(choice.sources), complete=True)
     stored: list[StoredPart] = []
     try:
         offset = 0
@@ -77,7 +73,7 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
                 )
             )
             offset += part.size
-        again = await _publish(context, handle, version, newest + 1, stored)
+        again = await _publish(context, handle, version, stored)
     except BaseException:
         # Not published: nothing that was acknowledged names these shards.
         await _discard(context, handle, stored)
@@ -90,7 +86,6 @@ async def _publish(
     context: Context,
     handle: SetHandle,
     version: Version,
-    revision: int,
     stored: list[StoredPart],
 ) -> Version:
     """Commit the new encoding on W slots, or on none."""
@@ -99,7 +94,14 @@ async def _publish(
         msgspec.structs.replace(old, data_id=new.part.data_id)
         for old, new in zip(version.parts, stored, strict=True)
     )
-    again = msgspec.structs.replace(version, revision=revision, k=scheme.k, m=scheme.m, parts=parts)
+    again = msgspec.structs.replace(
+        version,
+        revision=next_revision(version),
+        edit=context.stamp(),
+        k=scheme.k,
+        m=scheme.m,
+        parts=parts,
+    )
     held = _held(handle, again, stored)
     encoded = encode_version(again)
     fanout = await call_all(
@@ -107,7 +109,7 @@ async def _publish(
         {
             drive: partial(
                 handle.drives[drive].call,
-                Commit(encode_record(encoded, shards), CommitMode.MERGE),
+                Commit(encode_record(encoded, shards), CommitMode.REVISED, base=version.order),
             )
             for drive, shards in held.items()
         },
@@ -125,16 +127,15 @@ async def _publish(
 
 
 async def _retire(context: Context, handle: SetHandle, again: Version) -> None:
-    """Settle the newest version of the key: that retires every older encoding of ours too."""
+    """Settle the new revision, which retires every older encoding of the version."""
     health = await examine(context, handle, again.bucket, again.key)
-    newest = health.choice.version or again
     lacking = tuple(
         slot
         for drive, slots in enumerate(handle.slots_of_drive)
-        if drive not in health.answers or health.answers[drive].find(newest.order) is None
+        if drive not in health.answers or health.answers[drive].find(again.order) is None
         for slot in slots
     )
-    settle = Settle(newest.bucket, newest.key, newest.order, lacking, newest.size)
+    settle = Settle(again.bucket, again.key, again.order, lacking, again.size)
     await call_all(
         context.group,
         {drive: partial(handle.drives[drive].call, settle) for drive in handle.writable()},

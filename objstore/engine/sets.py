@@ -1,7 +1,7 @@
 """The sets an engine works on, and what every operation needs beside them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -126,6 +126,10 @@ class Place:
         return {drive: self.shards_of_drive(drive) for drive in drives}
 
 
+def _nothing_counted() -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every operation of the engine is given."""
@@ -138,6 +142,8 @@ class Context:
     cpu: Cpu
     group: asyncio.TaskGroup  # outlives requests: stragglers finish in it
     bracketing: float = 0.01  # share of uploads whose encoding is decoded again before the answer
+    # How often a drive of this server, in whichever process, took a bucket's record.
+    bucket_changes: Callable[[], int] = _nothing_counted
 
     @property
     def sets(self) -> tuple[SetHandle, ...]:

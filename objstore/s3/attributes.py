@@ -1,6 +1,5 @@
 """From request headers to what is stored beside an object's bytes, and back."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,19 +7,18 @@ from objstore.engine.ports import Attributes
 from objstore.errors import RequestRefused
 from objstore.ondisk.record import Version
 from objstore.s3.call import Call
-from objstore.wire.documents import Owner
 from objstore.wire.headers import (
     CHECKSUM_HEADERS,
     FULL_OBJECT,
+    REDIRECT_LOCATION,
     parameter,
+    read_redirect_location,
     read_stored_headers,
     read_user_metadata,
 )
 from objstore.wire.request import Request
 
 STANDARD: Final = "STANDARD"
-# "If you don't specify a checksum, Amazon S3 calculates a CRC64NVME" - the same here.
-DEFAULT_CHECKSUM: Final = "CRC64NVME"
 
 
 def read_attributes(call: Call, algorithm: str, kind: str = FULL_OBJECT) -> Attributes:
@@ -33,7 +31,7 @@ def read_attributes(call: Call, algorithm: str, kind: str = FULL_OBJECT) -> Attr
         headers=read_stored_headers(call.request),
         user_metadata=read_user_metadata(call.request),
         storage_class=read_storage_class(call.request),
-        owner=call.access_key,
+        owner=call.caller_id,
         checksum_algorithms=(algorithm,) if algorithm else (),
         checksum_type=kind if algorithm else "",
     )
@@ -52,12 +50,17 @@ def read_storage_class(request: Request) -> str:
 
 
 def copied_attributes(call: Call, version: Version, algorithm: str) -> Attributes:
-    """Return the attributes of a copy that keeps those of its source."""
+    """Return the attributes of a copy that keeps those of its source.
+
+    The website redirect location "is unique to each object and is not copied [...]. Instead, you
+    may opt to provide this header in combination with the x-amz-metadata-directive header".
+    """
+    kept = {name: value for name, value in version.headers.items() if name != REDIRECT_LOCATION}
     return Attributes(
-        headers=version.headers,
+        headers=kept | read_redirect_location(call.request),
         user_metadata=version.user_metadata,
         storage_class=read_storage_class(call.request),
-        owner=call.access_key,
+        owner=call.caller_id,
         checksum_algorithms=(algorithm,),
         checksum_type=FULL_OBJECT,
     )
@@ -73,9 +76,3 @@ def checksum_headers(checksums: Mapping[str, str], kind: str = "") -> dict[str, 
     if headers and kind:
         headers["x-amz-checksum-type"] = kind
     return headers
-
-
-def owner_of(access_key: str) -> Owner:
-    """Return the owner that documents name for what `access_key` made."""
-    digest = hashlib.sha256(b"objstore owner " + access_key.encode())
-    return Owner(digest.hexdigest(), "objstore")

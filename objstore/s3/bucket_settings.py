@@ -8,8 +8,8 @@ from typing import Final
 
 from objstore.errors import RequestRefused
 from objstore.ondisk.record import Bucket
-from objstore.s3.attributes import owner_of
 from objstore.s3.call import Call, Reply, check_version_id, xml_reply
+from objstore.s3.owners import owner_of
 from objstore.wire.documents import Owner, access_control_policy
 from objstore.wire.route import Operation
 from objstore.wire.xml_writer import document
@@ -78,4 +78,4 @@ async def get_object_tagging(call: Call) -> Reply:
 
 
 def _owner(call: Call, bucket: Bucket) -> Owner:
-    return owner_of(bucket.owner or call.access_key)
+    return owner_of(bucket.owner, call.identities)

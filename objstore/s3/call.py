@@ -1,7 +1,7 @@
 """What a handler is given and what it gives back, and the checks that many handlers share."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -17,11 +17,13 @@ from objstore.engine.ports import (
     UploadListing,
 )
 from objstore.errors import RequestRefused
+from objstore.iam.identities import ANONYMOUS_ID, Identities, Identity
 from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey, UploadId
 from objstore.ondisk.record import Bucket, Upload, Version
 from objstore.wire.digests import Digests
 from objstore.wire.request import Request
+from objstore.wire.xml_writer import url_encode
 
 _VERSION_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _UPLOAD_ID: Final = re.compile(r"[0-9A-Za-z._~-]{1,128}")
@@ -118,10 +120,17 @@ class Call:
     store: ObjectStore
     request: Request
     body: Body
-    access_key: str  # "" for an anonymous request
+    caller: Identity | None  # None: nobody signed it
+    identities: Identities
     region: str
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
+    form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
+
+    @property
+    def caller_id(self) -> str:
+        """The canonical id of who asks: the owner of what the request makes."""
+        return ANONYMOUS_ID if self.caller is None else self.caller.canonical_id
 
     @property
     def bucket(self) -> BucketName:
@@ -189,6 +198,15 @@ def require_size(call: Call) -> int:
             "EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(OBJECT_PUT_BYTES_MAX)
         )
     return size
+
+
+def location_of(call: Call) -> str:
+    """Return the URL of the object that is addressed, in the style of the request's own."""
+    request = call.request
+    path = url_encode(call.key)
+    if not request.virtual_host:
+        path = f"{call.bucket}/{path}"
+    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
 
 
 def check_object_key(text: str) -> ObjectKey:

@@ -1,17 +1,28 @@
 """CopyObject."""
 
 from dataclasses import replace
+from typing import Final
 
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
 from objstore.ondisk.record import Version
-from objstore.s3.attributes import DEFAULT_CHECKSUM, copied_attributes, read_attributes
+from objstore.s3.attributes import copied_attributes, read_attributes
 from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.copy_source import CopySource, open_source, source_of
 from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests
 from objstore.wire.documents import checksum_fields, flat_result
-from objstore.wire.headers import CHECKSUM_BYTES, parameter, quoted, unknown_algorithm
+from objstore.wire.headers import (
+    CHECKSUM_BYTES,
+    DEFAULT_CHECKSUM,
+    REDIRECT_LOCATION,
+    parameter,
+    quoted,
+    read_checksum_algorithm,
+)
+
+# Beside its metadata, what a copy of an object onto itself may change.
+_CHANGES: Final = ("x-amz-storage-class", REDIRECT_LOCATION)
 
 
 async def copy_object(call: Call) -> Reply:
@@ -19,7 +30,7 @@ async def copy_object(call: Call) -> Reply:
     source = source_of(call)
     replaces = _replaces_metadata(call)
     _refuse_empty_change(call, source, replaces=replaces)
-    wanted = _wanted_algorithm(call)
+    wanted = read_checksum_algorithm(call.request)
     replaced = read_attributes(call, DEFAULT_CHECKSUM) if replaces else None
     reader = await open_source(call, source)
     version = reader.version
@@ -59,21 +70,14 @@ def _replaces_metadata(call: Call) -> bool:
 
 def _refuse_empty_change(call: Call, source: CopySource, *, replaces: bool) -> None:
     same = (source.bucket, source.key) == (call.bucket, call.key)
-    restores = parameter(call.request, "x-amz-storage-class") is not None
-    if same and not replaces and not restores:
+    changes = any(parameter(call.request, name) is not None for name in _CHANGES)
+    if same and not replaces and not changes:
         raise RequestRefused(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without"
             " changing the object's metadata, storage class, website redirect location or"
             " encryption attributes.",
         )
-
-
-def _wanted_algorithm(call: Call) -> str:
-    algorithm = (parameter(call.request, "x-amz-checksum-algorithm") or "").upper()
-    if algorithm and algorithm not in CHECKSUM_BYTES:
-        raise unknown_algorithm("x-amz-checksum-algorithm", algorithm)
-    return algorithm
 
 
 def _algorithm_of(version: Version) -> str:

@@ -8,7 +8,13 @@ from objstore.errors import QuorumError, RequestRefused
 from objstore.s3.call import Call, Reply, check_object_key, check_version_id, read_body, xml_reply
 from objstore.s3.error_codes import s3_error_of
 from objstore.s3.expected_digests import body_claim
-from objstore.wire.documents import DeleteFailure, ObjectToDelete, delete_result, read_delete
+from objstore.wire.delete_documents import (
+    Deleted,
+    DeleteFailure,
+    ObjectToDelete,
+    delete_result,
+    read_delete,
+)
 from objstore.wire.route import Operation
 
 # Of one DeleteObjects; each delete is a round of small calls to every drive of a set.
@@ -41,7 +47,11 @@ async def delete_objects(call: Call) -> Reply:
     async with asyncio.TaskGroup() as group:
         for _ in range(min(_DELETES_AT_ONCE, len(wanted.objects))):
             group.create_task(_delete_from(call, queue, failures))
-    deleted = [entry for at, entry in enumerate(wanted.objects) if at not in failures]
+    deleted = [
+        Deleted(entry.key, entry.version_id)
+        for at, entry in enumerate(wanted.objects)
+        if at not in failures
+    ]
     failed = [failures[at] for at in sorted(failures)]
     return xml_reply(delete_result(deleted, failed, quiet=wanted.quiet))
 

@@ -47,7 +47,7 @@ async def get_object(call: Call) -> Reply:
     check_version_id(call.request.query.get("versionId"))
     overrides = _overrides(call)
     reader = await call.store.open_object(call.bucket, call.key)
-    unchanged = _unchanged(call, reader.version)
+    unchanged = unchanged_reply(call, reader.version)
     if unchanged is not None:
         return unchanged
     selection = _select(call, reader.version)
@@ -62,7 +62,7 @@ async def head_object(call: Call) -> Reply:
     check_version_id(call.request.query.get("versionId"))
     overrides = _overrides(call)
     version = await call.store.head_object(call.bucket, call.key)
-    unchanged = _unchanged(call, version)
+    unchanged = unchanged_reply(call, version)
     if unchanged is not None:
         return unchanged
     status, headers = _head(call, version, _select(call, version), overrides)
@@ -79,7 +79,7 @@ def _overrides(call: Call) -> dict[str, str]:
         for name, header in _OVERRIDES.items()
         if (value := call.request.query.get(name))
     }
-    if found and not call.access_key:
+    if found and call.caller is None:
         raise RequestRefused(
             "InvalidRequest",
             "Request specific response headers cannot be used for anonymous GET requests.",
@@ -87,7 +87,7 @@ def _overrides(call: Call) -> dict[str, str]:
     return found
 
 
-def _unchanged(call: Call, version: Version) -> Reply | None:
+def unchanged_reply(call: Call, version: Version) -> Reply | None:
     """Return the answer of a condition that is false, None when all are true.
 
     Raises:

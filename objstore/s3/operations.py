@@ -17,8 +17,10 @@ from objstore.s3 import (
     copy_object,
     delete_object,
     get_object,
+    get_object_attributes,
     list_objects,
     multipart,
+    post_object,
     put_object,
 )
 from objstore.s3.call import Call, Reply
@@ -43,6 +45,7 @@ class Spec:
     body: BodyKind
     handler: Handler
     note: str = ""  # what is particular about it here
+    copies: bool = False  # whether it reads the object that x-amz-copy-source names
 
     @property
     def served(self) -> bool:
@@ -70,14 +73,16 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.LIST_OBJECTS: Spec("s3:ListBucket", _NONE, list_objects.list_objects),
     _OP.LIST_OBJECTS_V2: Spec("s3:ListBucket", _NONE, list_objects.list_objects_v2),
     _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects, "conditions (ETag, Size, LastModifiedTime) are refused key by key"),
+    _OP.POST_OBJECT: Spec("s3:PutObject", _STREAM, post_object.post_object, "a form of media type multipart/form-data, signed by its policy; its fields are in post_form.md"),
     _OP.PUT_OBJECT: Spec("s3:PutObject", _STREAM, put_object.put_object, "without a checksum CRC64NVME is computed and stored, as on AWS"),
     _OP.GET_OBJECT: Spec("s3:GetObject", _NONE, get_object.get_object, "several ranges: the whole object answers, as on AWS"),
     _OP.HEAD_OBJECT: Spec("s3:GetObject", _NONE, get_object.head_object),
+    _OP.GET_OBJECT_ATTRIBUTES: Spec("s3:GetObjectAttributes", _NONE, get_object_attributes.get_object_attributes, "versionId: null only"),
     _OP.DELETE_OBJECT: Spec("s3:DeleteObject", _NONE, delete_object.delete_object, "versionId: null only"),
-    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, "source versionId: null only"),
+    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, "source versionId: null only", copies=True),
     _OP.CREATE_MULTIPART_UPLOAD: Spec("s3:PutObject", _NONE, multipart.create_multipart_upload),
     _OP.UPLOAD_PART: Spec("s3:PutObject", _STREAM, multipart.upload_part),
-    _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy),
+    _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy, copies=True),
     _OP.LIST_PARTS: Spec("s3:ListMultipartUploadParts", _NONE, multipart.list_parts),
     _OP.LIST_MULTIPART_UPLOADS: Spec("s3:ListBucketMultipartUploads", _NONE, multipart.list_multipart_uploads),
     _OP.COMPLETE_MULTIPART_UPLOAD: Spec("s3:PutObject", _DOCUMENT, multipart.complete_multipart_upload),
@@ -116,4 +121,7 @@ assert not set(_SERVED) & bucket_settings.UNCONFIGURED
 # The route checks the parameters of exactly the operations that are served.
 assert {shape.operation for shape in SHAPES if shape.served} == {
     operation for operation, spec in OPERATIONS.items() if spec.served
+}
+assert {shape.operation for shape in SHAPES if shape.copies} == {
+    operation for operation, spec in OPERATIONS.items() if spec.copies
 }

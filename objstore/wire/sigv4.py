@@ -104,6 +104,7 @@ def verify(
     now_s: int,
     keys: SigningKeys | None = None,
     sigv2_links: bool = True,
+    query_body: str | None = None,
 ) -> Verified | Anonymous:
     """Return who signed a request.
 
@@ -114,6 +115,8 @@ def verify(
         now_s: the current time, in seconds since the epoch.
         keys: signing keys to reuse; without it the key is derived anew.
         sigv2_links: whether links by version 2 are believed; see wire/sigv2.py.
+        query_body: None: only a signature for S3 holds. Otherwise the SHA-256, in hexadecimal,
+            of the whole body of a request to iam or sts, and only a signature for these holds.
 
     Raises:
         RequestRefused: with AWS's code for what is wrong; see docs/protocol/sigv4.md.
@@ -128,11 +131,11 @@ def verify(
             ArgumentName="Authorization",
         )
     if authorizations:
-        claim = read_header(request, authorizations[0], region, now_s)
-    elif sigv2_links and signed_by_v2(request.query):
+        claim = read_header(request, authorizations[0], region, now_s, query_body=query_body)
+    elif sigv2_links and query_body is None and signed_by_v2(request.query):
         return _verify_v2(request, secret_of, region, now_s)
     elif in_query:
-        claim = read_query(request, region, now_s)
+        claim = read_query(request, region, now_s, query_body=query_body)
     else:
         return _anonymous(request)
     mode, payload_sha256 = _read_payload(claim.payload, in_query=in_query)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from objstore.drive.api import Buffer
+from objstore.engine.completion import object_checksums
 from objstore.engine.ports import (
     Attributes,
     Body,
@@ -21,6 +22,7 @@ from objstore.names import NO_STAMP, BucketName, DataId, Kind, ObjectKey, Upload
 from objstore.ondisk.record import Bucket, Part, Upload, UploadedPart, Version
 from objstore.s3.call import ObjectStore
 from objstore.wire.digests import Digests
+from objstore.wire.headers import DEFAULT_CHECKSUM
 
 NOW_MS = 1_700_000_000_123
 
@@ -201,6 +203,7 @@ class FakeStore:
             stripe_bytes=1 << 20,
             headers=dict(attributes.headers),
             user_metadata=dict(attributes.user_metadata),
+            storage_class=attributes.storage_class,
             checksum_algorithm=next(iter(attributes.checksum_algorithms), ""),
             checksum_type=attributes.checksum_type,
             owner=attributes.owner,
@@ -228,6 +231,7 @@ class FakeStore:
         digests: Digests,
     ) -> UploadedPartResult:
         held = self._upload(bucket, key, upload_id)
+        digests.add(held.upload.checksum_algorithm or DEFAULT_CHECKSUM)
         return self._keep_part(held, number, await _read(body, digests), digests)
 
     def _keep_part(
@@ -253,6 +257,7 @@ class FakeStore:
         digests: Digests,
     ) -> UploadedPartResult:
         held = self._upload(bucket, key, upload_id)
+        digests.add(held.upload.checksum_algorithm or DEFAULT_CHECKSUM)
         data = b"".join([bytes(piece) async for piece in source.read(start, stop)])
         digests.update(data)
         return self._keep_part(held, number, data, digests)
@@ -304,6 +309,8 @@ class FakeStore:
             if part is None or part[0].part.etag != named.etag:
                 raise RequestRefused("InvalidPart")
             chosen.append(part)
+        parts = [uploaded.part for uploaded, _ in chosen]
+        checksums, checksum_type = object_checksums(held.upload, parts, request)
         del self.uploads[request.upload_id]
         data = b"".join(data for _, data in chosen)
         version = Version(
@@ -320,11 +327,12 @@ class FakeStore:
             size=len(data),
             etag=f"{'0' * 32}-{len(chosen)}",
             modified_ms=self.now_ms,
-            parts=tuple(uploaded.part for uploaded, _ in chosen),
+            parts=tuple(parts),
             headers=held.upload.headers,
             user_metadata=held.upload.user_metadata,
-            checksums=dict(request.checksums),
-            checksum_type=held.upload.checksum_type if request.checksums else "",
+            checksums=checksums,
+            checksum_type=checksum_type,
+            storage_class=held.upload.storage_class,
             upload_id=request.upload_id,
         )
         self.objects[request.bucket, request.key] = FakeObject(version, data)

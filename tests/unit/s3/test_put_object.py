@@ -7,6 +7,7 @@ import pytest
 
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
+from objstore.wire.headers import CHECKSUM_BYTES
 from tests.unit.s3.client import Client, Failure
 
 
@@ -66,7 +67,7 @@ async def test_an_empty_object() -> None:
     assert got["ContentType"] == "binary/octet-stream"
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+@pytest.mark.parametrize("algorithm", CHECKSUM_BYTES)
 async def test_checksums_are_kept_and_returned_on_request(algorithm: str) -> None:
     from objstore.wire.digests import Digests
 
@@ -93,9 +94,27 @@ async def test_without_a_checksum_crc64nvme_is_computed() -> None:
     assert put["ChecksumType"] == "FULL_OBJECT"
 
 
+async def test_an_algorithm_without_a_value_is_computed() -> None:
+    client = await bucket()
+    headers = {"x-amz-checksum-algorithm": "XXHASH3", "x-amz-checksum-type": "FULL_OBJECT"}
+    put = await client("PutObject", Bucket="bucket", Key="k", Body=b"hello", Headers=headers)
+    assert put["ChecksumXXHASH3"]
+    assert "ChecksumCRC64NVME" not in put
+
+
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
+        # AWS says: "For PutObject uploads, the checksum type is always FULL_OBJECT."
+        ({"x-amz-checksum-type": "COMPOSITE"}, "InvalidRequest"),
+        ({"x-amz-checksum-algorithm": "CRC16"}, "InvalidRequest"),
+        (
+            {"x-amz-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": b64(bytes(4))},
+            "InvalidRequest",
+        ),
+        ({"x-amz-checksum-md5": b64(bytes(16))}, "BadDigest"),
+        ({"x-amz-checksum-sha512": b64(bytes(64))}, "BadDigest"),
+        ({"x-amz-checksum-xxhash128": b64(bytes(8))}, "InvalidRequest"),
         ({"Content-MD5": b64(bytes(16))}, "BadDigest"),  # N078
         ({"Content-MD5": "nonsense"}, "InvalidDigest"),
         ({"x-amz-checksum-crc32": b64(bytes(4))}, "BadDigest"),  # N072
@@ -155,3 +174,36 @@ async def test_metadata_that_is_not_ascii_comes_back_encoded() -> None:
     await client.raw("PUT", "/bucket/k", {"x-amz-meta-a": raw}, b"x")
     reply = await client.raw("HEAD", "/bucket/k")
     assert reply.headers["x-amz-meta-a"] == "=?UTF-8?B?Z3LDtsOfZQ==?="
+
+
+@pytest.mark.parametrize(
+    "location", ["/other", "http://example.com/a?b", "https://example.com/", "/" + "x" * 2047]
+)
+async def test_a_redirect_location_is_stored_and_returned(location: str) -> None:
+    """AWS: "Amazon S3 stores the value of this header in the object metadata."."""
+    client = await bucket()
+    where = {"Bucket": "bucket", "Key": "k"}
+    await client("PutObject", **where, Body=b"x", WebsiteRedirectLocation=location)
+    for name in ("GetObject", "HeadObject"):
+        answer = await client(name, **where)
+        assert (answer["WebsiteRedirectLocation"], answer["Status"]) == (location, 200)
+    upload = await client("CreateMultipartUpload", **where, WebsiteRedirectLocation=location)
+    uploaded = {**where, "UploadId": upload["UploadId"]}
+    part = await client("UploadPart", **uploaded, PartNumber=1, Body=b"y")
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    await client("CompleteMultipartUpload", **uploaded, MultipartUpload=named)
+    assert (await client("HeadObject", **where))["WebsiteRedirectLocation"] == location
+
+
+@pytest.mark.parametrize("location", ["other", "", "ftp://example.com", "/" + "x" * 2048])
+async def test_redirect_locations_that_are_none(location: str) -> None:
+    client = await bucket()
+    for name in ("PutObject", "CreateMultipartUpload"):
+        with pytest.raises(Failure) as failure:
+            await client(
+                name,
+                Bucket="bucket",
+                Key="k",
+                Headers={"x-amz-website-redirect-location": location},
+            )
+        assert (failure.value.status, failure.value.code) == (400, "InvalidRedirectLocation")

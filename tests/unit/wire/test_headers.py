@@ -167,6 +167,11 @@ def test_hoisted_parameters() -> None:
             ChecksumClaim("CRC64NVME", None, trailing=True),
         ),
         ({"x-amz-checksum-mode": "ENABLED"}, ChecksumClaim()),
+        ({"x-amz-checksum-algorithm": "xxhash64"}, ChecksumClaim("XXHASH64")),
+        (
+            {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-crc32": CRC},
+            ChecksumClaim("CRC32", bytes(4)),
+        ),
     ],
 )
 def test_checksum_claims(headers: dict[str, str], claim: ChecksumClaim) -> None:
@@ -187,6 +192,9 @@ def test_checksum_claims(headers: dict[str, str], claim: ChecksumClaim) -> None:
         {"x-amz-sdk-checksum-algorithm": "CRC32"},
         {"x-amz-sdk-checksum-algorithm": "CRC16", "x-amz-checksum-crc32": CRC},
         {"x-amz-sdk-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": CRC},
+        {"x-amz-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": CRC},
+        {"x-amz-checksum-algorithm": "SHA1", "x-amz-trailer": "x-amz-checksum-crc32"},
+        {"x-amz-checksum-algorithm": "CRC16"},
     ],
 )
 def test_checksum_refusals(headers: dict[str, str]) -> None:
@@ -239,6 +247,8 @@ def test_upload_checksum(headers: dict[str, str], expected: tuple[str, str]) -> 
         {"x-amz-checksum-type": "FULL_OBJECT"},
         {"x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-type": "FULL_OBJECT"},
         {"x-amz-checksum-algorithm": "CRC64NVME", "x-amz-checksum-type": "COMPOSITE"},
+        {"x-amz-checksum-algorithm": "XXHASH3", "x-amz-checksum-type": "FULL_OBJECT"},
+        {"x-amz-checksum-algorithm": "MD5", "x-amz-checksum-type": "FULL_OBJECT"},
         {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "OTHER"},
     ],
 )

@@ -89,7 +89,9 @@ def test_nothing_is_invented() -> None:
 SERVED_PARAMETERS = [
     (shape.operation.value, member)
     for shape in SHAPES
-    if shape.served and MODEL.operation_model(shape.operation.value).input_shape
+    if shape.served
+    and shape.operation.value in NAMES  # PostObject is in no model
+    and MODEL.operation_model(shape.operation.value).input_shape
     for member in MODEL.operation_model(shape.operation.value).input_shape.members
 ]
 
@@ -248,11 +250,19 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
             {"x-amz-server-side-encryption-customer-key": "k"},
             "NotImplemented",
         ),
-        ("PUT", "/bucket/key", {"x-amz-website-redirect-location": "/x"}, "NotImplemented"),
+        (
+            "PUT",
+            "/bucket/key?uploadId=u&partNumber=1",
+            {"x-amz-website-redirect-location": "/x"},
+            "NotImplemented",
+        ),
         ("PUT", "/bucket/key", {"x-amz-write-offset-bytes": "5"}, "NotImplemented"),
         ("PUT", "/bucket", {"x-amz-bucket-object-lock-enabled": "true"}, "NotImplemented"),
-        ("GET", "/bucket", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-checksum-xxhash64": "x"}, "NotImplemented"),
+        # an expected owner where there is no bucket yet, or no source
+        ("PUT", "/bucket", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
+        ("GET", "/", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
+        ("PUT", "/bucket/k", {"x-amz-source-expected-bucket-owner": "1"}, "NotImplemented"),
+        ("PUT", "/bucket/key", {"x-amz-checksum-blake3": "x"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-surprise": "1"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-api-version": "2026-01-01"}, "NotImplemented"),
         ("DELETE", "/bucket/key", {"x-amz-meta-a": "1"}, "NotImplemented"),

@@ -1,0 +1,11 @@
+"""The sub-resources of buckets and objects as documents: one file for each.
+
+Every file has a frozen value, `read_x(data) -> X`, which refuses what AWS refuses with AWS's code
+and sentence, and `write_x(X) -> bytes`, which any SDK reads back to the same meaning. A value that
+was read is one that may be stored; whether it is also *acted on* is for the caller: what would do
+nothing is refused where it is set, and never accepted and ignored.
+"""
+
+from objstore.wire.config_documents import create_bucket, object_attributes, tagging, versioning
+
+__all__ = ["create_bucket", "object_attributes", "tagging", "versioning"]
