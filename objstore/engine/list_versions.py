@@ -79,8 +79,29 @@ async def list_versions(context: Context, query: VersionQuery) -> VersionListing
         prefixes=tuple(place[0] for place in page if found[place].entry is None),
         truncated=len(places) > query.limit,
         last_key=page[-1][0] if page else "",
-        last_version=CURRENT if last is None else _version_id(last),
+        last_version=CURRENT if last is None else version_id_of_entry(last),
     )
+
+
+async def set_versions(
+    context: Context,
+    handle: SetHandle,
+    bucket: BucketName,
+    prefix: str,
+    after: Position | None,
+) -> tuple[list[KeyEntry], Position | None]:
+    """Return a page of what one set has after a place, in order, and where to go on, if anywhere.
+
+    A page may be empty and not be the last.
+
+    Raises:
+        ReadQuorumLost: the set cannot tell.
+    """
+    query = VersionQuery(bucket, prefix, "", "", CURRENT, LIST_KEYS_MAX)
+    key, order = ("", NO_ORDER) if after is None else (after[0], order_at(after))
+    shown, end = await _set_page(context, handle, query, key, order)
+    entries = [shown[place].entry for place in sorted(shown)]
+    return [entry for entry in entries if entry is not None], end
 
 
 async def _order_after(context: Context, query: VersionQuery) -> Order:
@@ -207,7 +228,8 @@ def _entry_of(version: Version) -> KeyEntry:
     )
 
 
-def _version_id(entry: KeyEntry) -> VersionId:
+def version_id_of_entry(entry: KeyEntry) -> VersionId:
+    """Return how S3 names a listed version."""
     return NULL if entry.null_version else VersionId(stamp_of(entry.order).hex())
 
 
@@ -216,7 +238,7 @@ def _listed(shown: _Shown) -> ListedVersion:
     assert entry is not None
     return ListedVersion(
         key=entry.key,
-        version_id=_version_id(entry),
+        version_id=version_id_of_entry(entry),
         is_latest=shown.is_latest,
         delete_marker=entry.kind is Kind.DELETE_MARKER,
         size=entry.size,
