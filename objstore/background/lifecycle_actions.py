@@ -138,7 +138,7 @@ class Actor:
         if due.act is Act.EXPIRE_CURRENT:
             await self._expire(bucket, due.entry)
             return
-        await delete_judged(
+        there = await delete_judged(
             self._context,
             self._place(due.entry.key),
             bucket.name,
@@ -147,6 +147,8 @@ class Actor:
             self._buckets.record,
             judgement=partial(self._judge, due),
         )
+        if not there:
+            raise RequestRefused(_CHANGED)
 
     async def _expire(self, bucket: Bucket, entry: KeyEntry) -> None:
         """Expire the current version, as a DELETE of its key does.

@@ -59,7 +59,7 @@ class Schedule:
         if complete:
             self._done, self._failures, self._not_before_ms = self._slot(began_ms), 0, 0
             return
-        wait_ms = min(LIFECYCLE_RETRY_S * 1000 << min(self._failures, 8), self._every_ms)
+        wait_ms = min(LIFECYCLE_RETRY_S * 1000 * 2 ** min(self._failures, 8), self._every_ms)
         self._failures += 1
         self._not_before_ms = now_ms + wait_ms
 

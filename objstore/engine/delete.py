@@ -138,8 +138,8 @@ async def delete_judged(
     bucket_record: BucketRecord,
     *,
     judgement: Judgement,
-) -> None:
-    """Bury one version for good, if it is there, while its key is as `judgement` saw it.
+) -> bool:
+    """Bury one version for good while its key is as `judgement` saw it; False: it was gone.
 
     The current version is read first. A drive that holds a row above the newest that was read then,
     or a later revision of the version, refuses: so the version does not go when a newer one came
@@ -151,20 +151,21 @@ async def delete_judged(
         WriteQuorumLost: too few slots could take the tombstone.
     """
 
-    async def bury() -> None:
+    async def bury() -> bool:
         newest = await resolve(context, place.handle, bucket, key)
         current = newest.version
         version = (await resolve(context, place.handle, bucket, key, version_id)).version
         if current is None or version is None:
-            return
+            return False
         if not newest.acknowledged:
             raise ReadQuorumLost("the newest version may never have been acknowledged")
         judgement(current, version)
         version_at = partial(_tombstone, place, version, context.stamp())
         proposal = Proposal(version_at, _held(place), base=version.order, not_above=newest.newest)
         await _commit(context, place, proposal, bucket_record)
+        return True
 
-    await until_uncontested(context, bury)
+    return await until_uncontested(context, bury)
 
 
 async def _commit(
