@@ -16,6 +16,7 @@ from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.wire.conditions import http_date
 from objstore.wire.config_documents.lifecycle import Filter, LifecycleRule, LifecycleRules
 
+DAY_SECONDS: Final = LIFECYCLE_DAY_SECONDS
 _LAST_MS: Final = 253_402_214_400_000  # 9999-12-31: the last day that an HTTP date can name
 
 
@@ -64,18 +65,18 @@ class Lifecycle:
     """A bucket's rules that are enabled, and how long their days are."""
 
     rules: LifecycleRules
-    day_s: int = LIFECYCLE_DAY_SECONDS
+    day_s: int = DAY_SECONDS
 
     def after(self, start_ms: int, days: int) -> int:
         """Return the moment that lies `days` after `start_ms`."""
         at_ms = start_ms + days * self.day_s * 1000
-        if self.day_s != LIFECYCLE_DAY_SECONDS:
+        if self.day_s != DAY_SECONDS:
             return at_ms
-        whole = LIFECYCLE_DAY_SECONDS * 1000
+        whole = DAY_SECONDS * 1000
         return (at_ms // whole + 1) * whole
 
 
-def lifecycle_of(rules: LifecycleRules, *, day_s: int = LIFECYCLE_DAY_SECONDS) -> Lifecycle:
+def lifecycle_of(rules: LifecycleRules, *, day_s: int = DAY_SECONDS) -> Lifecycle:
     """Prepare a bucket's rules. "If 'Disabled', the rule is not currently being applied."."""
     return Lifecycle(tuple(rule for rule in rules if rule.enabled), day_s)
 
