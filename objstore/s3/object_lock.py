@@ -29,6 +29,7 @@ from objstore.s3.gate import require_said
 from objstore.s3.object_version import current_version, version_header, version_of
 from objstore.wire.config_documents.object_lock import (
     ObjectLock,
+    Retention,
     read_legal_hold,
     read_legal_hold_header,
     read_object_lock,
