@@ -32,6 +32,7 @@ TAG_KEY_CHARACTERS_MAX: Final = 128
 TAG_VALUE_CHARACTERS_MAX: Final = 256
 CORS_RULES_MAX: Final = 100
 CORS_DOCUMENT_BYTES_MAX: Final = 64 * KIB
+CORS_REQUEST_HEADERS_MAX: Final = 100  # that one preflight asks for; ours, AWS names none
 LIFECYCLE_RULES_MAX: Final = 1000
 NEWER_NONCURRENT_VERSIONS_MAX: Final = 100
 RULE_ID_CHARACTERS_MAX: Final = 255
@@ -40,6 +41,7 @@ ROUTING_RULES_MAX: Final = 50
 NOTIFICATION_RULES_MAX: Final = 100
 RETENTION_DAYS_MAX: Final = 36_500
 RETENTION_YEARS_MAX: Final = 100
+ANNOTATION_NAME_BYTES_MAX: Final = 512
 PRESIGN_SECONDS_MAX: Final = 604_800
 CLOCK_SKEW_SECONDS_MAX: Final = 900
 POLICY_BYTES_MAX: Final = 20 * KIB
@@ -51,6 +53,9 @@ XML_DEPTH_MAX: Final = 16
 XML_ELEMENTS_MAX: Final = 100_000
 POLICY_DEPTH_MAX: Final = 8  # a value in the list of a condition's key lies at 6
 POLICIES_PARSED_MAX: Final = 128  # per worker; one of 20 KB takes up to a few hundred as values
+SETTINGS_PARSED_MAX: Final = (
+    64  # documents of buckets, of each kind that every request may need; per worker
+)
 CHUNK_HEADER_BYTES_MAX: Final = 256
 CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB

@@ -18,12 +18,6 @@ from objstore.wire.route import Operation
 from objstore.wire.xml_writer import document
 
 _EMPTY: Final[Mapping[Operation, bytes]] = {
-    Operation.GET_BUCKET_LOGGING: document("BucketLoggingStatus", ""),
-    Operation.GET_BUCKET_NOTIFICATION: document("NotificationConfiguration", ""),
-    Operation.GET_BUCKET_ACCELERATE: document("AccelerateConfiguration", ""),
-    Operation.GET_BUCKET_REQUEST_PAYMENT: document(
-        "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"
-    ),
     Operation.GET_BUCKET_OWNERSHIP_CONTROLS: document(
         "OwnershipControls",
         "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>",
@@ -32,12 +26,7 @@ _EMPTY: Final[Mapping[Operation, bytes]] = {
 _MISSING: Final[Mapping[Operation, str]] = {
     Operation.GET_BUCKET_POLICY: "NoSuchBucketPolicy",
     Operation.GET_BUCKET_POLICY_STATUS: "NoSuchBucketPolicy",
-    Operation.GET_BUCKET_CORS: "NoSuchCORSConfiguration",
-    Operation.GET_BUCKET_ENCRYPTION: "ServerSideEncryptionConfigurationNotFoundError",
-    Operation.GET_BUCKET_LIFECYCLE: "NoSuchLifecycleConfiguration",
     Operation.GET_PUBLIC_ACCESS_BLOCK: "NoSuchPublicAccessBlockConfiguration",
-    Operation.GET_BUCKET_REPLICATION: "ReplicationConfigurationNotFoundError",
-    Operation.GET_BUCKET_WEBSITE: "NoSuchWebsiteConfiguration",
 }
 UNCONFIGURED: Final = frozenset(_EMPTY) | frozenset(_MISSING)
 assert len(UNCONFIGURED) == len(_EMPTY) + len(_MISSING)

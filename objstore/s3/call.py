@@ -11,6 +11,7 @@ from objstore.errors import RequestRefused
 from objstore.iam.identities import ANONYMOUS_ID, Identities, Identity
 from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey, UploadId
+from objstore.rules.lifecycle import DAY_SECONDS
 from objstore.s3.object_store import ObjectStore
 from objstore.wire.digests import Digests
 from objstore.wire.request import Request
@@ -32,6 +33,7 @@ class Call:
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
     form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
+    lifecycle_day_s: int = DAY_SECONDS
 
     @property
     def caller_id(self) -> str:

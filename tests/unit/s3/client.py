@@ -5,6 +5,8 @@ table and the handler; what comes back is read by botocore's parser. So a shape 
 AWS's fails here, in either direction.
 """
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -139,6 +141,9 @@ class Client:
         raw_body = wire["body"]
         body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
         headers = {**wire["headers"], **extra}
+        if (model.http_checksum or {}).get("requestChecksumRequired"):  # as SDKs do
+            digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest())
+            headers.setdefault("Content-MD5", digest.decode())
         target = f"{path}?{query}" if query else path
         try:
             reply = await self.raw(wire["method"], target, headers, body, caller=caller)
