@@ -32,7 +32,6 @@ TAG_KEY_CHARACTERS_MAX: Final = 128
 TAG_VALUE_CHARACTERS_MAX: Final = 256
 CORS_RULES_MAX: Final = 100
 CORS_DOCUMENT_BYTES_MAX: Final = 64 * KIB
-CORS_REQUEST_HEADERS_MAX: Final = 100  # that one preflight asks for; ours, AWS names none
 LIFECYCLE_RULES_MAX: Final = 1000
 NEWER_NONCURRENT_VERSIONS_MAX: Final = 100
 RULE_ID_CHARACTERS_MAX: Final = 255
@@ -53,6 +52,7 @@ XML_DEPTH_MAX: Final = 16
 XML_ELEMENTS_MAX: Final = 100_000
 POLICY_DEPTH_MAX: Final = 8  # a value in the list of a condition's key lies at 6
 POLICIES_PARSED_MAX: Final = 128  # per worker; one of 20 KB takes up to a few hundred as values
+CORS_REQUEST_HEADERS_MAX: Final = 100  # names that one preflight asks for
 SETTINGS_PARSED_MAX: Final = (
     64  # documents of buckets, of each kind that every request may need; per worker
 )

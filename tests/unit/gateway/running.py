@@ -23,6 +23,7 @@ from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
 from objstore.iam.identities import Identities, Identity
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
+from objstore.rules.lifecycle import DAY_SECONDS
 from tests.unit.s3.fake_store import FakeStore
 
 T = TypeVar("T")
@@ -284,6 +285,7 @@ async def gateway(
     domains: tuple[str, ...] = (),
     access_log: bool = False,
     tls: ssl.SSLContext | None = None,
+    lifecycle_day_s: int = DAY_SECONDS,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
     store = StagedStore()
@@ -302,6 +304,7 @@ async def gateway(
         domains=domains,
         metrics_public=metrics_public,
         access_log=access_log,
+        lifecycle_day_s=lifecycle_day_s,
         requests_max=requests_max,
         connections_max=connections_max,
         deadlines=deadlines or Deadlines(header_s=5.0, stall_s=5.0, linger_s=0.2),

@@ -19,6 +19,7 @@ from botocore.serialize import create_serializer
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
 from objstore.iam.identities import Identities, Identity
+from objstore.rules.lifecycle import DAY_SECONDS
 from objstore.s3.authorize import authorize
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
@@ -90,10 +91,12 @@ class Client:
         region: str = "eu-test-1",
         virtual_host: str = "",
         real_store: ObjectStore | None = None,
+        lifecycle_day_s: int = DAY_SECONDS,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
         self.region = region
+        self._lifecycle_day_s = lifecycle_day_s
         self._virtual_host = virtual_host  # the bucket that Host names
 
     async def raw(
@@ -123,6 +126,7 @@ class Client:
             region=self.region,
             digests=digests,
             now_ms=NOW_MS,
+            lifecycle_day_s=self._lifecycle_day_s,
         )
         if caller is not None:  # handlers have rules of their own for anonymous requests
             await authorize(call, spec)
@@ -188,6 +192,6 @@ async def _parse(reply: Reply, model: Any) -> dict[str, Any]:
             {"status_code": reply.status, "headers": headers, "body": body}, model.output_shape
         )
     answer: dict[str, Any] = dict(parsed)
-    answer["Status"] = reply.status
+    answer.setdefault("Status", reply.status)  # some documents have a Status of their own
     answer["Headers"] = headers
     return answer

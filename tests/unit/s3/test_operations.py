@@ -41,8 +41,7 @@ def test_bodies_are_as_the_model_has_them() -> None:
     [
         (
             "/bucket/new?renameObject",
-            "RenameObject is only supported for objects stored in the S3 Express One Zone storage"
-            " class.",
+            "RenameObject is only supported for objects stored in the S3 Express One Zone",
         ),
         ("/bucket/key?encryption", "Server-side encryption is not implemented"),
         ("/bucket/key?annotation&annotationName=a", "Annotations are not implemented"),

@@ -17,6 +17,7 @@ from objstore.errors import RequestRefused
 from objstore.wire.config_documents import (
     accelerate,
     acl,
+    attribute_access,
     bucket_logging,
     cors,
     encryption,
@@ -347,6 +348,15 @@ CASES = [
         "GetBucketAccelerateConfiguration",
         "PutBucketAccelerateConfiguration",
         "AccelerateConfiguration",
+    ),
+    Case(
+        st.booleans(),
+        lambda on: attribute_access.write_abac(on=on),
+        attribute_access.read_abac,
+        "GetBucketAbac",
+        "PutBucketAbac",
+        "AbacStatus",
+        nested=True,
     ),
     Case(ACLS, acl.write_acl, acl.read_acl, "GetBucketAcl", "PutBucketAcl", "AccessControlPolicy"),
     Case(
