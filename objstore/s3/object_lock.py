@@ -1,7 +1,7 @@
 """Object lock: the bucket's configuration, and retention and legal hold of its versions.
 
-What may be done is rules/retention.py's to say; what a record says of a lock is read in one place,
-`lock_of`. It fails closed: a lock, or a bucket's configuration, that cannot be read protects.
+What may be done, and what a record says of a lock, is rules/retention.py's to say. It fails closed:
+a lock, or a bucket's configuration, that cannot be read protects.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,9 @@ from objstore.errors import RequestRefused
 from objstore.names import Kind, Versioning
 from objstore.ondisk.record import Bucket, Version
 from objstore.rules.retention import (
-    UNREADABLE,
-    Lock,
     check_future,
     default_retention,
+    lock_of,
     refuse_delete,
     refuse_legal_hold,
     refuse_retention,
@@ -29,7 +28,6 @@ from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.gate import require_said
 from objstore.s3.object_version import current_version, version_header, version_of
 from objstore.wire.config_documents.object_lock import (
-    MODES,
     ObjectLock,
     Retention,
     read_legal_hold,
@@ -46,18 +44,6 @@ from objstore.wire.timestamps import exact_date
 
 SETTING: Final = "object-lock"
 _DENIED: Final = "AccessDenied"
-
-
-# --- what records say -----------------------------------------------------------------
-
-
-def lock_of(version: Version) -> Lock:
-    """Return the lock of a version; one that makes no sense is unreadable, and so binds."""
-    if not version.retention_mode:
-        return UNREADABLE if version.retain_until_ms else Lock(None, version.legal_hold)
-    if version.retention_mode not in MODES or version.retain_until_ms <= 0:
-        return UNREADABLE
-    return Lock(Retention(version.retention_mode, version.retain_until_ms), version.legal_hold)
 
 
 def lock_of_bucket(bucket: Bucket) -> ObjectLock | None:
