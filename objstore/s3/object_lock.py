@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from objstore.access.facts import Context
+from objstore.access.request_context import legal_hold_keys, retention_keys
 from objstore.errors import RequestRefused
 from objstore.names import Kind, Versioning
 from objstore.ondisk.record import Bucket, Version
@@ -21,10 +23,13 @@ from objstore.rules.retention import (
     refuse_legal_hold,
     refuse_retention,
 )
+from objstore.s3.asked import BYPASS_HEADER
 from objstore.s3.call import Call, Reply, read_body, xml_reply
+from objstore.s3.gate import require_said
 from objstore.s3.object_version import current_version, version_header, version_of
 from objstore.wire.config_documents.object_lock import (
     ObjectLock,
+    Retention,
     read_legal_hold,
     read_legal_hold_header,
     read_object_lock,
@@ -35,9 +40,9 @@ from objstore.wire.config_documents.object_lock import (
     write_retention,
 )
 from objstore.wire.headers import parameter
+from objstore.wire.timestamps import exact_date
 
 SETTING: Final = "object-lock"
-_BYPASS: Final = "x-amz-bypass-governance-retention"
 _DENIED: Final = "AccessDenied"
 
 
@@ -94,10 +99,10 @@ def bypasses(call: Call) -> bool:
     Raises:
         RequestRefused: InvalidArgument.
     """
-    sent = (parameter(call.request, _BYPASS) or "false").lower()
+    sent = (parameter(call.request, BYPASS_HEADER) or "false").lower()
     if sent not in {"true", "false"}:
         raise RequestRefused(
-            "InvalidArgument", f"{_BYPASS} is true or false.", ArgumentName=_BYPASS
+            "InvalidArgument", f"{BYPASS_HEADER} is true or false.", ArgumentName=BYPASS_HEADER
         )
     return sent == "true"
 
@@ -167,6 +172,7 @@ async def put_object_retention(call: Call) -> Reply:
     """Answer PutObjectRetention."""
     wanted = read_retention(await read_body(call))
     bypass = bypasses(call)
+    await require_said(call, "s3:PutObjectRetention", _retention_keys(call, wanted))
     if wanted is not None:
         check_future(wanted, now_ms=call.now_ms)
     await _locked_version(call)
@@ -181,6 +187,12 @@ async def put_object_retention(call: Call) -> Reply:
     return await _edit(call, change)
 
 
+def _retention_keys(call: Call, wanted: Retention | None) -> Context:
+    if wanted is None:
+        return {}
+    return retention_keys(exact_date(wanted.until_ms), mode=wanted.mode, now_ms=call.now_ms)
+
+
 async def get_object_legal_hold(call: Call) -> Reply:
     """Answer GetObjectLegalHold."""
     version = await _locked_version(call)
@@ -190,6 +202,7 @@ async def get_object_legal_hold(call: Call) -> Reply:
 async def put_object_legal_hold(call: Call) -> Reply:
     """Answer PutObjectLegalHold."""
     on = read_legal_hold(await read_body(call))
+    await require_said(call, "s3:PutObjectLegalHold", legal_hold_keys("ON" if on else "OFF"))
     await _locked_version(call)
 
     def change(version: Version) -> Version:
