@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from objstore.errors import RequestRefused
+from objstore.ondisk.record import Version
 from objstore.wire.config_documents.object_lock import (
     GOVERNANCE,
     MODES,
@@ -53,6 +54,15 @@ def stored_lock(mode: str | None, until: str | None, hold: str | None) -> Lock:
     return UNREADABLE if until_ms is None else Lock(Retention(mode, until_ms), hold == "ON")
 
 
+def lock_of(version: Version) -> Lock:
+    """Return the lock of a version; one that makes no sense is unreadable, and so binds."""
+    if not version.retention_mode:
+        return UNREADABLE if version.retain_until_ms else Lock(None, version.legal_hold)
+    if version.retention_mode not in MODES or version.retain_until_ms <= 0:
+        return UNREADABLE
+    return Lock(Retention(version.retention_mode, version.retain_until_ms), version.legal_hold)
+
+
 def refuse_delete(lock: Lock, *, now_ms: int, bypass: bool) -> str | None:
     """Decide whether the version may be deleted for good, or overwritten where it is.
 
@@ -60,8 +70,8 @@ def refuse_delete(lock: Lock, *, now_ms: int, bypass: bool) -> str | None:
     s3:BypassGovernanceRetention. Delete markers hide a version and are always allowed; no
     lifecycle rule ever passes `bypass`.
 
-    "A legal hold [...] prevents an object version from being overwritten or deleted" whatever the
-    retention, and "users can't bypass" compliance, "including the root user".
+    A legal hold protects whatever the retention says, and nobody bypasses compliance: "a protected
+    object version can't be overwritten or deleted by any user, including the root user".
     """
     if not lock.readable:
         return UNREADABLE_LOCK
@@ -78,10 +88,9 @@ def refuse_retention(
 ) -> str | None:
     """Decide whether a version's retention may become `wanted` (None: no retention).
 
-    Whoever may set a retention may extend one. "After you apply a retention setting [...] in
-    compliance mode, its retention mode can't be changed, and its retention period can't be
-    shortened"; governance gives way to `bypass`, as in `refuse_delete`. A legal hold has no part
-    in it.
+    Whoever may set a retention may extend one. "When an object is locked in compliance mode, its
+    retention mode can't be changed, and its retention period can't be shortened"; governance
+    gives way to `bypass`, as in `refuse_delete`. A legal hold has no part in it.
     """
     if not lock.readable:
         return UNREADABLE_LOCK
@@ -122,9 +131,8 @@ def check_future(retention: Retention, *, now_ms: int) -> None:
 def default_retention(default: DefaultRetention, *, created_ms: int) -> Retention:
     """Return the retention of a version made in a bucket with that default.
 
-    "Amazon S3 calculates the Retain Until Date by adding the specified duration to the object
-    version's creation timestamp." A year is a calendar year: from 29 February it ends on 1 March
-    where there is no 29 February.
+    It ends so long after the version's creation, to the millisecond. A year is a calendar year:
+    from 29 February it ends on 1 March where there is no 29 February.
     """
     created = _EPOCH + timedelta(milliseconds=created_ms)
     if default.years:

@@ -36,6 +36,7 @@ NEUTRAL_HEADERS: Final = _AUTHENTICATION | {
 BODY_CHECKSUMS: Final = frozenset(CHECKSUM_HEADERS.values())
 # Values that ask for what happens anyway.
 _HARMLESS: Final = {
+    "x-amz-api-version": frozenset({"2006-03-01"}),  # the only one; the SDK for C++ says it always
     "x-amz-acl": frozenset({"private", "bucket-owner-full-control"}),
     "x-amz-bucket-namespace": frozenset({"global"}),
     "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
@@ -54,9 +55,10 @@ _REMEDIES: Final = (
     ("x-amz-bucket-object-lock", "This is for CreateBucket."),
     ("x-amz-bucket-namespace", "Buckets have one namespace, which all accounts share; leave this out."),
     ("x-amz-bypass-governance", "This operation has nothing to bypass."),
-    ("x-amz-acl", "ACLs are not implemented; only the canned ACLs private and bucket-owner-full-control, which are what holds anyway, are accepted."),
-    ("x-amz-grant-", "ACLs are not implemented; only the bucket's owner has access."),
-    ("x-amz-object-ownership", "Object ownership is always BucketOwnerEnforced."),
+    ("x-amz-acl", "An ACL comes with a bucket or an object that is made, or by PutBucketAcl and PutObjectAcl."),
+    ("x-amz-grant-", "An ACL comes with a bucket or an object that is made, or by PutBucketAcl and PutObjectAcl."),
+    ("x-amz-object-ownership", "This is for CreateBucket; PutBucketOwnershipControls changes it later."),
+    ("x-amz-confirm-remove-self-bucket-access", "This is for PutBucketPolicy."),
     ("x-amz-website-redirect-location", "A redirect location is kept with objects: send it with PutObject, CopyObject or CreateMultipartUpload."),
     ("x-amz-write-offset-bytes", "Appending is only supported for objects in the Amazon S3 Express One Zone storage class in directory buckets; upload the object again, or copy it as the first part of a multipart upload."),
     ("x-amz-expected-bucket-owner", "This operation addresses no bucket that is there already, so no owner can be expected."),

@@ -51,7 +51,9 @@ CorsRules = tuple[CorsRule, ...]
 
 
 def read_cors(data: bytes) -> CorsRules:
-    """Read what PutBucketCors asks for: "up to 100 rules", "up to 64 KB in size".
+    """Read what PutBucketCors asks for.
+
+    "You can add up to 100 rules to the configuration." "The document is limited to 64 KB in size."
 
     Raises:
         RequestRefused: MalformedXML; InvalidRequest; InvalidArgument; MaxMessageLengthExceeded.

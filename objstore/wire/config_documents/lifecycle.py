@@ -131,8 +131,8 @@ LifecycleRules = tuple[LifecycleRule, ...]
 def read_lifecycle(data: bytes) -> LifecycleRules:
     """Read what PutBucketLifecycleConfiguration asks for, in either form.
 
-    "If you don't specify an ID, Amazon S3 assigns a unique value": it is derived from the
-    document, so that the same document gives the same rules.
+    A rule without an ID gets one, as on AWS. It is derived from the document, so that the same
+    document gives the same rules.
 
     Raises:
         RequestRefused: MalformedXML; InvalidRequest; InvalidArgument; InvalidTag;
@@ -246,8 +246,8 @@ def _expiration(node: Node | None) -> Expiration | None:
     marker = boolean(node, "ExpiredObjectDeleteMarker")
     days = _positive(node, "Days", "Expiration")
     date = _midnight(node)
-    chosen = (days is not None, date is not None, bool(marker))
-    if sum(chosen) > 1 or (not any(chosen) and marker is None):
+    # "This cannot be specified with Days or Date in a Lifecycle Expiration Policy."
+    if (days, date, marker).count(None) != 2:
         raise malformed("Expiration has one of Days, Date and ExpiredObjectDeleteMarker")
     return Expiration(days, date, marker)
 
@@ -294,8 +294,7 @@ def _check_pairs(rule: LifecycleRule) -> None:
             raise RequestRefused("InvalidRequest", f"{action} cannot be specified with Tags.")
         if there and sized:
             raise RequestRefused("InvalidRequest", f"{action} cannot be specified with ObjectSize.")
-    # AWS: "If you don't specify a Filter element, Amazon S3 generates an InvalidRequest error when
-    # you specify the number of noncurrent versions."
+    # On AWS a number of versions that stay needs the Filter element, not the old Prefix.
     if rule.filter.legacy and rule.noncurrent is not None and rule.noncurrent.newer is not None:
         raise RequestRefused(
             "InvalidRequest", "NewerNoncurrentVersions can only be specified with a Filter."

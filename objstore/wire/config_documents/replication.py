@@ -215,6 +215,14 @@ def _filter(rule: Node) -> tuple[str | None, Tags, str]:
         raise RequestRefused("InvalidRequest", "The maximum size of a prefix is 1024.")
     for tag in tags:
         check_tag(tag)
+    # "If your Filter includes a Tag element, the DeleteMarkerReplication Status must be set to
+    # Disabled, because Amazon S3 does not support replicating delete markers for tag-based rules."
+    if tags and _switch(rule, "DeleteMarkerReplication"):
+        raise RequestRefused(
+            "InvalidRequest",
+            "Delete marker replication is not supported if any Tag filter is specified. Please"
+            " refer to S3 Developer Guide for more information.",
+        )
     return prefix, tags, form
 
 

@@ -19,8 +19,8 @@ from botocore.serialize import create_serializer
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
 from objstore.iam.identities import Identities, Identity
-from objstore.rules.lifecycle import DAY_SECONDS
-from objstore.s3.authorize import authorize
+from objstore.limits import LIFECYCLE_DAY_SECONDS
+from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
@@ -91,7 +91,7 @@ class Client:
         region: str = "eu-test-1",
         virtual_host: str = "",
         real_store: ObjectStore | None = None,
-        lifecycle_day_s: int = DAY_SECONDS,
+        lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
@@ -128,9 +128,7 @@ class Client:
             now_ms=NOW_MS,
             lifecycle_day_s=self._lifecycle_day_s,
         )
-        if caller is not None:  # handlers have rules of their own for anonymous requests
-            await authorize(call, spec)
-        return await spec.handler(call)
+        return await answer(call, spec)
 
     async def __call__(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """Call an operation by AWS's name; `Headers` adds raw ones, `Caller` signs."""

@@ -2,8 +2,6 @@
 
 import pytest
 
-from objstore.s3.bucket_settings import UNCONFIGURED
-from objstore.s3.operations import OPERATIONS
 from tests.unit.s3.client import Client, Failure
 
 # AWS's documented answer for a bucket without the setting.
@@ -34,10 +32,6 @@ ANSWERS = {
 }
 
 
-def test_the_table_has_what_nothing_can_set() -> None:
-    assert {operation.value for operation in UNCONFIGURED} <= set(ANSWERS)
-
-
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_not_configured(name: str) -> None:
     client = Client()
@@ -55,14 +49,6 @@ async def test_not_configured(name: str) -> None:
     for extra in ("ResponseMetadata", "Status", "Headers"):
         del answer[extra]
     assert answer == expected
-
-
-def test_each_answer_is_true_because_nothing_can_set_it() -> None:
-    for operation in UNCONFIGURED:
-        name = operation.name.replace("GET_", "PUT_", 1).replace("_STATUS", "")
-        setter = next((other for other in OPERATIONS if other.name == name), None)
-        assert setter is not None
-        assert not OPERATIONS[setter].served
 
 
 async def test_acls_and_tags() -> None:

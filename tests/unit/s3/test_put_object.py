@@ -124,8 +124,12 @@ async def test_an_algorithm_without_a_value_is_computed() -> None:
         ({"x-amz-storage-class": "STANDARD_IA"}, "InvalidStorageClass"),
         ({"x-amz-storage-class": ""}, "InvalidStorageClass"),
         ({"x-amz-meta-big": "x" * 2100}, "MetadataTooLarge"),  # N102
-        ({"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ({"If-None-Match": "*"}, "NotImplemented"),
+        ({"x-amz-tagging": "a=b&a=c"}, "InvalidArgument"),
+        ({"x-amz-tagging": "=b"}, "InvalidTag"),
+        ({"If-None-Match": "x"}, "NotImplemented"),
+        ({"If-Match": "x"}, "NoSuchKey"),
+        ({"x-amz-object-lock-mode": "COMPLIANCE"}, "InvalidArgument"),
+        ({"x-amz-object-lock-legal-hold": "ON"}, "InvalidRequest"),
     ],
 )
 async def test_refusals_store_nothing(headers: dict[str, str], code: str) -> None:

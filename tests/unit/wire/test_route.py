@@ -211,6 +211,8 @@ PRESIGNED = (
             Operation.CREATE_BUCKET,
         ),
         ("PUT", "/bucket/key", {"x-amz-user-agent": "x"}, Operation.PUT_OBJECT),
+        # the version of the API that is served; the SDK for C++ says it with every request
+        ("PUT", "/bucket/key", {"x-amz-api-version": "2006-03-01"}, Operation.PUT_OBJECT),
         # unknown on a read: ignored, as on AWS
         ("GET", "/bucket/key", {"x-amz-surprise": "1"}, Operation.GET_OBJECT),
     ],
@@ -242,15 +244,21 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/key?surprise=1", {}, "NotImplemented"),
         ("DELETE", "/bucket/key?surprise=1", {}, "NotImplemented"),
         ("GET", "/bucket?events=s3:ObjectCreated:*", {}, "NotImplemented"),
-        # conditional writes, tags, ACLs, locks, encryption, websites, appends
-        ("PUT", "/bucket/key", {"If-None-Match": "*"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"If-Match": "x"}, "NotImplemented"),
-        ("DELETE", "/bucket/key", {"If-Match": "x"}, "NotImplemented"),
-        ("POST", "/bucket/key?uploadId=x", {"If-None-Match": "*"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-acl": "public-read"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-grant-read": "id=1"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-object-lock-mode": "COMPLIANCE"}, "NotImplemented"),
+        # conditions, tags, ACLs, locks, encryption, websites, appends where they have no meaning
+        ("PUT", "/bucket?versioning", {"If-None-Match": "*"}, "NotImplemented"),
+        ("PUT", "/bucket/key?partNumber=1&uploadId=u", {"If-Match": "x"}, "NotImplemented"),
+        ("DELETE", "/bucket", {"If-Match": "x"}, "NotImplemented"),
+        ("PUT", "/bucket/key?partNumber=1&uploadId=u", {"x-amz-tagging": "a=b"}, "NotImplemented"),
+        ("PUT", "/bucket/key?tagging", {"x-amz-acl": "public-read"}, "NotImplemented"),
+        ("PUT", "/bucket?versioning", {"x-amz-grant-read": "id=1"}, "NotImplemented"),
+        ("PUT", "/bucket?acl", {"x-amz-object-ownership": "ObjectWriter"}, "NotImplemented"),
+        (
+            "DELETE",
+            "/bucket?policy",
+            {"x-amz-confirm-remove-self-bucket-access": "true"},
+            "NotImplemented",
+        ),
+        ("DELETE", "/bucket/key", {"x-amz-object-lock-mode": "COMPLIANCE"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
         (
             "GET",
@@ -273,10 +281,11 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/k", {"x-amz-source-expected-bucket-owner": "1"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-checksum-blake3": "x"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-surprise": "1"}, "NotImplemented"),
+        ("PUT", "/bucket/key", {"x-amz-api-version": "2026-01-01"}, "NotImplemented"),
         ("DELETE", "/bucket/key", {"x-amz-meta-a": "1"}, "NotImplemented"),
         # the same, hoisted into a presigned URL
-        ("PUT", "/bucket/key?x-amz-acl=public-read", {}, "NotImplemented"),
-        ("PUT", "/bucket/key?X-Amz-Tagging=a%3Db", {}, "NotImplemented"),
+        ("PUT", "/bucket/key?tagging&x-amz-acl=public-read", {}, "NotImplemented"),
+        ("DELETE", "/bucket/key?X-Amz-Tagging=a%3Db", {}, "NotImplemented"),
         # a copy source where nothing is copied
         ("PUT", "/bucket", {"x-amz-copy-source": "a/b"}, "NotImplemented"),
         ("DELETE", "/bucket/key", {"x-amz-copy-source": "a/b"}, "NotImplemented"),

@@ -85,7 +85,7 @@ def test_refusals(wrong: str, reason: str, message: str) -> None:
 
 
 def test_a_hundred_rules() -> None:
-    # AWS says: "A CORS configuration can have up to 100 rules."
+    # AWS says: "You can add up to 100 rules to the configuration."
     assert len(read_cors(body(*[rule()] * CORS_RULES_MAX))) == 100
     with refused("InvalidRequest", "should not exceed allowed limit of 100 rules"):
         read_cors(body(*[rule()] * (CORS_RULES_MAX + 1)))

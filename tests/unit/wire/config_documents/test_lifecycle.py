@@ -86,7 +86,6 @@ def test_predicates_beside_each_other_are_an_and() -> None:
 
 
 def test_rules_without_an_id_get_one() -> None:
-    # AWS says: "If you don't specify an ID, Amazon S3 assigns a unique value."
     data = body(
         rule(), rule(), "<Rule><ID/><Filter/><Status>Enabled</Status>" + ONE_DAY + "</Rule>"
     )
@@ -191,6 +190,15 @@ DAYS = "<NoncurrentDays>1</NoncurrentDays>"
             "MalformedXML",
             "",
         ),
+        (
+            [
+                expiring(
+                    "<Days>1</Days><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker>"
+                )
+            ],
+            "MalformedXML",
+            "",
+        ),
         ([expiring("<Date>20300101</Date>")], "MalformedXML", ""),
         (
             [expiring("<Date>2030-01-01T00:00:01Z</Date>")],
@@ -247,7 +255,7 @@ def test_refusals(rules: list[str], reason: str, message: str) -> None:
 
 
 def test_a_thousand_rules() -> None:
-    # AWS says: "A lifecycle configuration can have up to 1,000 rules."
+    # AWS says: "An Amazon S3 Lifecycle configuration can have up to 1,000 rules."
     assert len(read_lifecycle(body(*[rule()] * 1000))) == 1000
     with refused("InvalidRequest", "1000 rules"):
         read_lifecycle(body(*[rule()] * 1001))

@@ -58,6 +58,16 @@ def test_both_schemas() -> None:
             "",
         ),
         (sent(rule(Filter={"Tag": {"Key": "a*", "Value": ""}})), "InvalidTag", ""),
+        (
+            sent(
+                rule(
+                    Filter={"Tag": {"Key": "a", "Value": ""}},
+                    DeleteMarkerReplication={"Status": "Enabled"},
+                )
+            ),
+            "InvalidRequest",
+            "Delete marker replication is not supported if any Tag filter is specified.",
+        ),
         (sent(rule(Prefix="a" * 1025, Filter=None)), "InvalidRequest", "maximum size of a prefix"),
         (
             sent(rule(Priority=None)),
