@@ -19,7 +19,7 @@ from botocore.serialize import create_serializer
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
 from objstore.iam.identities import Identities, Identity
-from objstore.rules.lifecycle import DAY_SECONDS
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
@@ -91,7 +91,7 @@ class Client:
         region: str = "eu-test-1",
         virtual_host: str = "",
         real_store: ObjectStore | None = None,
-        lifecycle_day_s: int = DAY_SECONDS,
+        lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
