@@ -21,7 +21,6 @@ def _options(target: Target) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": target.access_key,
         "AWS_SECRET_ACCESS_KEY": target.secret_key,
         "AWS_ALLOW_HTTP": "true",
-        "conditional_put": "etag",
     }
 
 
