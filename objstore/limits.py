@@ -30,13 +30,27 @@ BUCKET_TAGS_MAX: Final = 50
 OBJECT_TAGS_MAX: Final = 10
 TAG_KEY_CHARACTERS_MAX: Final = 128
 TAG_VALUE_CHARACTERS_MAX: Final = 256
+CORS_RULES_MAX: Final = 100
+CORS_DOCUMENT_BYTES_MAX: Final = 64 * KIB
+LIFECYCLE_RULES_MAX: Final = 1000
+NEWER_NONCURRENT_VERSIONS_MAX: Final = 100
+RULE_ID_CHARACTERS_MAX: Final = 255
+REPLICATION_RULES_MAX: Final = 1000
+ROUTING_RULES_MAX: Final = 50
+NOTIFICATION_RULES_MAX: Final = 100
+RETENTION_DAYS_MAX: Final = 36_500
+RETENTION_YEARS_MAX: Final = 100
 PRESIGN_SECONDS_MAX: Final = 604_800
 CLOCK_SKEW_SECONDS_MAX: Final = 900
+POLICY_BYTES_MAX: Final = 20 * KIB
+ACL_GRANTS_MAX: Final = 100
 
 # --- what a client may make us hold ---------------------------------------------------
 DOCUMENT_BYTES_MAX: Final = 4 * MIB  # a Complete of 10,000 parts with checksums fits
 XML_DEPTH_MAX: Final = 16
 XML_ELEMENTS_MAX: Final = 100_000
+POLICY_DEPTH_MAX: Final = 8  # a value in the list of a condition's key lies at 6
+POLICIES_PARSED_MAX: Final = 128  # per worker; kept as values, which take several times the JSON
 CHUNK_HEADER_BYTES_MAX: Final = 256
 CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB

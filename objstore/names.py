@@ -22,6 +22,9 @@ VersionId = NewType("VersionId", str)
 
 STAMP_BYTES: Final = 16
 NO_UPLOAD: Final = UploadId("")
+STANDARD: Final = "STANDARD"
+REDUCED_REDUNDANCY: Final = "REDUCED_REDUNDANCY"  # less parity, where a set has parity to spare
+STORAGE_CLASSES: Final = (STANDARD, REDUCED_REDUNDANCY)
 NO_STAMP: Final = Stamp(bytes(STAMP_BYTES))
 NO_EDIT: Final = Stamp(b"")
 NO_ORDER: Final = Order(b"")  # below every order

@@ -1,7 +1,7 @@
 """Heal what drives missed: the durable notes that writers and readers leave on the other drives.
 
 Each server heals only its own drives. A note is cleared when the key is whole on every slot and
-has its set's own scheme; until then it stays and is tried again, as often as its drives allow.
+has its class's own scheme; until then it stays and is tried again, as often as its drives allow.
 """
 
 import asyncio

@@ -58,6 +58,7 @@ class Settings:
     workers: int = 1
     region: str = "us-east-1"
     domains: tuple[str, ...] = ()
+    reduced_redundancy_parity: int = 1
     bracketing_fraction: float = 0.01
     direct_io: bool = True
     sigv2_links: bool = True
@@ -139,6 +140,12 @@ SETTINGS: Final = (
         read_set_size,
     ),
     Setting(
+        "reduced_redundancy_parity",
+        '"EC:1"',
+        "parity shards of an object of the class REDUCED_REDUNDANCY, at most its set's",
+        read_parity,
+    ),
+    Setting(
         "bracketing_fraction",
         "0.01",
         "share of uploads that are decoded again from a random choice of their shards before "
@@ -154,7 +161,8 @@ SETTINGS: Final = (
     Setting(
         "sigv2_links",
         "true",
-        "accept presigned URLs by Signature Version 2, which boto3 and the AWS CLI make by default",
+        "accept presigned URLs and forms by Signature Version 2, which boto3 and the AWS CLI make"
+        " by default",
         read_switch,
     ),
     Setting(

@@ -52,7 +52,7 @@ async def delete_object(
     """
     for place in places:
         if precondition is not UNCONDITIONAL or await _may_exist(context, place, bucket, key):
-            version_at = partial(_marker, place, bucket, key, Kind.TOMBSTONE, Versioning.OFF)
+            version_at = partial(_marker, place, bucket, key, Kind.TOMBSTONE, Versioning.OFF, "")
             await _commit(
                 context, place, Proposal(version_at, _held(place)), bucket_record, precondition
             )
@@ -69,12 +69,13 @@ async def _may_exist(context: Context, place: Place, bucket: BucketName, key: Ob
     return choice.version is not None
 
 
-async def mark_deleted(
+async def mark_deleted(  # noqa: PLR0913, PLR0917 - as delete_version
     context: Context,
     place: Place,
     bucket: BucketName,
     key: ObjectKey,
     versioning: Versioning,
+    owner: str,
     bucket_record: BucketRecord,
     precondition: Precondition = UNCONDITIONAL,
 ) -> Deleted:
@@ -83,7 +84,7 @@ async def mark_deleted(
     "If the bucket is versioning-suspended, [it] inserts a delete marker that becomes the latest
     version of the object" with version id null, "replacing" an earlier null version.
     """
-    version_at = partial(_marker, place, bucket, key, Kind.DELETE_MARKER, versioning)
+    version_at = partial(_marker, place, bucket, key, Kind.DELETE_MARKER, versioning, owner)
     proposal = Proposal(version_at, _held(place))
     marker = await _commit(context, place, proposal, bucket_record, precondition)
     return Deleted(marker.version_id, delete_marker=True)
@@ -158,6 +159,7 @@ def _marker(
     key: ObjectKey,
     kind: Kind,
     versioning: Versioning,
+    owner: str,
     stamp: Stamp,
 ) -> Version:
     scheme = _scheme(place)
@@ -175,6 +177,7 @@ def _marker(
         size=0,
         etag="",
         modified_ms=wall_ms_of(stamp),
+        owner=owner,
     )
 
 

@@ -218,7 +218,7 @@ def _listed(shown: _Shown) -> ListedVersion:
         key=entry.key,
         version_id=_version_id(entry),
         is_latest=shown.is_latest,
-        is_delete_marker=entry.kind is Kind.DELETE_MARKER,
+        delete_marker=entry.kind is Kind.DELETE_MARKER,
         size=entry.size,
         etag=entry.etag,
         modified_ms=entry.modified_ms,

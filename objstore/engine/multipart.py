@@ -85,7 +85,7 @@ async def create_upload(
         RequestRefused: NoSuchBucket.
         WriteQuorumLost: too few slots could take it.
     """
-    scheme = place.handle.scheme_now()
+    scheme = place.handle.scheme_now(attributes.storage_class)
     stamp = context.stamp()
     upload = Upload(
         upload_id=UploadId(context.entropy.draw(16).hex()),

@@ -100,7 +100,7 @@ class ListedVersion:
     key: ObjectKey
     version_id: VersionId
     is_latest: bool
-    is_delete_marker: bool
+    delete_marker: bool
     size: int
     etag: str
     modified_ms: int

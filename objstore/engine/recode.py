@@ -1,6 +1,6 @@
-"""Write a version again under its set's own scheme, keeping its stamp.
+"""Write a version again under the scheme that its set has for its storage class, keeping its stamp.
 
-Versions written while slots were away carry more parity than their set asks for. Once every slot
+Versions written while slots were away carry more parity than they are meant to. Once every slot
 is back they are read, encoded anew under fresh data ids, and committed with the same stamp and
 the next revision, so that they keep their place among the versions of the key; then the old
 encoding is retired like anything superseded.
@@ -24,7 +24,7 @@ from objstore.engine.reader_body import ReaderBody
 from objstore.engine.sets import Context, Place, SetHandle
 from objstore.errors import WriteQuorumLost
 from objstore.limits import CALL_DEADLINE_S
-from objstore.names import Kind
+from objstore.names import Kind, Scheme
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum
@@ -33,12 +33,16 @@ from objstore.wire.digests import Digests
 
 
 def needs_recoding(handle: SetHandle, version: Version) -> bool:
-    """Whether a version carries another scheme than its set."""
-    return version.kind is Kind.OBJECT and version.scheme != handle.layout.scheme
+    """Whether a version carries another scheme than its set has for its class."""
+    return version.kind is Kind.OBJECT and version.scheme != _scheme_of(handle, version)
+
+
+def _scheme_of(handle: SetHandle, version: Version) -> Scheme:
+    return handle.layout.scheme_for(version.storage_class)
 
 
 async def recode(context: Context, handle: SetHandle, health: KeyHealth, choice: Choice) -> int:
-    """Rewrite one version of a key under the set's scheme; return the bytes read.
+    """Rewrite one version of a key under its class's scheme; return the bytes read.
 
     Raises:
         ReadQuorumLost: the version can not be read.
@@ -59,7 +63,7 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth, choice:
             digests.expect("MD5", bytes.fromhex(part.etag))
             body = ReaderBody(source, offset, offset + part.size)
             target = Target(
-                place, handle.layout.scheme, version.bucket, version.key,
+                place, _scheme_of(handle, version), version.bucket, version.key,
                 version.upload_id, part.number,
             )  # fmt: skip
             stored.append(
@@ -89,7 +93,7 @@ async def _publish(
     stored: list[StoredPart],
 ) -> Version:
     """Commit the new encoding on W slots, or on none."""
-    scheme = handle.layout.scheme
+    scheme = _scheme_of(handle, version)
     parts = tuple(
         msgspec.structs.replace(old, data_id=new.part.data_id)
         for old, new in zip(version.parts, stored, strict=True)

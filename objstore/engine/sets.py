@@ -69,14 +69,15 @@ class SetHandle:
         """Count the slots on these drives."""
         return sum(len(self.slots_of_drive[drive]) for drive in drives)
 
-    def scheme_now(self) -> Scheme:
-        """Choose the scheme for a write: one more parity for each slot that is away.
+    def scheme_now(self, storage_class: str) -> Scheme:
+        """Choose the scheme for a write: its class's, one more parity for each slot that is away.
 
         Raises:
             WriteQuorumLost: the slots that are left cannot reach the write quorum.
         """
         present = self.slots_on(self.writable())
-        scheme = degraded_scheme(self.layout.scheme, self.total_slots - present)
+        whole = self.layout.scheme_for(storage_class)
+        scheme = degraded_scheme(whole, self.total_slots - present)
         self.require_writable(write_quorum(scheme))
         return scheme
 

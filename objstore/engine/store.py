@@ -22,6 +22,7 @@ from objstore.engine.list_uploads import UploadQuery, list_uploads
 from objstore.engine.list_versions import VersionQuery, list_versions
 from objstore.engine.locate import locate
 from objstore.engine.multipart import (
+    FoundUpload,
     abort_upload,
     complete_upload,
     completed_before,
@@ -132,7 +133,7 @@ class Store:
         place = await self._place_for_write(bucket, key, precondition)
         target = Target(
             place,
-            place.handle.scheme_now(),
+            place.handle.scheme_now(attributes.storage_class),
             bucket,
             key,
             null_version=found.versioning is not Versioning.ENABLED,
@@ -168,12 +169,14 @@ class Store:
         key: ObjectKey,
         version_id: VersionId = CURRENT,
         *,
+        owner: str = "",
         permission: Permission,
         precondition: Precondition = UNCONDITIONAL,
     ) -> Deleted:
         """Delete an object, or one version of it; see engine/delete.py.
 
-        `permission` may forbid that a version goes for good. Deleting what is not there succeeds.
+        `permission` may forbid that a version goes for good; `owner` is whose a delete marker is.
+        Deleting what is not there succeeds.
         """
         versioning = (await self._buckets.find(bucket)).versioning
         context, places, record = (
@@ -190,7 +193,9 @@ class Store:
             await delete_object(context, places, bucket, key, record, precondition)
             return Deleted()
         place = await self._place_for_write(bucket, key, precondition)
-        return await mark_deleted(context, place, bucket, key, versioning, record, precondition)
+        return await mark_deleted(
+            context, place, bucket, key, versioning, owner, record, precondition
+        )
 
     async def edit_object(
         self, bucket: BucketName, key: ObjectKey, version_id: VersionId, change: Change
@@ -259,9 +264,8 @@ class Store:
         )
 
     async def read_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> Upload:
-        """Return an upload in progress; raises RequestRefused NoSuchUpload."""
-        places = self.context.places(bucket, key)
-        return (await find_upload(self.context, places, bucket, key, upload_id, parts=False)).upload
+        """Return an upload in progress; raises RequestRefused NoSuchUpload or NoSuchBucket."""
+        return (await self._find_upload(bucket, key, upload_id, parts=False)).upload
 
     async def put_part(
         self,
@@ -274,8 +278,7 @@ class Store:
         digests: Digests,
     ) -> UploadedPartResult:
         """Store a part of an upload."""
-        places = self.context.places(bucket, key)
-        found = await find_upload(self.context, places, bucket, key, upload_id, parts=False)
+        found = await self._find_upload(bucket, key, upload_id, parts=False)
         return await put_part(self.context, found, number, body, digests)
 
     async def copy_part(  # noqa: PLR0913  both ends of an UploadPartCopy have to be named
@@ -298,8 +301,7 @@ class Store:
         self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int
     ) -> PartListing:
         """Return a page of an upload's parts, numbered above `after`."""
-        places = self.context.places(bucket, key)
-        found = await find_upload(self.context, places, bucket, key, upload_id)
+        found = await self._find_upload(bucket, key, upload_id)
         return list_parts(found, after=after, limit=limit)
 
     async def list_uploads(
@@ -338,9 +340,19 @@ class Store:
 
     async def abort_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> None:
         """Forget an upload and its parts."""
-        places = self.context.places(bucket, key)
-        found = await find_upload(self.context, places, bucket, key, upload_id, parts=False)
+        found = await self._find_upload(bucket, key, upload_id, parts=False)
         await abort_upload(self.context, found)
+
+    async def _find_upload(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, parts: bool = True
+    ) -> FoundUpload:
+        """Find an upload; of one that is not there, say first whether its bucket is."""
+        places = self.context.places(bucket, key)
+        try:
+            return await find_upload(self.context, places, bucket, key, upload_id, parts=parts)
+        except RequestRefused:
+            await self._buckets.find(bucket)
+            raise
 
     # --- pools -----------------------------------------------------------------------
 

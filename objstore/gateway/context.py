@@ -8,7 +8,7 @@ from objstore import limits
 from objstore.clock import Clock, Entropy
 from objstore.gateway.ports import Admin, ClusterStatus
 from objstore.iam.identities import Identities
-from objstore.s3.call import ObjectStore
+from objstore.s3.object_store import ObjectStore
 
 T = TypeVar("T")
 

@@ -4,8 +4,9 @@ from typing import Final
 
 from objstore.limits import LIST_KEYS_MAX
 from objstore.ondisk.record import Version
-from objstore.s3.call import Call, Reply, check_version_id, xml_reply
+from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.get_object import unchanged_reply
+from objstore.s3.object_version import current_version, version_header
 from objstore.wire.conditions import http_date
 from objstore.wire.headers import integer, parameter
 from objstore.wire.object_attributes import (
@@ -21,11 +22,10 @@ _COUNT_MAX: Final = 2**31 - 1
 
 async def get_object_attributes(call: Call) -> Reply:
     """Answer GetObjectAttributes."""
-    check_version_id(call.request.query.get("versionId"))
     wanted = read_wanted_attributes(parameter(call.request, "x-amz-object-attributes"))
     limit = min(_count(call, "x-amz-max-parts", LIST_KEYS_MAX), LIST_KEYS_MAX)
     after = _count(call, "x-amz-part-number-marker", 0)
-    version = await call.store.head_object(call.bucket, call.key)
+    version = await current_version(call)
     unchanged = unchanged_reply(call, version)
     if unchanged is not None:
         return unchanged
@@ -38,6 +38,7 @@ async def get_object_attributes(call: Call) -> Reply:
         size=version.size if "ObjectSize" in wanted else None,
     )
     headers = {"Last-Modified": http_date(version.modified_ms)}
+    headers |= version_header(await call.store.head_bucket(call.bucket), version)
     return xml_reply(write_object_attributes(attributes), headers)
 
 

@@ -16,8 +16,9 @@ from objstore.s3.call import (
     upload_id_of,
     xml_reply,
 )
-from objstore.s3.copy_source import open_source, source_of
+from objstore.s3.copy_source import open_source, source_of, source_version_header
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.object_version import version_header
 from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
     count_parameter,
@@ -27,6 +28,7 @@ from objstore.s3.paging import (
     read_encoding,
     text_parameter,
 )
+from objstore.s3.write_conditions import write_precondition
 from objstore.wire.byte_range import copy_source_range
 from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests
@@ -57,7 +59,8 @@ _AFTER_EVERY_UPLOAD: Final = "\x7f"
 async def create_multipart_upload(call: Call) -> Reply:
     """Answer CreateMultipartUpload."""
     algorithm, kind = read_upload_checksum(call.request)
-    attributes = read_attributes(call, algorithm, kind)
+    bucket = await call.store.head_bucket(call.bucket)
+    attributes = read_attributes(call, bucket, algorithm, kind)
     upload = await call.store.create_upload(call.bucket, call.key, attributes=attributes)
     headers = {}
     if algorithm:
@@ -129,7 +132,8 @@ async def upload_part_copy(call: Call) -> Reply:
     )
     fields = [("LastModified", iso_date(result.modified_ms)), ("ETag", quoted(result.part.etag))]
     fields += checksum_fields(_shown(upload, result.part.checksums))
-    return xml_reply(flat_result("CopyPartResult", fields))
+    headers = await source_version_header(call, source, reader.version)
+    return xml_reply(flat_result("CopyPartResult", fields), headers)
 
 
 def _shown(upload: Upload, checksums: dict[str, str]) -> dict[str, str]:
@@ -236,6 +240,7 @@ async def complete_multipart_upload(call: Call) -> Reply:
     size = None
     if size_text is not None:
         size = integer("x-amz-mp-object-size", size_text, least=0, most=OBJECT_BYTES_MAX)
+    precondition = write_precondition(call.request)
     named = read_complete(await read_body(call))
     parts = tuple(NamedPart(part.number, part.etag, part.checksums) for part in named)
     version = await call.store.complete_upload(
@@ -248,6 +253,7 @@ async def complete_multipart_upload(call: Call) -> Reply:
             checksum_type=kind,
             size=size,
             checksum_algorithm=read_checksum_algorithm(call.request),
+            precondition=precondition,
         )
     )
     fields = [
@@ -257,7 +263,9 @@ async def complete_multipart_upload(call: Call) -> Reply:
         ("ETag", quoted(version.etag)),
     ]
     fields += checksum_fields(version.checksums, version.checksum_type)
-    return xml_reply(flat_result("CompleteMultipartUploadResult", fields))
+    bucket = await call.store.head_bucket(call.bucket)
+    result = flat_result("CompleteMultipartUploadResult", fields)
+    return xml_reply(result, version_header(bucket, version))
 
 
 def _object_checksums(call: Call) -> dict[str, str]:

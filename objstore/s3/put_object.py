@@ -4,6 +4,8 @@ from objstore.errors import RequestRefused
 from objstore.s3.attributes import checksum_headers, read_attributes
 from objstore.s3.call import Call, Reply, require_size
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.object_version import version_header
+from objstore.s3.write_conditions import write_precondition
 from objstore.wire.headers import DEFAULT_CHECKSUM, FULL_OBJECT, parameter, quoted
 from objstore.wire.route import Operation
 
@@ -15,11 +17,18 @@ async def put_object(call: Call) -> Reply:
         require_size(call)
     claim = body_claim(call.request, Operation.PUT_OBJECT)
     _check_type(call)
-    attributes = read_attributes(call, claim.algorithm or DEFAULT_CHECKSUM)
+    precondition = write_precondition(call.request)
+    bucket = await call.store.head_bucket(call.bucket)
+    attributes = read_attributes(call, bucket, claim.algorithm or DEFAULT_CHECKSUM)
     version = await call.store.put_object(
-        call.bucket, call.key, call.body, attributes=attributes, digests=call.digests
+        call.bucket,
+        call.key,
+        call.body,
+        attributes=attributes,
+        digests=call.digests,
+        precondition=precondition,
     )
-    headers = {"ETag": quoted(version.etag)}
+    headers = {"ETag": quoted(version.etag)} | version_header(bucket, version)
     return Reply(200, headers | checksum_headers(version.checksums, version.checksum_type))
 
 

@@ -90,19 +90,13 @@ from objstore.testing.memory_rows import (
     HeldUpload,
     ShardKey,
     common_prefix,
+    descending,
     entry_of,
     filled_in,
 )
 from objstore.versions.visible import visible
 
 _Key = tuple[BucketName, ObjectKey]
-
-
-def _descending(order: bytes) -> bytes:
-    """Turn an order round, so that newer ones sort first and none after all."""
-    return bytes(255 - byte for byte in order) + b"\xff" * (64 - len(order))
-
-
 _CAPACITY: Final = 1 << 40
 
 
@@ -151,15 +145,8 @@ class MemoryDrive:
     def drive_id(self) -> DriveId:
         return self._drive_id
 
-    @property
-    def can_read(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def can_write(self) -> bool:
-        """Always."""
-        return True
+    can_read = True
+    can_write = True
 
     async def call(self, op: Op[R]) -> R:
         result: R = self._handle[type(op)](op)
@@ -417,7 +404,7 @@ class MemoryDrive:
 
     def _list_versions(self, op: ListVersions) -> VersionPage:
         found: dict[tuple[str, bytes], tuple[str, KeyEntry]] = {}  # where it sorts -> what it is
-        after = op.after_key, _descending(op.after_order)
+        after = op.after_key, descending(op.after_order)
         skipped = None
         if not op.after_order and op.after_key.endswith(op.delimiter or "\0"):
             skipped = common_prefix(op, op.after_key)
@@ -426,9 +413,9 @@ class MemoryDrive:
             if not key.startswith(op.prefix) or (common is not None and common == skipped):
                 continue
             for row in self._shown(op.bucket, key):
-                if (key, _descending(row.order)) <= after:
+                if (key, descending(row.order)) <= after:
                     continue
-                name = (key, _descending(row.order)) if common is None else (common, b"")
+                name = (key, descending(row.order)) if common is None else (common, b"")
                 found.setdefault(name, (common or "", entry_of(row)))
         page = list(found.values())[: max(1, op.limit)]
         more = len(found) > len(page)

@@ -43,7 +43,7 @@ class HeldRow:
             (part.data_id, part.number, held.shard)
             for held in self.record.held
             if held.inline is None
-            for part in self.record.version.parts
+            for part in self.record.version.parts_with_bytes
             if part.number not in held.missing_parts
         }
 
@@ -92,7 +92,7 @@ def filled_in(record: Record, upload: HeldUpload) -> tuple[HeldShard, ...]:
             held.inline,
             tuple(
                 part.number
-                for part in record.version.parts
+                for part in record.version.parts_with_bytes
                 if (part.data_id, part.number, held.shard) not in here
             ),
         )
@@ -126,3 +126,8 @@ def entry_of(row: HeldRow) -> KeyEntry:
         null_version=version.null_version,
         owner=version.owner,
     )
+
+
+def descending(order: bytes) -> bytes:
+    """Turn an order round, so that newer ones sort first and none after all."""
+    return bytes(255 - byte for byte in order) + b"\xff" * (64 - len(order))

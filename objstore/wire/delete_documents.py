@@ -120,7 +120,11 @@ class DeleteFailure:
 def delete_result(
     deleted: Iterable[Deleted], failures: Iterable[DeleteFailure], *, quiet: bool
 ) -> bytes:
-    """Write a DeleteResult; in quiet mode "only keys where the delete action failed" are in it."""
+    """Write a DeleteResult.
+
+    "In quiet mode the response includes only keys where the delete operation encountered an
+    error."
+    """
     pieces = [] if quiet else [_deleted(entry) for entry in deleted]
     pieces += [_failure(failure) for failure in failures]
     return document("DeleteResult", "".join(pieces))

@@ -303,7 +303,7 @@ def read_form_credential(text: str, region: str) -> tuple[str, Scope]:
     Raises:
         RequestRefused: InvalidArgument.
     """
-    return _read_credential(text, region, _malformed_field)
+    return _read_credential(text, region, _malformed_field, services=_services(None))
 
 
 def _malformed_field(detail: str, **more: str) -> RequestRefused:

@@ -6,6 +6,42 @@ was read is one that may be stored; whether it is also *acted on* is for the cal
 nothing is refused where it is set, and never accepted and ignored.
 """
 
-from objstore.wire.config_documents import create_bucket, object_attributes, tagging, versioning
+from objstore.wire.config_documents import (
+    accelerate,
+    acl,
+    bucket_logging,
+    cors,
+    create_bucket,
+    encryption,
+    lifecycle,
+    notification,
+    object_attributes,
+    object_lock,
+    ownership_controls,
+    payment,
+    public_access,
+    replication,
+    tagging,
+    versioning,
+    website,
+)
 
-__all__ = ["create_bucket", "object_attributes", "tagging", "versioning"]
+__all__ = [
+    "accelerate",
+    "acl",
+    "bucket_logging",
+    "cors",
+    "create_bucket",
+    "encryption",
+    "lifecycle",
+    "notification",
+    "object_attributes",
+    "object_lock",
+    "ownership_controls",
+    "payment",
+    "public_access",
+    "replication",
+    "tagging",
+    "versioning",
+    "website",
+]

@@ -126,7 +126,7 @@ def check_tag(tag: Tag) -> None:
 
 
 def _characters(text: str) -> int:
-    """Count as AWS does: "Amazon S3 [...] characters are encoded in UTF-16"."""
+    """Count as AWS does: "in UTF-16, characters consume either 1 or 2 character positions"."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 

@@ -54,8 +54,8 @@ def _status(text: str) -> Status:
 def write_versioning(versioning: Versioning) -> bytes:
     """Write what GetBucketVersioning answers.
 
-    "If you have never enabled versioning on a bucket, [...] a GetBucketVersioning request does
-    not return a versioning state value."
+    "If the versioning state has never been set on a bucket, it has no versioning state; a
+    GetBucketVersioning request does not return a versioning state value."
     """
     inner = leaf("Status", versioning.status) if versioning.status else ""
     return document("VersioningConfiguration", inner)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.reaper import reap_once
+from objstore.engine.ports import ListedVersion
 from objstore.errors import RequestRefused
 from objstore.names import (
     CURRENT,
@@ -168,7 +169,7 @@ class Machine:
         listing = await store.list_versions(
             BUCKET, prefix="", delimiter="", after_key="", after_version=CURRENT, limit=1000
         )
-        shown = [(v.key, v.version_id, v.is_latest, v.is_delete_marker) for v in listing.versions]
+        shown = [(v.key, v.version_id, v.is_latest, v.delete_marker) for v in listing.versions]
         assert shown == [
             (key, held.version_id, index == 0, held.body is None)
             for key in sorted(self.twin.keys)
@@ -237,17 +238,17 @@ async def test_pages_of_versions_join_to_the_whole() -> None:
             BUCKET, prefix="", delimiter="", after_key="", after_version=CURRENT, limit=1000
         )
         for limit in range(1, 10):
-            pages = []
-            key, version = "", CURRENT
+            pages: list[ListedVersion] = []
+            name, version = "", CURRENT
             while True:
                 page = await m.store.list_versions(
-                    BUCKET, prefix="", delimiter="", after_key=key, after_version=version,
+                    BUCKET, prefix="", delimiter="", after_key=name, after_version=version,
                     limit=limit,
                 )  # fmt: skip
                 pages += page.versions
                 if not page.truncated:
                     break
-                key, version = page.last_key, page.last_version
+                name, version = page.last_key, page.last_version
             assert tuple(pages) == whole.versions
 
 
@@ -282,7 +283,7 @@ async def test_of_edits_that_race_none_is_lost() -> None:
 
 
 async def test_of_conditional_writes_that_race_one_wins() -> None:
-    """AWS: "If-None-Match: uploads the object only if the object key name does not already exist"."""
+    """AWS: "Uploads the object only if the object key name does not already exist"."""
 
     def absent(version: Version | None) -> None:
         if version is not None:
@@ -292,18 +293,27 @@ async def test_of_conditional_writes_that_race_one_wins() -> None:
         for number in range(10):
             key = ObjectKey(str(number))
 
-            async def attempt(writer: int, key: ObjectKey = key) -> int | None:
+            winners: list[int] = []
+            refusals: list[str] = []
+
+            async def attempt(
+                writer: int,
+                key: ObjectKey = key,
+                winners: list[int] = winners,
+                refusals: list[str] = refusals,
+            ) -> None:
                 try:
                     await put(m, key, bytes([writer]), precondition=absent)
                 except RequestRefused as refused:
-                    assert refused.reason in {"PreconditionFailed", "ConditionalRequestConflict"}
-                    return None
-                return writer
+                    refusals.append(refused.reason)
+                else:
+                    winners.append(writer)
 
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(attempt(writer)) for writer in range(20)]
-            winners = [task.result() for task in tasks if task.result() is not None]
+                for writer in range(20):
+                    group.create_task(attempt(writer))
             assert len(winners) == 1
+            assert set(refusals) <= {"PreconditionFailed", "ConditionalRequestConflict"}
             assert await read_all(await m.store.open_object(BUCKET, key)) == bytes(winners)
 
 

@@ -21,7 +21,7 @@ from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
 from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
 from objstore.iam.identities import Identities, Identity
-from objstore.names import BucketName, ObjectKey
+from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
 from tests.unit.s3.fake_store import FakeStore
 
@@ -84,12 +84,14 @@ class StagedStore(FakeStore):
         self.staged: dict[str, Pieces] = {}
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader:
+    async def open_object(
+        self, bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
+    ) -> ObjectReader:
         if key in self.gates:
             await self.gates[key].wait()
         if key in self.staged:
             return self.staged[key]
-        return await super().open_object(bucket, key)
+        return await super().open_object(bucket, key, version_id)
 
 
 @dataclass
@@ -124,7 +126,7 @@ class FixedCluster:
         self.heals += 1
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
-        version = await self.store.head_object(bucket, key)
+        version = (await self.store.open_object(bucket, key)).version
         place = ShardPlace(shard=0, letter="A", server="", drive="/d1", slot=0, state="ok")
         return Location(bucket, key, version, 0, 0, (place,))
 
@@ -281,6 +283,7 @@ async def gateway(
     metrics_public: bool = False,
     domains: tuple[str, ...] = (),
     access_log: bool = False,
+    sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
@@ -300,6 +303,7 @@ async def gateway(
         domains=domains,
         metrics_public=metrics_public,
         access_log=access_log,
+        sigv2_links=sigv2_links,
         requests_max=requests_max,
         connections_max=connections_max,
         deadlines=deadlines or Deadlines(header_s=5.0, stall_s=5.0, linger_s=0.2),

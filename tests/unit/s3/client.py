@@ -21,6 +21,7 @@ from objstore.s3.authorize import authorize
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
+from objstore.s3.object_store import ObjectStore
 from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.wire.request import Request, parse_request
 from objstore.wire.route import route
@@ -81,8 +82,15 @@ def make_request(
 class Client:
     """Calls operations on a store of its own."""
 
-    def __init__(self, *, region: str = "eu-test-1", virtual_host: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        region: str = "eu-test-1",
+        virtual_host: str = "",
+        real_store: ObjectStore | None = None,
+    ) -> None:
         self.store = FakeStore()
+        self._real_store = real_store
         self.region = region
         self._virtual_host = virtual_host  # the bucket that Host names
 
@@ -105,7 +113,7 @@ class Client:
         if spec.body is not BodyKind.NONE:
             digests = prepare_digests(request, operation, None)
         call = Call(
-            store=self.store,
+            store=self._real_store or self.store,
             request=request,
             body=BytesBody(body, len(body) if size == -1 else size),
             caller=caller,

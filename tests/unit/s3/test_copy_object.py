@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey
-from objstore.s3.copy_source import CopySource, read_copy_source
+from objstore.s3.copy_source import read_copy_source
 from objstore.wire.digests import Digests
 from objstore.wire.headers import CHECKSUM_BYTES
 from tests.unit.s3.client import Client, Failure
@@ -179,7 +179,9 @@ async def test_conditions(conditions: dict[str, Any], *, holds: bool) -> None:
         ({"MetadataDirective": "MERGE"}, "InvalidArgument"),
         ({"ChecksumAlgorithm": "CRC16"}, "InvalidRequest"),
         ({"StorageClass": "GLACIER"}, "InvalidStorageClass"),
-        ({"Tagging": "a=b"}, "NotImplemented"),
+        ({"Tagging": "a=b"}, "InvalidRequest"),
+        ({"TaggingDirective": "KEEP"}, "InvalidArgument"),
+        ({"IfNoneMatch": '"x"'}, "NotImplemented"),
         ({"ACL": "public-read"}, "NotImplemented"),
         ({"CopySourceSSECustomerKey": "k"}, "NotImplemented"),
     ],
@@ -231,7 +233,9 @@ async def test_a_source_too_large() -> None:
     ],
 )
 def test_grammar_of_the_source(value: str, key: str) -> None:
-    assert read_copy_source(value) == CopySource(BucketName("bucket"), ObjectKey(key))
+    source = read_copy_source(value)
+    assert (source.bucket, source.key) == ("bucket", key)
+    assert source.version_id == ("null" if value.endswith("?versionId=null") else "")
 
 
 @pytest.mark.parametrize(

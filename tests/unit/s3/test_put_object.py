@@ -121,10 +121,15 @@ async def test_an_algorithm_without_a_value_is_computed() -> None:
         ({"x-amz-checksum-crc32": "x"}, "InvalidRequest"),
         ({"x-amz-sdk-checksum-algorithm": "CRC32"}, "InvalidRequest"),
         ({"x-amz-storage-class": "GLACIER"}, "InvalidStorageClass"),
-        ({"x-amz-storage-class": "REDUCED_REDUNDANCY"}, "InvalidStorageClass"),
+        ({"x-amz-storage-class": "STANDARD_IA"}, "InvalidStorageClass"),
+        ({"x-amz-storage-class": ""}, "InvalidStorageClass"),
         ({"x-amz-meta-big": "x" * 2100}, "MetadataTooLarge"),  # N102
-        ({"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ({"If-None-Match": "*"}, "NotImplemented"),
+        ({"x-amz-tagging": "a=b&a=c"}, "InvalidArgument"),
+        ({"x-amz-tagging": "=b"}, "InvalidTag"),
+        ({"If-None-Match": "x"}, "NotImplemented"),
+        ({"If-Match": "x"}, "NoSuchKey"),
+        ({"x-amz-object-lock-mode": "COMPLIANCE"}, "InvalidArgument"),
+        ({"x-amz-object-lock-legal-hold": "ON"}, "InvalidRequest"),
     ],
 )
 async def test_refusals_store_nothing(headers: dict[str, str], code: str) -> None:
@@ -207,3 +212,41 @@ async def test_redirect_locations_that_are_none(location: str) -> None:
                 Headers={"x-amz-website-redirect-location": location},
             )
         assert (failure.value.status, failure.value.code) == (400, "InvalidRedirectLocation")
+
+
+async def test_storage_classes() -> None:
+    """AWS: "Amazon S3 returns this header for all objects except for S3 Standard storage class
+    objects."
+    """
+    client = await bucket()
+    reduced = {"StorageClass": "REDUCED_REDUNDANCY"}
+    where = {"Bucket": "bucket", "Key": "k"}
+
+    async def shown(key: str = "k") -> list[str | None]:
+        read = [
+            await client(name, Bucket="bucket", Key=key) for name in ("GetObject", "HeadObject")
+        ]
+        return [answer.get("StorageClass") for answer in read]
+
+    await client("PutObject", **where, Body=b"x", **reduced)
+    assert await shown() == ["REDUCED_REDUNDANCY"] * 2
+    listing = await client("ListObjectsV2", Bucket="bucket")
+    assert listing["Contents"][0]["StorageClass"] == "REDUCED_REDUNDANCY"
+    known = await client("GetObjectAttributes", **where, ObjectAttributes=["StorageClass"])
+    assert known["StorageClass"] == "REDUCED_REDUNDANCY"
+    # "If the x-amz-storage-class header is not used, the copied object will be stored in the
+    # STANDARD Storage Class by default."
+    await client("CopyObject", Bucket="bucket", Key="copy", CopySource="bucket/k")
+    assert await shown("copy") == [None, None]
+    await client("CopyObject", Bucket="bucket", Key="copy", CopySource="bucket/copy", **reduced)
+    assert await shown("copy") == ["REDUCED_REDUNDANCY"] * 2
+
+    upload = await client("CreateMultipartUpload", **where, **reduced)
+    uploads = await client("ListMultipartUploads", Bucket="bucket")
+    assert uploads["Uploads"][0]["StorageClass"] == "REDUCED_REDUNDANCY"
+    uploaded = {**where, "UploadId": upload["UploadId"]}
+    assert (await client("ListParts", **uploaded))["StorageClass"] == "REDUCED_REDUNDANCY"
+    part = await client("UploadPart", **uploaded, PartNumber=1, Body=b"y")
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    await client("CompleteMultipartUpload", **uploaded, MultipartUpload=named)
+    assert await shown() == ["REDUCED_REDUNDANCY"] * 2

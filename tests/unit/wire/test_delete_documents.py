@@ -104,6 +104,6 @@ def test_result() -> None:
         ],
         "Errors": errors,
     }
-    # AWS: "in quiet mode the response includes only keys where the delete action encountered an
-    # error".
+    # AWS: "In quiet mode the response includes only keys where the delete operation encountered
+    # an error."
     assert quiet == {"Errors": errors}

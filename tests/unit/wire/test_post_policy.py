@@ -171,7 +171,7 @@ BAD_EXPIRATIONS = (
     "2030-01-01T00:00:00+00:00",
     1,
 )
-BAD_CONDITIONS = (
+BAD_CONDITIONS: tuple[Any, ...] = (
     {},
     {"a": "b", "c": "d"},
     {"a": 1},
@@ -189,7 +189,7 @@ BAD_CONDITIONS = (
     1,
     None,
 )
-BAD_RANGES = (
+BAD_RANGES: tuple[list[Any], ...] = (
     [],
     [0],
     [0, 1, 2],

@@ -20,8 +20,8 @@ FIELDS = {"key": "k"}
 V4 = FIELDS | sign_v4(POLICY)
 V2 = FIELDS | sign_v2(POLICY)
 MISSING = (
-    "Bucket POST must contain a field named '{}'.  If it is specified, please check the order of the"
-    " fields."
+    "Bucket POST must contain a field named '{}'.  If it is specified, please check the order of"
+    " the fields."
 )
 
 
@@ -38,9 +38,9 @@ def check(
     )
 
 
-def refusal(fields: dict[str, str], **options: bool) -> RequestRefused:
+def refusal(fields: dict[str, str], *, sigv2: bool = True) -> RequestRefused:
     with pytest.raises(RequestRefused) as refused:
-        check(fields, **options)
+        check(fields, sigv2=sigv2)
     return refused.value
 
 

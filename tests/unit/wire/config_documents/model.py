@@ -17,9 +17,9 @@ _PARSER = create_parser("rest-xml")
 
 def request_body(operation: str, **arguments: Any) -> bytes:
     """Return the document that botocore sends for `arguments`."""
-    wire = _SERIALIZER.serialize_to_request(
-        {"Bucket": "bucket", **arguments}, MODEL.operation_model(operation)
-    )
+    model = MODEL.operation_model(operation)
+    place = {name: name for name in ("Bucket", "Key") if name in model.input_shape.members}
+    wire = _SERIALIZER.serialize_to_request({**place, **arguments}, model)
     body = wire["body"]
     return body.encode() if isinstance(body, str) else bytes(body)
 

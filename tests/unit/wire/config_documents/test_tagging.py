@@ -58,7 +58,7 @@ def test_any_tags_round_trip(tags: tuple[Tag, ...]) -> None:
 
 
 def test_the_number_of_tags() -> None:
-    # AWS: "You can associate up to 10 tags with an object."; "up to 50 tags" with a bucket
+    # AWS: "Amazon S3 limits the maximum number of tags to 10 tags per object." A bucket has 50.
     fifty = [(f"k{number}", "") for number in range(50)]
     assert len(read_bucket_tagging(body_of(*fifty))) == 50
     with refused("InvalidTag", "Bucket tags cannot be greater than 50"):

@@ -20,7 +20,7 @@ def test_round_trip(status: Status) -> None:
 
 
 def test_never_enabled() -> None:
-    # AWS: "If you have never enabled versioning on a bucket, it has no versioning state and a
+    # AWS: "If the versioning state has never been set on a bucket, it has no versioning state; a
     # GetBucketVersioning request does not return a versioning state value."
     assert answer("GetBucketVersioning", write_versioning(Versioning())) == {}
 
