@@ -1,5 +1,6 @@
 """s3cmd: put, get, sync, information, copies, links, tags, rules and half-done uploads."""
 
+import json
 import urllib.request
 from pathlib import Path
 
@@ -89,22 +90,37 @@ def test_half_done_uploads(
     client.close()
 
 
-def test_tags_rules_and_policies(s3cmd: CommandLine, bucket: str, tmp_path: Path) -> None:
+def test_tags(s3cmd: CommandLine, bucket: str, tmp_path: Path) -> None:
     name = f"s3://{bucket}/tagged"
     s3cmd("put", write_file(tmp_path / "x", Content(1, 10)), name)
     s3cmd("settagging", name, "team=blue&stage=test")
     assert "team:\tblue" in s3cmd("gettagging", name)
     s3cmd("deltagging", name)
     assert "blue" not in s3cmd("gettagging", name)
+
+
+def test_rules(s3cmd: CommandLine, bucket: str) -> None:
     s3cmd("expire", "--expiry-days=7", "--expiry-prefix=logs/", f"s3://{bucket}")
     assert "logs/" in s3cmd("info", f"s3://{bucket}")
+    assert "<Days>7</Days>" in s3cmd("getlifecycle", f"s3://{bucket}")
     s3cmd("dellifecycle", f"s3://{bucket}")
+    assert "Expiration rule: none" in s3cmd("info", f"s3://{bucket}")
+
+
+def test_policies(s3cmd: CommandLine, bucket: str, tmp_path: Path) -> None:
+    """The owner's own requests are denied too: "an explicit deny in any policy overrides"."""
+    name = f"s3://{bucket}/kept"
+    s3cmd("put", write_file(tmp_path / "x", Content(1, 10)), name)
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:DeleteObject",
+        "Resource": f"arn:aws:s3:::{bucket}/kept",
+    }
     policy = tmp_path / "policy.json"
-    policy.write_text(
-        '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*",'
-        f' "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::{bucket}/tagged"}}]}}'
-    )
+    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}), "utf-8")
     s3cmd("setpolicy", policy, f"s3://{bucket}")
+    assert "s3:DeleteObject" in s3cmd("info", f"s3://{bucket}")
     assert "403" in s3cmd("del", name, fails=True)
     s3cmd("delpolicy", f"s3://{bucket}")
     s3cmd("del", name)
