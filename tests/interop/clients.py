@@ -142,9 +142,14 @@ def restic(endpoint: str, home: Path, bucket: str) -> CommandLine:
     return CommandLine((_of_the_system("restic"),), environment)
 
 
-def python_script(endpoint: str, home: Path, name: str) -> CommandLine:
+def python_script(endpoint: str, other_endpoint: str, home: Path, name: str) -> CommandLine:
     """A script of scripts/, in the interop clients' own Python; its argument is a bucket."""
-    environment = _environment(home, AWS_ENDPOINT_URL=endpoint, PYTHONPATH=str(_HERE.parents[1]))
+    environment = _environment(
+        home,
+        AWS_ENDPOINT_URL=endpoint,
+        OTHER_ENDPOINT_URL=other_endpoint,
+        PYTHONPATH=str(_HERE.parents[1]),
+    )
     return CommandLine((_installed("python"), "-m", f"tests.interop.scripts.{name}"), environment)
 
 

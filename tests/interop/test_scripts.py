@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize("name", PYTHON)
 def test_python(cluster: Cluster, bucket: str, tmp_path: Path, name: str) -> None:
     server = PYTHON.index(name) % 2
-    script = clients.python_script(cluster.url(server), tmp_path, name)
+    script = clients.python_script(cluster.url(server), cluster.url(1 - server), tmp_path, name)
     assert "passed" in script(bucket)
 
 
