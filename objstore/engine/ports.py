@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from objstore.drive.api import Buffer
 from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId
 from objstore.ondisk.record import Part, Upload, UploadedPart, Version
@@ -79,8 +81,7 @@ class ObjectReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
+class ListedObject(msgspec.Struct, frozen=True):  # of all values here the one made most often
     """An object as a listing shows it."""
 
     key: ObjectKey
@@ -93,8 +94,7 @@ class ListedObject:
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedVersion:
+class ListedVersion(msgspec.Struct, frozen=True):
     """A version, or a delete marker, as a listing shows it."""
 
     key: ObjectKey

@@ -18,6 +18,7 @@ from tests.e2e.credentials import ACCESS_KEY, REGION, SECRET_KEY
 TIMEOUT_S = 240
 PIECE_BYTES = 1024 * 1024
 _HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _environment(home: Path, **settings: str) -> dict[str, str]:
 
 def _installed(name: str) -> str:
     """Return a program of the interop clients' own Python environment."""
-    program = _HERE / ".venv-interop" / "bin" / name
+    program = _ROOT / ".venv-interop" / "bin" / name
     if not program.exists():
         pytest.skip(f"{name} is not installed: run tests/interop/install.sh")
     return str(program)
@@ -148,7 +149,7 @@ def python_script(endpoint: str, other_endpoint: str, home: Path, name: str) -> 
         home,
         AWS_ENDPOINT_URL=endpoint,
         OTHER_ENDPOINT_URL=other_endpoint,
-        PYTHONPATH=str(_HERE.parents[1]),
+        PYTHONPATH=str(_ROOT),
     )
     return CommandLine((_installed("python"), "-m", f"tests.interop.scripts.{name}"), environment)
 

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the clients of the interop tests, at the versions pinned beside this file, into
-# .venv-interop and node_modules here. Does nothing when they are there; needs Python and, for the
+# ../../.venv-interop and node_modules. Does nothing when they are there; needs Python and, for the
 # clients on Node, npm. As root it installs missing Debian packages itself; without root it names
 # them, and the tests that need them are skipped by name.
 set -eu
 cd "$(dirname "$0")"
 
 NODE_LEAST=20
+venv=../../.venv-interop
 python=python3
 [ -x ../../.venv/bin/python ] && python=../../.venv/bin/python
 
@@ -27,13 +28,13 @@ debian_packages() {
 
 python_clients() {
     wanted=$({ "$python" --version; cat requirements.txt; } | cksum)
-    installed=.venv-interop/installed
+    installed=$venv/installed
     [ -f $installed ] && [ "$(cat $installed)" = "$wanted" ] && return 0
-    "$python" -m venv --clear .venv-interop
+    "$python" -m venv --clear $venv
     # Every package is pinned, so nothing has to be resolved: --no-deps.
-    .venv-interop/bin/python -m pip install --quiet --disable-pip-version-check \
+    $venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --root-user-action=ignore --no-compile --no-deps --only-binary :all: -r requirements.txt
-    .venv-interop/bin/python -m pip check
+    $venv/bin/python -m pip check
     echo "$wanted" >$installed
 }
 

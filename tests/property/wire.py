@@ -46,7 +46,16 @@ def _parser() -> Any:
 _PARSER: Final = _parser()
 # What encoding-type=url encodes, by the path to it.
 _ENCODED: Final = frozenset(
-    ["Key", "Prefix", "Delimiter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker", "StartAfter"]
+    [
+        "Key",
+        "Prefix",
+        "Delimiter",
+        "Marker",
+        "NextMarker",
+        "KeyMarker",
+        "NextKeyMarker",
+        "StartAfter",
+    ]
 )
 
 

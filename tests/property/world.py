@@ -11,7 +11,7 @@ from tests.model.objects import Buckets, Conditions, Objects, Source
 from tests.model.uploads import Uploads
 from tests.model.values import Attributes, Bucket, Fields, Opaque, Refused, Upload, Version
 from tests.property.compare import Comparison
-from tests.property.draws import BUCKETS, Drawn, Wanted, conditions_on
+from tests.property.draws import Drawn, Wanted, conditions_on
 from tests.property.server import Served
 from tests.property.wire import Answered, Wire
 
