@@ -178,7 +178,11 @@ def file_sha256(path: Path) -> str:
 
 
 def write_tree(root: Path) -> dict[str, Content]:
-    """Write a small tree of files with ordinary and odd names."""
+    """Write a small tree of files with ordinary and odd names, a minute old.
+
+    S3 lists whole seconds, so a client that compares times takes a file that was written in the
+    second of its upload for newer than the object.
+    """
     tree = {
         "a.txt": Content(1, 0),
         "b.bin": Content(2, 100),
@@ -187,7 +191,8 @@ def write_tree(root: Path) -> dict[str, Content]:
         "dir/sub/deep/er/x": Content(5, 40_000),
     }
     for name, content in tree.items():
-        write_file(root / name, content)
+        written_s = write_file(root / name, content).stat().st_mtime
+        os.utime(root / name, (written_s - 60, written_s - 60))
     return tree
 
 
