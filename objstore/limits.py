@@ -89,6 +89,13 @@ TRASH_INTERVAL_S: Final = 5.0
 ORPHAN_PASS_S: Final = 3_600.0  # one look at every shard file's name
 SHARD_REWRITE_AGE_S: Final = 60  # a stray shard file younger than this may still be written
 SHARD_VERIFY_DEADLINE_S: Final = 600.0
+LIFECYCLE_DAY_SECONDS: Final = 86_400
+LIFECYCLE_AFTER_MIDNIGHT_S: Final = 300  # as far as clocks may differ
+LIFECYCLE_START_S_MAX: Final = 60.0  # after the start of a server
+LIFECYCLE_TICK_S: Final = 60.0  # how soon a server takes over from one that went away
+LIFECYCLE_RETRY_S: Final = 3_600  # after a pass that was not complete; twice as long each time
+LIFECYCLE_REST_S_MAX: Final = 1.0  # between two pages
+LIFECYCLE_PROGRESS_S: Final = 60.0
 DRIVE_RESERVE_BYTES_MAX: Final = 1 * GIB  # or 1 % of the drive: kept for deletions
 DRIVE_SLOW_S: Final = 0.5
 
@@ -102,6 +109,7 @@ READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one re
 READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
 DRIVE_CALLS_WAITING_MAX: Final = 4096
 HEALS_AT_ONCE_MAX: Final = 8
+LIFECYCLE_ACTIONS_AT_ONCE_MAX: Final = 8
 READ_GROUP_OPS_MAX: Final = 64
 KEY_ROWS_MAX: Final = 128  # of one key in one answer
 LIST_ROWS_EXAMINED_MAX: Final = 20_000  # then a page ends early and says where to go on
@@ -118,4 +126,6 @@ assert STRIPE_BYTES <= CHUNK_DATA_BYTES_MAX
 assert INLINE_SHARD_BYTES_MAX * 128 <= RPC_FRAME_BYTES_MAX
 assert INLINE_SHARD_BYTES_MAX * KEY_ROWS_MAX * 2 <= RPC_FRAME_BYTES_MAX
 assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
+# What is due at midnight is due by every server's clock when the pass begins.
+assert LIFECYCLE_AFTER_MIDNIGHT_S >= CLOCK_DRIFT_SECONDS_MAX
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S

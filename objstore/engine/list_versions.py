@@ -111,6 +111,27 @@ def _page_of(found: Sequence[_Shown], limit: int) -> VersionListing:
     return VersionListing(tuple(versions), tuple(prefixes), truncated, last_key, last_version)
 
 
+async def set_versions(
+    context: Context,
+    handle: SetHandle,
+    bucket: BucketName,
+    prefix: str,
+    after: Position | None,
+) -> tuple[list[KeyEntry], Position | None]:
+    """Return a page of what one set has after a place, in order, and where to go on, if anywhere.
+
+    A page may be empty and not be the last.
+
+    Raises:
+        ReadQuorumLost: the set cannot tell.
+    """
+    query = VersionQuery(bucket, prefix, "", "", CURRENT, LIST_KEYS_MAX)
+    key, order = ("", NO_ORDER) if after is None else (after[0], order_at(after))
+    page = await _set_page(context, handle, query, key, order)
+    shown = (_up_to(one, page.end) for one in page.shown)
+    return [entry for one in shown if one is not None for entry in one.entries], page.end
+
+
 async def _order_after(context: Context, query: VersionQuery) -> Order:
     """Return the lowest order of the version that the page before ended with."""
     if query.after_version == CURRENT:
@@ -236,14 +257,15 @@ def _entry_of(version: Version) -> KeyEntry:
     )
 
 
-def _version_id(entry: KeyEntry) -> VersionId:
+def version_id_of_entry(entry: KeyEntry) -> VersionId:
+    """Return how S3 names a listed version."""
     return NULL if entry.null_version else VersionId(stamp_of(entry.order).hex())
 
 
 def _listed(entry: KeyEntry, *, is_latest: bool) -> ListedVersion:
     return ListedVersion(
         key=entry.key,
-        version_id=_version_id(entry),
+        version_id=version_id_of_entry(entry),
         is_latest=is_latest,
         delete_marker=entry.kind is Kind.DELETE_MARKER,
         size=entry.size,

@@ -44,6 +44,7 @@ class Attributes:
     user_metadata: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = "STANDARD"
     owner: str = ""
+    initiator: str = ""  # of an upload in parts: who begins it, and need not own what is made
     checksum_algorithms: tuple[str, ...] = ()  # of the digests; stored with the object
     checksum_type: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)

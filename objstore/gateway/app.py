@@ -27,11 +27,11 @@ from objstore.gateway.metrics import Metrics
 from objstore.gateway.query_api import answer_query
 from objstore.gateway.respond import AnswerCut, send
 from objstore.gateway.service import Service, concerns_service
-from objstore.s3.authorize import authorize
+from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
-from objstore.s3.operations import OPERATIONS, BodyKind, Spec
+from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.s3.post_object import put_request
 from objstore.wire.post_fields import posts_form, require_form_alone
 from objstore.wire.query_protocol import query_error
@@ -187,8 +187,9 @@ class Gateway:
             region=context.region,
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
+            tls_version=_tls_version(http) if self._secure else "",
         )
-        return await self._run(spec, call)
+        return await answer(call, spec)
 
     async def _reply_to_form(
         self, http: web.BaseRequest, request: Request, exchange: Exchange
@@ -204,25 +205,19 @@ class Gateway:
         verified = self._authenticator.authenticate_form(fields, request.bucket)
         form.limit(verified.sizes)
         put = put_request(request, fields)
-        return await self._run(
-            OPERATIONS[Operation.POST_OBJECT],
-            Call(
-                store=context.store,
-                request=put,
-                body=form,
-                caller=verified.caller,
-                identities=context.identities,
-                region=context.region,
-                digests=prepare_digests(put, Operation.PUT_OBJECT, None),
-                now_ms=context.clock.now_ns() // _NS_PER_MS,
-                form=fields,
-            ),
+        call = Call(
+            store=context.store,
+            request=put,
+            body=form,
+            caller=verified.caller,
+            identities=context.identities,
+            region=context.region,
+            digests=prepare_digests(put, Operation.PUT_OBJECT, None),
+            now_ms=context.clock.now_ns() // _NS_PER_MS,
+            form=fields,
+            tls_version=_tls_version(http) if self._secure else "",
         )
-
-    async def _run(self, spec: Spec, call: Call) -> Reply:
-        """Let the handler answer, if the caller may ask."""
-        await authorize(call, spec)
-        return await spec.handler(call)
+        return await answer(call, OPERATIONS[Operation.POST_OBJECT])
 
     async def _send(
         self, http: web.BaseRequest, connection: Connection, reply: Reply, exchange: Exchange
@@ -352,6 +347,12 @@ class Gateway:
     async def drain(self, drain_s: float) -> bool:
         """Admit nothing more and wait for the requests in flight."""
         return await self._admission.drain(drain_s)
+
+
+def _tls_version(http: web.BaseRequest) -> str:
+    """Return the version of TLS that a request came by, as conditions write it."""
+    tls = None if http.transport is None else http.transport.get_extra_info("ssl_object")
+    return "" if tls is None else (tls.version() or "").removeprefix("TLSv")
 
 
 class Running:

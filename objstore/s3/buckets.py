@@ -3,9 +3,13 @@
 from itertools import islice
 from typing import Final
 
+from objstore.access.ownership import ENFORCED
 from objstore.errors import RequestRefused
 from objstore.names import BucketName
 from objstore.ondisk.record import Bucket
+from objstore.s3.acls import new_bucket_settings
+from objstore.s3.bucket_access import ACL, ownership_of
+from objstore.s3.bucket_settings import with_setting
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.continuation import read_token, write_token
 from objstore.s3.owners import owner_of, owns
@@ -73,8 +77,11 @@ async def create_bucket(call: Call) -> Reply:
     constraint = configuration.location
     if constraint not in ("", call.region):
         raise RequestRefused("InvalidLocationConstraint", LocationConstraint=constraint)
+    settings = new_bucket_settings(call)
     try:
-        await call.store.create_bucket(name, owner=call.caller_id, region=call.region)
+        await call.store.create_bucket(
+            name, owner=call.caller_id, region=call.region, settings=settings
+        )
     except RequestRefused as refusal:
         mine = refusal.reason == "BucketAlreadyOwnedByYou" or (
             refusal.reason == "BucketAlreadyExists" and await _is_mine_of_old(call, name)
@@ -83,7 +90,23 @@ async def create_bucket(call: Call) -> Reply:
             raise
         if call.region != _LEGACY_REGION:
             raise RequestRefused("BucketAlreadyOwnedByYou", BucketName=name) from refusal
+        await _reset_acl(call, settings.get(ACL))
     return Reply(200, {"Location": f"/{name}"})
+
+
+async def _reset_acl(call: Call, acl: bytes | None) -> None:
+    """Set the ACL of a bucket that is created again, where it has ACLs.
+
+    "If you re-create an existing bucket that you already own in us-east-1, Amazon S3 returns 200
+    OK and resets the bucket access control lists (ACLs)."
+    """
+
+    def change(bucket: Bucket) -> Bucket:
+        if ownership_of(bucket) == ENFORCED:
+            return bucket
+        return with_setting(bucket, ACL, acl)
+
+    await call.store.change_bucket(call.bucket, change)
 
 
 async def _is_mine_of_old(call: Call, name: BucketName) -> bool:

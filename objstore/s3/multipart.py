@@ -7,6 +7,7 @@ from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
 from objstore.ondisk.record import Upload
 from objstore.s3.attributes import checksum_headers, read_attributes
+from objstore.s3.bucket_access import owners_in
 from objstore.s3.call import (
     Call,
     Reply,
@@ -34,6 +35,7 @@ from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests
 from objstore.wire.documents import (
     ListedPart,
+    Owner,
     checksum_fields,
     flat_result,
     part_list,
@@ -164,7 +166,7 @@ async def list_parts(call: Call) -> Reply:
     listing = await call.store.list_parts(
         call.bucket, call.key, upload_id, after=after, limit=limit
     )
-    upload = listing.upload
+    upload, bucket = listing.upload, await call.store.head_bucket(call.bucket)
     head = [
         ("Bucket", call.bucket),
         ("Key", call.key),
@@ -188,7 +190,8 @@ async def list_parts(call: Call) -> Reply:
         part_list(
             head,
             parts,
-            owner_of(upload.owner, call.identities),
+            initiator=_initiator(call, upload),
+            owner=owners_in(bucket, call.identities)(upload.owner),
             checksum=(upload.checksum_algorithm, upload.checksum_type),
             storage_class=upload.storage_class,
         )
@@ -226,8 +229,15 @@ async def list_multipart_uploads(call: Call) -> Reply:
     head += [("Prefix", encode(prefix)), *delimiter_head(delimiter, encode)]
     head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
     head += encoding_head(encode)
-    uploads = [(upload, owner_of(upload.owner, call.identities)) for upload in listing.uploads]
+    owner = owners_in(await call.store.head_bucket(call.bucket), call.identities)
+    uploads = [
+        (upload, _initiator(call, upload), owner(upload.owner)) for upload in listing.uploads
+    ]
     return xml_reply(upload_list(head, uploads, listing.prefixes, encode=encode))
+
+
+def _initiator(call: Call, upload: Upload) -> Owner:
+    return owner_of(upload.initiator or upload.owner, call.identities)
 
 
 async def complete_multipart_upload(call: Call) -> Reply:

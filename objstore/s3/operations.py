@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from objstore.access.operation_actions import OPERATION_ACTIONS
 from objstore.errors import RequestRefused
 from objstore.s3 import (
+    acls,
+    bucket_exposure,
+    bucket_policy,
     bucket_settings,
     buckets,
     copy_object,
@@ -49,6 +53,8 @@ class Spec:
     handler: Handler
     note: str = ""  # what is particular about it here
     copies: bool = False  # whether it reads the object that x-amz-copy-source names
+    creates: bool = False  # whether it makes an object, and may say its tags, ACL and lock
+    per_key: bool = False  # whether its handler decides about each key of its document
 
     @property
     def served(self) -> bool:
@@ -75,23 +81,35 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.GET_BUCKET_LOCATION: Spec("s3:GetBucketLocation", _NONE, buckets.get_bucket_location),
     _OP.LIST_OBJECTS: Spec("s3:ListBucket", _NONE, list_objects.list_objects),
     _OP.LIST_OBJECTS_V2: Spec("s3:ListBucket", _NONE, list_objects.list_objects_v2),
-    _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects),
-    _OP.POST_OBJECT: Spec("s3:PutObject", _STREAM, post_object.post_object, "a form of media type multipart/form-data, signed by its policy; its fields are in post_form.md"),
-    _OP.PUT_OBJECT: Spec("s3:PutObject", _STREAM, put_object.put_object, "without a checksum CRC64NVME is computed and stored, as on AWS"),
+    _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects, "each key is decided on its own", per_key=True),
+    _OP.POST_OBJECT: Spec("s3:PutObject", _STREAM, post_object.post_object, "a form of media type multipart/form-data, signed by its policy; its fields are in post_form.md", creates=True),
+    _OP.PUT_OBJECT: Spec("s3:PutObject", _STREAM, put_object.put_object, "without a checksum CRC64NVME is computed and stored, as on AWS", creates=True),
     _OP.GET_OBJECT: Spec("s3:GetObject", _NONE, get_object.get_object, "several ranges: the whole object answers, as on AWS"),
     _OP.HEAD_OBJECT: Spec("s3:GetObject", _NONE, get_object.head_object),
     _OP.GET_OBJECT_ATTRIBUTES: Spec("s3:GetObjectAttributes", _NONE, get_object_attributes.get_object_attributes),
     _OP.DELETE_OBJECT: Spec("s3:DeleteObject", _NONE, delete_object.delete_object),
-    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, copies=True),
-    _OP.CREATE_MULTIPART_UPLOAD: Spec("s3:PutObject", _NONE, multipart.create_multipart_upload),
+    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, copies=True, creates=True),
+    _OP.CREATE_MULTIPART_UPLOAD: Spec("s3:PutObject", _NONE, multipart.create_multipart_upload, creates=True),
     _OP.UPLOAD_PART: Spec("s3:PutObject", _STREAM, multipart.upload_part),
     _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy, copies=True),
     _OP.LIST_PARTS: Spec("s3:ListMultipartUploadParts", _NONE, multipart.list_parts),
     _OP.LIST_MULTIPART_UPLOADS: Spec("s3:ListBucketMultipartUploads", _NONE, multipart.list_multipart_uploads),
     _OP.COMPLETE_MULTIPART_UPLOAD: Spec("s3:PutObject", _DOCUMENT, multipart.complete_multipart_upload),
     _OP.ABORT_MULTIPART_UPLOAD: Spec("s3:AbortMultipartUpload", _NONE, multipart.abort_multipart_upload),
-    _OP.GET_BUCKET_ACL: Spec("s3:GetBucketAcl", _NONE, bucket_settings.get_bucket_acl, "full control for the owner"),
-    _OP.GET_OBJECT_ACL: Spec("s3:GetObjectAcl", _NONE, bucket_settings.get_object_acl, "full control for the bucket's owner"),
+    _OP.GET_BUCKET_ACL: Spec("s3:GetBucketAcl", _NONE, acls.get_bucket_acl),
+    _OP.PUT_BUCKET_ACL: Spec("s3:PutBucketAcl", _DOCUMENT, acls.put_bucket_acl, "where ownership controls let ACLs act"),
+    _OP.GET_OBJECT_ACL: Spec("s3:GetObjectAcl", _NONE, acls.get_object_acl),
+    _OP.PUT_OBJECT_ACL: Spec("s3:PutObjectAcl", _DOCUMENT, acls.put_object_acl, "where ownership controls let ACLs act"),
+    _OP.GET_BUCKET_POLICY: Spec("s3:GetBucketPolicy", _NONE, bucket_policy.get_bucket_policy),
+    _OP.PUT_BUCKET_POLICY: Spec("s3:PutBucketPolicy", _DOCUMENT, bucket_policy.put_bucket_policy, "no policy locks its setter out, so `x-amz-confirm-remove-self-bucket-access` has nothing to confirm"),
+    _OP.DELETE_BUCKET_POLICY: Spec("s3:DeleteBucketPolicy", _NONE, bucket_policy.delete_bucket_policy),
+    _OP.GET_BUCKET_POLICY_STATUS: Spec("s3:GetBucketPolicyStatus", _NONE, bucket_policy.get_bucket_policy_status),
+    _OP.GET_PUBLIC_ACCESS_BLOCK: Spec("s3:GetBucketPublicAccessBlock", _NONE, bucket_exposure.get_public_access_block),
+    _OP.PUT_PUBLIC_ACCESS_BLOCK: Spec("s3:PutBucketPublicAccessBlock", _DOCUMENT, bucket_exposure.put_public_access_block),
+    _OP.DELETE_PUBLIC_ACCESS_BLOCK: Spec("s3:PutBucketPublicAccessBlock", _NONE, bucket_exposure.delete_public_access_block),
+    _OP.GET_BUCKET_OWNERSHIP_CONTROLS: Spec("s3:GetBucketOwnershipControls", _NONE, bucket_exposure.get_bucket_ownership_controls, "BucketOwnerEnforced until something else is set"),
+    _OP.PUT_BUCKET_OWNERSHIP_CONTROLS: Spec("s3:PutBucketOwnershipControls", _DOCUMENT, bucket_exposure.put_bucket_ownership_controls),
+    _OP.DELETE_BUCKET_OWNERSHIP_CONTROLS: Spec("s3:PutBucketOwnershipControls", _NONE, bucket_exposure.delete_bucket_ownership_controls, "the bucket is then as one of ObjectWriter"),
     _OP.LIST_OBJECT_VERSIONS: Spec("s3:ListBucketVersions", _NONE, versioning.list_object_versions),
     _OP.GET_BUCKET_VERSIONING: Spec("s3:GetBucketVersioning", _NONE, versioning.get_bucket_versioning),
     _OP.PUT_BUCKET_VERSIONING: Spec("s3:PutBucketVersioning", _DOCUMENT, versioning.put_bucket_versioning, "MFA delete is refused"),
@@ -108,22 +126,12 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.GET_OBJECT_LEGAL_HOLD: Spec("s3:GetObjectLegalHold", _NONE, object_lock.get_object_legal_hold),
     _OP.PUT_OBJECT_LEGAL_HOLD: Spec("s3:PutObjectLegalHold", _DOCUMENT, object_lock.put_object_legal_hold),
 }  # fmt: skip
-# Where a policy's name for the action is not "s3:" and the operation's name.
-_ACTIONS: Final[Mapping[Operation, str]] = {
-    _OP.GET_BUCKET_ENCRYPTION: "s3:GetEncryptionConfiguration",
-    _OP.GET_BUCKET_LIFECYCLE: "s3:GetLifecycleConfiguration",
-    _OP.GET_BUCKET_NOTIFICATION: "s3:GetBucketNotification",
-    _OP.GET_BUCKET_REPLICATION: "s3:GetReplicationConfiguration",
-    _OP.GET_BUCKET_ACCELERATE: "s3:GetAccelerateConfiguration",
-    _OP.GET_BUCKET_CORS: "s3:GetBucketCORS",
-    _OP.GET_PUBLIC_ACCESS_BLOCK: "s3:GetBucketPublicAccessBlock",
-}
 
 
 def _spec_of(operation: Operation) -> Spec:
     if operation in _SERVED:
         return _SERVED[operation]
-    action = _ACTIONS.get(operation, f"s3:{operation.value}")
+    action = OPERATION_ACTIONS[operation]
     if operation in bucket_settings.UNCONFIGURED:
         handler = bucket_settings.unconfigured(operation)
         return Spec(action, BodyKind.NONE, handler, 'answers "not configured"')
@@ -134,6 +142,7 @@ OPERATIONS: Final[Mapping[Operation, Spec]] = {
     operation: _spec_of(operation) for operation in Operation
 }
 assert not set(_SERVED) & bucket_settings.UNCONFIGURED
+assert {operation: spec.action for operation, spec in OPERATIONS.items()} == OPERATION_ACTIONS
 # The route checks the parameters of exactly the operations that are served.
 assert {shape.operation for shape in SHAPES if shape.served} == {
     operation for operation, spec in OPERATIONS.items() if spec.served

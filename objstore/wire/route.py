@@ -179,6 +179,11 @@ _WRITE_HEADERS: Final = _names(
     "x-amz-storage-class x-amz-tagging x-amz-object-lock-mode"
     " x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold"
 ) | {METADATA_PREFIX, REDIRECT_LOCATION}
+# The ACL of what is made, or set.
+_ACL: Final = _names(
+    "x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write"
+    " x-amz-grant-write-acp"
+)
 _WRITE_CONDITIONS: Final = _names("if-match if-none-match")
 _BYPASS: Final = _names("x-amz-bypass-governance-retention")
 _SOURCE_HEADERS: Final = _names(
@@ -196,7 +201,7 @@ _S, _B, _O = Level
 _OP = Operation
 _SERVED: Final = (
     Shape(_OP.LIST_BUCKETS, "GET", _S, query=_names("max-buckets continuation-token prefix bucket-region")),
-    Shape(_OP.CREATE_BUCKET, "PUT", _B, headers=BODY_CHECKSUMS),
+    Shape(_OP.CREATE_BUCKET, "PUT", _B, headers=BODY_CHECKSUMS | _ACL | _names("x-amz-object-ownership")),
     Shape(_OP.HEAD_BUCKET, "HEAD", _B),
     Shape(_OP.DELETE_BUCKET, "DELETE", _B),
     Shape(_OP.GET_BUCKET_LOCATION, "GET", _B, "location"),
@@ -204,13 +209,13 @@ _SERVED: Final = (
     Shape(_OP.LIST_OBJECTS_V2, "GET", _B, "list-type", query=_LIST | _names("continuation-token fetch-owner start-after")),
     Shape(_OP.DELETE_OBJECTS, "POST", _B, "delete", headers=BODY_CHECKSUMS | _BYPASS),
     Shape(_OP.POST_OBJECT, "POST", _B),
-    Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | _WRITE_CONDITIONS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
+    Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | _ACL | _WRITE_CONDITIONS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
     Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
     Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=_names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
     Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId"), headers=_names("if-match x-amz-if-match-last-modified-time x-amz-if-match-size") | _BYPASS),
-    Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _WRITE_CONDITIONS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm")),
-    Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _CHECKSUM_CHOICE),
+    Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _ACL | _WRITE_CONDITIONS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm")),
+    Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _ACL | _CHECKSUM_CHOICE),
     Shape(_OP.UPLOAD_PART, "PUT", _O, "uploadId", query=_names("partNumber"), headers=BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.UPLOAD_PART_COPY, "PUT", _O, "uploadId", copies=True, query=_names("partNumber"), headers=_SOURCE_HEADERS | _names("x-amz-copy-source-range")),
     Shape(_OP.LIST_PARTS, "GET", _O, "uploadId", query=_names("max-parts part-number-marker")),
@@ -219,10 +224,14 @@ _SERVED: Final = (
     Shape(_OP.ABORT_MULTIPART_UPLOAD, "DELETE", _O, "uploadId"),
     Shape(_OP.GET_BUCKET_VERSIONING, "GET", _B, "versioning"),
     Shape(_OP.GET_BUCKET_ACL, "GET", _B, "acl"),
+    Shape(_OP.PUT_BUCKET_ACL, "PUT", _B, "acl", headers=BODY_CHECKSUMS | _ACL),
     Shape(_OP.GET_OBJECT_ACL, "GET", _O, "acl", query=_names("versionId")),
+    Shape(_OP.PUT_OBJECT_ACL, "PUT", _O, "acl", query=_names("versionId"), headers=BODY_CHECKSUMS | _ACL),
     Shape(_OP.GET_BUCKET_TAGGING, "GET", _B, "tagging"),
     Shape(_OP.GET_OBJECT_TAGGING, "GET", _O, "tagging", query=_names("versionId")),
     Shape(_OP.GET_BUCKET_POLICY, "GET", _B, "policy"),
+    Shape(_OP.PUT_BUCKET_POLICY, "PUT", _B, "policy", headers=BODY_CHECKSUMS | _names("x-amz-confirm-remove-self-bucket-access")),
+    Shape(_OP.DELETE_BUCKET_POLICY, "DELETE", _B, "policy"),
     Shape(_OP.GET_BUCKET_POLICY_STATUS, "GET", _B, "policyStatus"),
     Shape(_OP.GET_BUCKET_CORS, "GET", _B, "cors"),
     Shape(_OP.GET_BUCKET_ENCRYPTION, "GET", _B, "encryption"),
@@ -230,7 +239,11 @@ _SERVED: Final = (
     Shape(_OP.GET_BUCKET_LOGGING, "GET", _B, "logging"),
     Shape(_OP.GET_BUCKET_NOTIFICATION, "GET", _B, "notification"),
     Shape(_OP.GET_BUCKET_OWNERSHIP_CONTROLS, "GET", _B, "ownershipControls"),
+    Shape(_OP.PUT_BUCKET_OWNERSHIP_CONTROLS, "PUT", _B, "ownershipControls", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_OWNERSHIP_CONTROLS, "DELETE", _B, "ownershipControls"),
     Shape(_OP.GET_PUBLIC_ACCESS_BLOCK, "GET", _B, "publicAccessBlock"),
+    Shape(_OP.PUT_PUBLIC_ACCESS_BLOCK, "PUT", _B, "publicAccessBlock", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_PUBLIC_ACCESS_BLOCK, "DELETE", _B, "publicAccessBlock"),
     Shape(_OP.GET_BUCKET_REPLICATION, "GET", _B, "replication"),
     Shape(_OP.GET_BUCKET_REQUEST_PAYMENT, "GET", _B, "requestPayment"),
     Shape(_OP.GET_BUCKET_WEBSITE, "GET", _B, "website"),
@@ -254,9 +267,6 @@ _SERVED: Final = (
 # parameter that tells two of them apart.
 _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = {
     Level.BUCKET: (
-        (_OP.PUT_BUCKET_ACL, "PUT", "acl", ""),
-        (_OP.PUT_BUCKET_POLICY, "PUT", "policy", ""),
-        (_OP.DELETE_BUCKET_POLICY, "DELETE", "policy", ""),
         (_OP.PUT_BUCKET_CORS, "PUT", "cors", ""),
         (_OP.DELETE_BUCKET_CORS, "DELETE", "cors", ""),
         (_OP.PUT_BUCKET_ENCRYPTION, "PUT", "encryption", ""),
@@ -265,10 +275,6 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
         (_OP.DELETE_BUCKET_LIFECYCLE, "DELETE", "lifecycle", ""),
         (_OP.PUT_BUCKET_LOGGING, "PUT", "logging", ""),
         (_OP.PUT_BUCKET_NOTIFICATION, "PUT", "notification", ""),
-        (_OP.PUT_BUCKET_OWNERSHIP_CONTROLS, "PUT", "ownershipControls", ""),
-        (_OP.DELETE_BUCKET_OWNERSHIP_CONTROLS, "DELETE", "ownershipControls", ""),
-        (_OP.PUT_PUBLIC_ACCESS_BLOCK, "PUT", "publicAccessBlock", ""),
-        (_OP.DELETE_PUBLIC_ACCESS_BLOCK, "DELETE", "publicAccessBlock", ""),
         (_OP.PUT_BUCKET_REPLICATION, "PUT", "replication", ""),
         (_OP.DELETE_BUCKET_REPLICATION, "DELETE", "replication", ""),
         (_OP.PUT_BUCKET_REQUEST_PAYMENT, "PUT", "requestPayment", ""),
@@ -306,7 +312,6 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
     ),
     Level.OBJECT: (
         (_OP.RENAME_OBJECT, "PUT", "renameObject", ""),
-        (_OP.PUT_OBJECT_ACL, "PUT", "acl", ""),
         (_OP.LIST_OBJECT_ANNOTATIONS, "GET", "annotation", ""),
         (_OP.GET_OBJECT_ANNOTATION, "GET", "annotation", "annotationName"),
         (_OP.PUT_OBJECT_ANNOTATION, "PUT", "annotation", ""),

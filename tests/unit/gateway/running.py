@@ -19,7 +19,7 @@ from objstore.drive.api import Buffer
 from objstore.engine.ports import Location, ObjectReader, ShardPlace
 from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
-from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
+from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus, UsageInfo
 from objstore.iam.identities import Identities, Identity
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
@@ -124,6 +124,9 @@ class FixedCluster:
 
     async def heal(self) -> None:
         self.heals += 1
+
+    async def usage(self) -> UsageInfo:
+        return UsageInfo(buckets=())
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         version = (await self.store.open_object(bucket, key)).version

@@ -157,7 +157,7 @@ async def test_nobody_is_denied_before_anything_is_looked_up() -> None:
     async with gateway() as service:
         for method, target in (
             ("GET", "/"),
-            ("GET", "/nobucket/k"),
+            ("GET", "/bucket/none"),
             ("PUT", "/bucket/k"),
             ("DELETE", "/bucket/k?uploadId=1"),
         ):
@@ -184,7 +184,8 @@ async def test_continue_is_sent_once_the_body_is_wanted() -> None:
     [
         ("/bucket/k", False, "AccessDenied"),
         ("/nobucket/k", True, "NoSuchBucket"),
-        ("/bucket/k?acl", True, "NotImplemented"),
+        ("/bucket/k?renameObject", True, "NotImplemented"),
+        ("/bucket?policy", False, "AccessDenied"),
     ],
 )
 async def test_a_refused_request_is_never_asked_for_its_body(

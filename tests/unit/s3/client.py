@@ -17,7 +17,7 @@ from botocore.serialize import create_serializer
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
 from objstore.iam.identities import Identities, Identity
-from objstore.s3.authorize import authorize
+from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
@@ -122,9 +122,7 @@ class Client:
             digests=digests,
             now_ms=NOW_MS,
         )
-        if caller is not None:  # handlers have rules of their own for anonymous requests
-            await authorize(call, spec)
-        return await spec.handler(call)
+        return await answer(call, spec)
 
     async def __call__(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """Call an operation by AWS's name; `Headers` adds raw ones, `Caller` signs."""

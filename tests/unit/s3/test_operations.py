@@ -36,10 +36,12 @@ def test_bodies_are_as_the_model_has_them() -> None:
 
 
 async def test_what_is_not_served_says_so() -> None:
+    client = Client()
+    await client("CreateBucket", Bucket="bucket")
     with pytest.raises(RequestRefused) as refusal:
-        await Client().raw("PUT", "/bucket?policy", body=b"{}")
+        await client.raw("GET", "/bucket/key?torrent")
     assert refusal.value.reason == "NotImplemented"
-    assert OPERATIONS[Operation.PUT_BUCKET_POLICY].handler is not_implemented
+    assert OPERATIONS[Operation.GET_OBJECT_TORRENT].handler is not_implemented
 
 
 def test_actions_are_named_as_policies_name_them() -> None:

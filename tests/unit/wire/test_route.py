@@ -239,8 +239,15 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/key?partNumber=1&uploadId=u", {"If-Match": "x"}, "NotImplemented"),
         ("DELETE", "/bucket", {"If-Match": "x"}, "NotImplemented"),
         ("PUT", "/bucket/key?partNumber=1&uploadId=u", {"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-acl": "public-read"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-grant-read": "id=1"}, "NotImplemented"),
+        ("PUT", "/bucket/key?tagging", {"x-amz-acl": "public-read"}, "NotImplemented"),
+        ("PUT", "/bucket?versioning", {"x-amz-grant-read": "id=1"}, "NotImplemented"),
+        ("PUT", "/bucket?acl", {"x-amz-object-ownership": "ObjectWriter"}, "NotImplemented"),
+        (
+            "DELETE",
+            "/bucket?policy",
+            {"x-amz-confirm-remove-self-bucket-access": "true"},
+            "NotImplemented",
+        ),
         ("DELETE", "/bucket/key", {"x-amz-object-lock-mode": "COMPLIANCE"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
         (
@@ -266,7 +273,7 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/key", {"x-amz-api-version": "2026-01-01"}, "NotImplemented"),
         ("DELETE", "/bucket/key", {"x-amz-meta-a": "1"}, "NotImplemented"),
         # the same, hoisted into a presigned URL
-        ("PUT", "/bucket/key?x-amz-acl=public-read", {}, "NotImplemented"),
+        ("PUT", "/bucket/key?tagging&x-amz-acl=public-read", {}, "NotImplemented"),
         ("DELETE", "/bucket/key?X-Amz-Tagging=a%3Db", {}, "NotImplemented"),
         # a copy source where nothing is copied
         ("PUT", "/bucket", {"x-amz-copy-source": "a/b"}, "NotImplemented"),
