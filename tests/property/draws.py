@@ -76,10 +76,26 @@ limits = st.sampled_from([1, 2, 3, 1000])
 asks = st.builds(Ask, prefixes, delimiters, limits)
 markers = st.sampled_from(["", "", "a", "a/", "a/b", "b", "é", "a//", "zzz"])
 Span = tuple[int | None, int | None]
-spans: st.SearchStrategy[Span | None] = st.sampled_from(
-    [None, None, None, (0, None), (0, 0), (1, 3), (5, 4), (None, 1), (None, 0), (None, 5 * MIB),
-     (4, None), (59_999, 60_001), (MIB - 1, MIB), (MIB, 2 * MIB), (10 * MIB, None)]
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of an object is asked for: a range, a part, or both, which is refused."""
+
+    span: Span | None = None
+    part: int | None = None
+
+
+_SPANS: Final[list[Span]] = [
+    (0, None), (0, 0), (1, 3), (5, 4), (None, 1), (None, 0), (None, 5 * MIB), (4, None),
+    (59_999, 60_001), (MIB - 1, MIB), (MIB, 2 * MIB), (10 * MIB, None),
+]  # fmt: skip
+selections = st.sampled_from(
+    [Selection()] * 12
+    + [Selection(span) for span in _SPANS]
+    + [Selection(part=number) for number in (1, 1, 2, 3, 10_000)]
+    + [Selection((0, 1), 1)]
+)
 copied_spans = st.sampled_from([None, None, (0, 0), (0, 4), (1, 5), (5, 4), (0, 59_999)])
 
 # Conditions by what they say about the object they meet: "own" is its entity tag, a number is so
@@ -101,7 +117,7 @@ _READ_CONDITIONS: Final[list[Drawn]] = [
     {"if_none_match": "other", "modified_since": 0},
     {"if_match": "own", "if_none_match": "own"},
 ]
-read_conditions: st.SearchStrategy[Drawn] = st.sampled_from([{}] * 9 + _READ_CONDITIONS)
+read_conditions: st.SearchStrategy[Drawn] = st.sampled_from([{}] * 20 + _READ_CONDITIONS)
 write_conditions: st.SearchStrategy[Drawn] = st.sampled_from(
     [{}, {}, {}, {}, {"if_match": "own"}, {"if_match": "other"}, {"if_none_match": "*"}]
 )
@@ -155,12 +171,15 @@ def attribute_arguments(attributes: Attributes) -> dict[str, Any]:
     return {"Metadata": attributes.metadata, **attributes.headers, **tags}
 
 
-def range_argument(span: Span | None) -> dict[str, str]:
-    """Return a Range header."""
-    if span is None:
-        return {}
-    first, last = ("" if number is None else str(number) for number in span)
-    return {"Range": f"bytes={first}-{last}"}
+def selection_arguments(selection: Selection) -> dict[str, Any]:
+    """Return a Range header, a partNumber, or both."""
+    arguments: dict[str, Any] = {}
+    if selection.span is not None:
+        first, last = ("" if number is None else str(number) for number in selection.span)
+        arguments["Range"] = f"bytes={first}-{last}"
+    if selection.part is not None:
+        arguments["PartNumber"] = selection.part
+    return arguments
 
 
 def source_argument(source: Source) -> str:

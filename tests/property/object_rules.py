@@ -11,12 +11,12 @@ from tests.property import draws
 from tests.property.draws import (
     BUCKETS,
     Drawn,
-    Span,
+    Selection,
     Wanted,
     attribute_arguments,
     condition_arguments,
     conditions_on,
-    range_argument,
+    selection_arguments,
     source_argument,
     tag_argument,
 )
@@ -45,6 +45,7 @@ class ObjectRules(World):
         self.write(lambda: self.buckets.delete(bucket), "DeleteBucket", Bucket=bucket)
         if held is not None and bucket not in self.buckets.held:
             self.ended += [(bucket, upload) for upload in held.uploads]
+            self.served.settle()
 
     @rule()
     def look_at_buckets(self) -> None:
@@ -174,26 +175,23 @@ class ObjectRules(World):
 
     # --- reading ---------------------------------------------------------------------
 
-    @rule(wanted=draws.places, drawn=draws.read_conditions, span=draws.spans,
-          part=st.sampled_from([None, None, None, None, 1, 2, 3]),
+    @rule(wanted=draws.places, drawn=draws.read_conditions, selection=draws.selections,
           checksums=st.booleans(), head=draws.seldom)  # fmt: skip
     def get_object(
-        self,
-        wanted: Wanted,
-        drawn: Drawn,
-        span: Span | None,
-        part: int | None,
-        checksums: bool,
-        head: bool,
+        self, wanted: Wanted, drawn: Drawn, selection: Selection, checksums: bool, head: bool
     ) -> None:
         place = self.place(wanted)
         conditions = conditions_on(drawn, self.found(place))
-        arguments = {**place.arguments, **condition_arguments(conditions), **range_argument(span)}
-        arguments |= {"PartNumber": part} if part is not None else {}
+        arguments = {**place.arguments, **condition_arguments(conditions)}
+        arguments |= selection_arguments(selection)
         arguments |= {"ChecksumMode": "ENABLED"} if checksums else {}
         self.read(
             lambda: self.objects.get(
-                *place, conditions=conditions, span=span, part=part, checksums=checksums
+                *place,
+                conditions=conditions,
+                span=selection.span,
+                part=selection.part,
+                checksums=checksums,
             ),
             "HeadObject" if head else "GetObject", **arguments,
         )  # fmt: skip
@@ -233,6 +231,7 @@ class ObjectRules(World):
             lambda: self.buckets.put_versioning(bucket, status),
             "PutBucketVersioning", Bucket=bucket, VersioningConfiguration={"Status": status},
         )  # fmt: skip
+        self.served.settle()
 
     @precondition(lambda self: FEATURES["versioning"])
     @rule(bucket=draws.buckets)

@@ -15,6 +15,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 import uvloop
 
+from objstore.background.heal_queue import heal_missed_once
+from objstore.background.ports import BackgroundContext, OwnDrive
+from objstore.background.walk import Walk
 from objstore.drive.ops import ReadStatus
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
@@ -57,7 +60,10 @@ class Served(Protocol):
     """A server that a sequence talks to."""
 
     @property
-    def address(self) -> tuple[str, int]: ...
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """Where its S3 is; requests go to each in turn."""
+        ...
+
     @property
     def part_bytes_min(self) -> int: ...
     def now_ns(self) -> int:
@@ -70,6 +76,10 @@ class Served(Protocol):
 
     def advance(self, seconds: float) -> None:
         """Let time pass, where it can be made to."""
+        ...
+
+    def settle(self) -> None:
+        """Wait until every server knows that a bucket went or changed its settings."""
         ...
 
     def usage(self) -> list[tuple[int, int]]:
@@ -87,7 +97,7 @@ class Served(Protocol):
 class _Deployment:
     port: int
     clock: FakeClock
-    sets: tuple[SetHandle, ...]
+    context: Context
     drives: tuple[SwitchedDrive, ...]
 
 
@@ -154,10 +164,14 @@ async def _deployment(pools: Pools, cpu: Cpu) -> AsyncIterator[_Deployment]:
         yield _Deployment(
             listener.getsockname()[1],
             clock,
-            context.sets,
+            context,
             tuple(drive for drive in drives if isinstance(drive, SwitchedDrive)),
         )
         await running.stop(1.0)
+
+
+async def _nothing() -> str:
+    return "nothing to replace"
 
 
 class InProcess:
@@ -178,8 +192,8 @@ class InProcess:
             await self._stop.wait()
 
     @property
-    def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self._held.port
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        return [("127.0.0.1", self._held.port)]
 
     def now_ns(self) -> int:
         return self._held.clock.now_ns()
@@ -190,11 +204,14 @@ class InProcess:
     def advance(self, seconds: float) -> None:
         self._held.clock.advance(seconds)
 
+    def settle(self) -> None:
+        """There is one server."""
+
     def usage(self) -> list[tuple[int, int]]:
         return self._loop.run(self._usage())
 
     async def _usage(self) -> list[tuple[int, int]]:
-        sets = [await self._usage_of(handle) for handle in self._held.sets]
+        sets = [await self._usage_of(handle) for handle in self._held.context.sets]
         width = min(len(counts) for counts in sets)
         return [
             (sum(counts[at][0] for counts in sets), sum(counts[at][1] for counts in sets))
@@ -214,6 +231,36 @@ class InProcess:
     def files(self) -> int:
         self._loop.run(self._idle())
         return sum(len(drive.memory.files) for drive in self._held.drives)
+
+    # --- faults ----------------------------------------------------------------------
+
+    def pull(self, choice: int, *, noticed: bool) -> None:
+        """Take a drive away; one that is not noticed fails every call instead."""
+        drive = self._held.drives[choice % len(self._held.drives)]
+        drive.pull()
+        drive.away = noticed
+
+    def bring_back(self, *, heals: bool) -> None:
+        """Bring every drive back as it was, and maybe let the background process heal it."""
+        self._loop.run(self._bring_back(heals=heals))
+
+    async def _bring_back(self, *, heals: bool) -> None:
+        await self._idle()
+        engine, sets = self._held.context, self._held.context.sets
+        returned = [drive for drive in self._held.drives if drive.rules]
+        for drive in returned:
+            drive.bring_back()
+        if not heals:
+            return
+        background = BackgroundContext(
+            engine, tuple(OwnDrive(one, at, _nothing) for one in sets for at in one.readable())
+        )
+        for one in background.own:
+            if one.handle.drives[one.index] in returned:
+                await Walk(engine, one, "catch-up", verify=False).run()
+        for handle in sets:
+            await heal_missed_once(background, handle)
+        await self._idle()
 
     def close(self) -> None:
         self._loop.run(self._end())
