@@ -25,6 +25,8 @@ The tree, which tests/unit/test_errors.py checks against the classes below:
         WriteQuorumLost
 """
 
+from collections.abc import Mapping
+
 from objstore.names import Stamp
 
 
@@ -43,6 +45,12 @@ class RequestRefused(ObjstoreError):
         self.reason = reason
         self.message = message
         self.detail = detail
+        self.headers: dict[str, str] = {}
+
+    def with_headers(self, headers: Mapping[str, str]) -> "RequestRefused":
+        """Add headers to the response, and return this refusal."""
+        self.headers.update(headers)
+        return self
 
 
 class ConfigError(ObjstoreError):

@@ -23,20 +23,43 @@ PART_BYTES_MIN: Final = 5 * MIB
 PART_NUMBER_MAX: Final = 10_000
 KEY_BYTES_MAX: Final = 1024
 USER_METADATA_BYTES_MAX: Final = 2 * KIB
+REDIRECT_LOCATION_BYTES_MAX: Final = 2 * KIB
 LIST_KEYS_MAX: Final = 1000
 DELETE_KEYS_MAX: Final = 1000
+BUCKET_TAGS_MAX: Final = 50
+OBJECT_TAGS_MAX: Final = 10
+TAG_KEY_CHARACTERS_MAX: Final = 128
+TAG_VALUE_CHARACTERS_MAX: Final = 256
+CORS_RULES_MAX: Final = 100
+CORS_DOCUMENT_BYTES_MAX: Final = 64 * KIB
+LIFECYCLE_RULES_MAX: Final = 1000
+NEWER_NONCURRENT_VERSIONS_MAX: Final = 100
+RULE_ID_CHARACTERS_MAX: Final = 255
+REPLICATION_RULES_MAX: Final = 1000
+ROUTING_RULES_MAX: Final = 50
+NOTIFICATION_RULES_MAX: Final = 100
+RETENTION_DAYS_MAX: Final = 36_500
+RETENTION_YEARS_MAX: Final = 100
 PRESIGN_SECONDS_MAX: Final = 604_800
 CLOCK_SKEW_SECONDS_MAX: Final = 900
+POLICY_BYTES_MAX: Final = 20 * KIB
+ACL_GRANTS_MAX: Final = 100
 
 # --- what a client may make us hold ---------------------------------------------------
 DOCUMENT_BYTES_MAX: Final = 4 * MIB  # a Complete of 10,000 parts with checksums fits
 XML_DEPTH_MAX: Final = 16
 XML_ELEMENTS_MAX: Final = 100_000
+POLICY_DEPTH_MAX: Final = 8  # a value in the list of a condition's key lies at 6
+POLICIES_PARSED_MAX: Final = 128  # per worker; kept as values, which take several times the JSON
 CHUNK_HEADER_BYTES_MAX: Final = 256
 CHUNK_DATA_BYTES_MAX: Final = 128 * MIB
 SIGNED_CHUNK_BYTES_MIN: Final = 8 * KIB
 TRAILER_BYTES_MAX: Final = 4 * KIB
 HEADER_LINE_BYTES_MAX: Final = 16 * KIB
+IDENTITIES_MAX: Final = 1_000  # in the configuration file
+QUERY_BODY_BYTES_MAX: Final = 256 * KIB  # a form of IAM or STS, read before its signature is known
+POST_FIELDS_BYTES_MAX: Final = 20 * KIB  # all of a posted form in front of the file's content
+POST_BOUNDARY_BYTES_MAX: Final = 70  # RFC 2046
 SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 
@@ -71,11 +94,16 @@ DRIVE_SLOW_S: Final = 0.5
 
 # --- queues --------------------------------------------------------------------------
 STAMP_RETRIES_MAX: Final = 8
+CONDITION_TRIES_MAX: Final = 16
+CONDITION_PAUSE_S: Final = 0.01
+CONDITION_PAUSE_S_MAX: Final = 0.3
+SETTING_TRIES_MAX: Final = 8
 READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one read ahead
 READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
 DRIVE_CALLS_WAITING_MAX: Final = 4096
 HEALS_AT_ONCE_MAX: Final = 8
 READ_GROUP_OPS_MAX: Final = 64
+KEY_ROWS_MAX: Final = 128  # of one key in one answer
 LIST_ROWS_EXAMINED_MAX: Final = 20_000  # then a page ends early and says where to go on
 DRIVE_IO_THREADS: Final = 4  # per drive and process, each with one buffer
 DRIVE_IO_BUFFER_BYTES: Final = 1 * MIB
@@ -88,5 +116,6 @@ RPC_FRAME_BYTES_MAX: Final = 8 * MIB
 assert STRIPE_BYTES <= CHUNK_DATA_BYTES_MAX
 # An inline shard fits many times into a frame, so that a page of records does too.
 assert INLINE_SHARD_BYTES_MAX * 128 <= RPC_FRAME_BYTES_MAX
+assert INLINE_SHARD_BYTES_MAX * KEY_ROWS_MAX * 2 <= RPC_FRAME_BYTES_MAX
 assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S

@@ -1,7 +1,7 @@
 """Names and small values that cross layers, each a distinct type so they cannot be swapped."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Final, NewType
 
 BucketName = NewType("BucketName", str)
@@ -14,14 +14,24 @@ DriveId = NewType("DriveId", str)
 DataId = NewType("DataId", bytes)
 # 16 bytes whose byte order is the order of versions; see versions/hlc.py.
 Stamp = NewType("Stamp", bytes)
-# A stamp and the two-byte revision of its encoding (re-coding a version to another scheme
-# keeps the stamp): names one row of one key.
+# A stamp, the two-byte revision of the version and the stamp of the edit that made the revision, if
+# one did (an edit of tags or a re-coding keeps the version's stamp): names one row of one key.
 Order = NewType("Order", bytes)
+# How S3 names a version: "" the current one, "null", or 32 hex digits; see versions/hlc.py.
+VersionId = NewType("VersionId", str)
 
 STAMP_BYTES: Final = 16
-ORDER_BYTES: Final = STAMP_BYTES + 2
 NO_UPLOAD: Final = UploadId("")
+STANDARD: Final = "STANDARD"
+REDUCED_REDUNDANCY: Final = "REDUCED_REDUNDANCY"  # less parity, where a set has parity to spare
+STORAGE_CLASSES: Final = (STANDARD, REDUCED_REDUNDANCY)
 NO_STAMP: Final = Stamp(bytes(STAMP_BYTES))
+NO_EDIT: Final = Stamp(b"")
+NO_ORDER: Final = Order(b"")  # below every order
+CURRENT: Final = VersionId("")
+NULL: Final = VersionId("null")
+# The revision of a tombstone that buries one version: above every revision there can be.
+REVISION_LAST: Final = 0xFFFF
 
 
 class Kind(IntEnum):
@@ -29,7 +39,7 @@ class Kind(IntEnum):
 
     OBJECT = 0
     DELETE_MARKER = 1  # the newest version of a versioned key is "deleted"
-    TOMBSTONE = 2  # the key (or version) is gone; kept until every slot knows
+    TOMBSTONE = 2  # the key, or one version of it, is gone; kept until every slot knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,23 @@ def shard_letter(scheme: Scheme, shard: int) -> str:
     return "PQRSTUVW"[shard - scheme.k] if scheme.m <= 8 else f"P{shard - scheme.k + 1}"
 
 
-def order_of(stamp: Stamp, revision: int) -> Order:
-    """Return the order of `revision` of the version stamped `stamp`."""
+class Versioning(Enum):
+    """Whether a bucket keeps what a write replaces; the values are S3's."""
+
+    OFF = ""
+    ENABLED = "Enabled"
+    SUSPENDED = "Suspended"
+
+
+def order_of(stamp: Stamp, revision: int, edit: Stamp = NO_EDIT) -> Order:
+    """Return the order of `revision` of the version stamped `stamp`.
+
+    Two edits that raced may have drawn the same revision; the stamps of the edits tell them apart.
+    """
     assert len(stamp) == STAMP_BYTES
-    return Order(stamp + revision.to_bytes(2, "big"))
+    return Order(stamp + revision.to_bytes(2, "big") + edit)
+
+
+def stamp_of(order: Order) -> Stamp:
+    """Return the stamp of the version whose row `order` names."""
+    return Stamp(order[:STAMP_BYTES])

@@ -1,7 +1,7 @@
 """Heal what drives missed: the durable notes that writers and readers leave on the other drives.
 
 Each server heals only its own drives. A note is cleared when the key is whole on every slot and
-has its set's own scheme; until then it stays and is tried again, as often as its drives allow.
+has its class's own scheme; until then it stays and is tried again, as often as its drives allow.
 """
 
 import asyncio
@@ -95,12 +95,14 @@ async def _heal(context: Context, handle: SetHandle, own: frozenset[int], note: 
         # A note may be about damage that only reading finds: verify what it names.
         await heal_key(context, handle, note.bucket, note.key, targets, verify=True)
         health = await examine(context, handle, note.bucket, note.key)
-        version = health.choice.version
         done = tuple(slot for slot in note.slots if handle.drive_of_slot(slot) in targets)
-        if version is not None and needs_recoding(handle, version):
+        for choice in health.found:
+            version = choice.version
+            if version is None or not needs_recoding(handle, version):
+                continue
             if handle.drive_of_slot(version.slots[0]) not in own or not health.complete:
                 return False
-            await recode(context, handle, health)
+            await recode(context, handle, health, choice)
             done = note.slots
         await _clear(context, handle, note, done)
     except (QuorumError, DriveError, RequestRefused):

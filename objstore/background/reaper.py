@@ -10,7 +10,7 @@ from objstore.engine.heal import examine
 from objstore.engine.sets import SetHandle
 from objstore.errors import DriveError, QuorumError
 from objstore.limits import CALL_DEADLINE_S, REAPER_INTERVAL_S, TOMBSTONE_AGE_S
-from objstore.names import Kind
+from objstore.names import NO_ORDER, Order
 from objstore.versions.hlc import floor_of
 
 
@@ -31,13 +31,13 @@ async def reap_once(background: BackgroundContext, handle: SetHandle, *, age_s: 
     context = background.engine
     before = floor_of(context.now_ms() - int(age_s * 1000))
     drive = handle.drives[handle.drive_of_slot(0)]
-    after = ("", "")
+    after: tuple[str, str, Order] = ("", "", NO_ORDER)
     forgotten = 0
     while True:
         page = await drive.call(ListTombstones(before, *after))
         for entry in page.entries:
             forgotten += await _forget(background, handle, entry)
-            after = (entry.bucket, entry.key)
+            after = (entry.bucket, entry.key, entry.order)
         if len(page.entries) < ListTombstones(before).limit:
             return forgotten
 
@@ -45,12 +45,8 @@ async def reap_once(background: BackgroundContext, handle: SetHandle, *, age_s: 
 async def _forget(background: BackgroundContext, handle: SetHandle, entry: Tombstone) -> bool:
     context = background.engine
     health = await examine(context, handle, entry.bucket, entry.key)
-    version = health.choice.version
-    everywhere = all(
-        answer.records and answer.records[0].version.order == entry.order
-        for answer in health.answers.values()
-    )
-    if not health.complete or not everywhere or version is None or version.kind is Kind.OBJECT:
+    everywhere = all(answer.find(entry.order) is not None for answer in health.answers.values())
+    if not health.complete or not everywhere:
         return False
     op = Forget(entry.bucket, entry.key, entry.order)
     fanout = await call_all(

@@ -8,7 +8,7 @@ every process can read it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,22 +18,23 @@ from objstore.background.ports import OwnDrive
 from objstore.drive.ops import (
     BucketPage,
     KeyEntry,
-    KeyPage,
     ListBuckets,
-    ListKeys,
+    ListTombstones,
+    ListVersions,
     Progress,
     PutBucket,
     ReadStatus,
+    VersionPage,
     WriteProgress,
 )
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
-from objstore.engine.list import ask_for_pages
+from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError, RecordUnknown
 from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
-from objstore.names import BucketName, ObjectKey
+from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
 from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
 
 
@@ -72,6 +73,7 @@ class Walk:
             await heal_uploads(self._context, self._handle, self._own.index, bucket)
         for bucket in buckets:
             await self._walk_bucket(bucket)
+        await self._walk_tombstones()
         self._progress = msgspec.structs.replace(self._progress, finished_ms=self._context.now_ms())
         await self._save(force=True, trusted=True if not self._progress.keys_failed else None)
         return self._progress
@@ -158,48 +160,64 @@ class Walk:
 
     async def _differences(self, bucket: BucketName) -> AsyncIterator[tuple[list[Difference], int]]:
         """Yield, page by page, the keys to heal and how many keys the page had."""
-        after = ""
+        key, order = "", NO_ORDER
         while True:
-            op = ListKeys(bucket, after=after, limit=LIST_KEYS_MAX)
+            op = ListVersions(bucket, after_key=key, after_order=order, limit=LIST_KEYS_MAX)
             mine = await self._drive.call(op)
             theirs = await ask_for_pages(
                 self._context, self._handle, op, leave_out=frozenset({self._own.index})
             )
             pages = [mine, *theirs.values()]
-            cuts = [page.next_after for page in pages if page.next_after is not None]
-            cut = min(cuts) if cuts else None
-            newest = _newest_entries(list(theirs.values()), cut)
-            held = _newest_entries([mine], cut)
-            keys = sorted(newest.keys() | held.keys())
-            yield (
-                [Difference(bucket, key) for key in keys if self._differs(newest, held, key)],
-                len(keys),
-            )
-            if cut is None:
+            ends = [position_of(*page.next_after) for page in pages if page.next_after is not None]
+            end = min(ends, default=None)
+            held = _versions(mine, end)
+            others = [_versions(page, end) for page in theirs.values()]
+            keys = sorted(held.keys() | {name for one in others for name in one})
+            differing = [name for name in keys if self._differs(held, others, name)]
+            yield [Difference(bucket, name) for name in differing], len(keys)
+            if end is None:
                 return
-            after = cut
+            key, order = end[0], order_at(end)
 
-    def _differs(
-        self,
-        newest: Mapping[ObjectKey, KeyEntry],
-        held: Mapping[ObjectKey, KeyEntry],
-        key: ObjectKey,
-    ) -> bool:
-        mine, theirs = held.get(key), newest.get(key)
-        if self._verify or mine is None or theirs is None:
+    def _differs(self, held: "_Versions", others: Sequence["_Versions"], key: ObjectKey) -> bool:
+        mine = held.get(key, [])
+        if self._verify or any(entry.degraded for entry in mine):
             return True
-        return mine.order != theirs.order or mine.degraded
+        orders = [entry.order for entry in mine]
+        return any([entry.order for entry in other.get(key, [])] != orders for other in others)
+
+    # --- tombstones --------------------------------------------------------------------
+
+    async def _walk_tombstones(self) -> None:
+        """Bring the tombstones that any other drive has: a deletion must not lose its votes."""
+        for index in self._handle.readable():
+            if index == self._own.index:
+                continue
+            after: tuple[str, str, Order] = ("", "", NO_ORDER)
+            while True:
+                op = ListTombstones(_END_OF_TIME, *after)
+                theirs = (await self._handle.drives[index].call(op)).entries
+                mine = set((await self._drive.call(op)).entries)
+                for entry in theirs:
+                    if entry not in mine:
+                        await self._heal(Difference(entry.bucket, entry.key))
+                if len(theirs) < op.limit:
+                    break
+                after = (theirs[-1].bucket, theirs[-1].key, theirs[-1].order)
+                await self._save()
 
 
-def _newest_entries(pages: list[KeyPage], cut: str | None) -> dict[ObjectKey, KeyEntry]:
-    newest: dict[ObjectKey, KeyEntry] = {}
-    for page in pages:
-        for entry in page.entries:
-            held = newest.get(entry.key)
-            beyond = cut is not None and entry.key > cut
-            if not beyond and (held is None or held.order < entry.order):
-                newest[entry.key] = entry
-    return newest
+_Versions = dict[ObjectKey, list[KeyEntry]]
+_END_OF_TIME = Stamp(b"\xff" * STAMP_BYTES)
+
+
+def _versions(page: VersionPage, end: Position | None) -> _Versions:
+    """Return the versions of each key of a page, up to `end`."""
+    versions: _Versions = {}
+    for entry in page.entries:
+        if end is None or position_of(entry.key, entry.order) <= end:
+            versions.setdefault(entry.key, []).append(entry)
+    return versions
 
 
 async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:

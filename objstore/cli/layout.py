@@ -15,9 +15,9 @@ from rich.text import Text
 
 from objstore.config import load_settings
 from objstore.errors import ConfigError
-from objstore.names import shard_letter
+from objstore.names import REDUCED_REDUNDANCY, shard_letter
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
-from objstore.topology.layout import Layout, SetLayout, layout_of
+from objstore.topology.layout import Layout, SetLayout, layout_of, reduced_layout
 from objstore.topology.reliability import Assumptions, Reliability, reliability, set_shape
 from objstore.topology.survival import (
     Outcome,
@@ -178,6 +178,7 @@ def describe(layout: Layout, assumptions: Assumptions) -> dict[str, Any]:
         "without_server": [_plain(o) for o in without_each_server(layout, QUORUMS)],
         "summary": list(summarise(layout, QUORUMS)),
         "notes": list(xor_notes(layout)),
+        "reduced_redundancy": _reduced(layout),
         "assumptions": asdict(assumptions),
         "reliability": [
             {
@@ -227,7 +228,8 @@ def render(layout: Layout, assumptions: Assumptions, console: Console) -> None:
         console.print()
         console.print(_outcome_table(noun, outcomes))
     console.print()
-    for sentence in (*summarise(layout, QUORUMS), *xor_notes(layout)):
+    sentences = (*summarise(layout, QUORUMS), *xor_notes(layout), *_reduced_words(layout))
+    for sentence in sentences:
         console.print(Text(sentence))
     console.print()
     console.print(_reliability_table(layout, _figures(layout, assumptions)))
@@ -268,6 +270,32 @@ def _scheme_words(sets: tuple[SetLayout, ...], pools: int) -> Text:
         f"A write needs {QUORUMS.write(scheme, 0)} of {scheme.slots} slots; a read needs "
         f"{_count(scheme.k, 'shard')} and {_count(QUORUMS.read(scheme), 'answer')}."
     )
+
+
+def _reduced_words(layout: Layout) -> tuple[str, ...]:
+    """Say what objects of REDUCED_REDUNDANCY survive, where that is less."""
+    reduced = reduced_layout(layout)
+    if reduced is None:
+        return ()
+    schemes = ", ".join(dict.fromkeys(f"{one.scheme}" for one in reduced.sets))
+    overheads = ", ".join(dict.fromkeys(f"{_overhead(one):.4g}" for one in reduced.sets))
+    return (
+        f"Objects of the class {REDUCED_REDUNDANCY} take {schemes} (overhead {overheads}).",
+        *(f"Such objects with {one[0].lower()}{one[1:]}" for one in summarise(reduced, QUORUMS)),
+    )
+
+
+def _reduced(layout: Layout) -> dict[str, Any] | None:
+    reduced = reduced_layout(layout)
+    if reduced is None:
+        return None
+    return {
+        "sets": [
+            {"data": one.scheme.k, "parity": one.scheme.m, "overhead": _overhead(one)}
+            for one in reduced.sets
+        ],
+        "summary": list(summarise(reduced, QUORUMS)),
+    }
 
 
 def _table(title: str) -> Table:

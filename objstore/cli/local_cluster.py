@@ -47,6 +47,7 @@ class LocalCluster:
         *,
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
+        sections: str = "",
         clock: Clock | None = None,
     ) -> None:
         """Prepare the cluster that `local` lays out below `directory`.
@@ -57,6 +58,7 @@ class LocalCluster:
             credentials: the root credential and the cluster secret.
             workers: worker processes of each server.
             environment: further OBJSTORE_... settings for the servers.
+            sections: what the configuration file says beyond the layout, in TOML.
             clock: where time comes from.
         """
         self.directory = directory
@@ -64,6 +66,7 @@ class LocalCluster:
         self.credentials = credentials
         self._workers = workers
         self._environment = dict(environment or {})
+        self._sections = sections
         self._clock = clock or SystemClock()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -112,7 +115,8 @@ class LocalCluster:
         if not self._processes:
             self.local.check_ports()
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "layout.toml").write_text(self.local.to_toml(), encoding="utf-8")
+        text = self.local.to_toml() + self._sections
+        (self.directory / "layout.toml").write_text(text, encoding="utf-8")
         for server in self.servers:
             if not self.is_running(server):
                 self.start_server(server)

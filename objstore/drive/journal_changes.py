@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from objstore.drive.journal_keys import KeyUsage
 from objstore.drive.journal_rows import HeldRow
-from objstore.drive.journal_schema import BUCKET_SCOPE, MISSED_SCOPE
+from objstore.drive.journal_schema import BUCKET_SCOPE, MISSED_SCOPE, VERSION_SCOPE
 from objstore.drive.journal_sql import Key, batches, delete_many, insert_many
 from objstore.ondisk.paths import ShardName
 
@@ -62,10 +63,20 @@ class Changes:
         self._gone_shards += [(name.data_id, name.part, name.shard, owner) for name in names]
         self._perhaps_unnamed.update(names)
 
-    def count_key(self, bucket: str, before: tuple[int, int], after: tuple[int, int]) -> None:
-        """A key of the bucket used `before` (live keys, bytes) and now uses `after`."""
-        if before != after:
-            self._count(BUCKET_SCOPE + bucket, after[0] - before[0], after[1] - before[1])
+    def count_key(self, bucket: str, before: KeyUsage, after: KeyUsage) -> None:
+        """A key of the bucket used `before` and now uses `after`."""
+        if before == after:
+            return
+        self._count(
+            BUCKET_SCOPE + bucket,
+            after.objects - before.objects,
+            after.object_bytes - before.object_bytes,
+        )
+        self._count(
+            VERSION_SCOPE + bucket,
+            after.versions - before.versions,
+            after.version_bytes - before.version_bytes,
+        )
 
     def count_missed(self, entries: int, size: int) -> None:
         """The table of missed versions grew by this."""

@@ -27,6 +27,7 @@ from objstore.drive.journal_rows import (
     seal_summary,
     summary_of,
 )
+from objstore.drive.journal_schema import is_trusted
 from objstore.drive.journal_sql import Key, load_payload, load_rows
 from objstore.drive.journal_uploads import (
     SINGLE_CALLS,
@@ -186,6 +187,8 @@ class _Group:
             raise RecordUnknown(*bucket.args)
         if record.version.kind == Kind.OBJECT and not self._has_room:
             raise DriveFull("only the reserve is left")
+        if call.not_above is not None and not is_trusted(self._changes.connection):
+            raise DriveRefusal("may have lost a newer row, so it cannot tell")
         upload = load_taken(self._changes, call.completes) if call.completes else None
         change = decide_commit(call, record, rows, bucket, upload)
         self._make(key, rows, change, sealed=None if call.completes else call.record)

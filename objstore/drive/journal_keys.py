@@ -6,12 +6,14 @@ the call makes, or raises the refusal. docs/format/journal.md, "Who changes what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from objstore.drive.journal_rows import FROM_UPLOAD, NULL_VERSION, HeldRow
 from objstore.drive.ops import Commit, CommitMode, Committed, Forget, Settle, Undo
 from objstore.errors import BucketMissing, RecordUnknown, Superseded, UploadMissing
 from objstore.names import Kind, Order, Stamp
 from objstore.ondisk.record import Bucket, HeldShard, Record, Version
+from objstore.versions.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def decide_commit(
 
     Raises:
         BucketMissing: the bucket is not known, or (for a new write) deleted.
-        Superseded: a new write whose stamp is not above all that are held.
+        Superseded: a new write whose stamp is not above all that are held, or a later row than the
+            writer knew of.
         RecordUnknown: what a new write has to be newer than cannot be read.
         UploadMissing: the upload it completes is not known, or taken by another.
     """
@@ -62,6 +65,10 @@ def decide_commit(
         raise BucketMissing(version.bucket)
     if ordered and rows:
         _check_newest(version, rows[0])
+    if op.not_above is not None and rows and rows[0].order > op.not_above:
+        raise Superseded(rows[0].stamp)
+    if op.mode is CommitMode.REVISED:
+        _check_base(op, version, rows)
     same = tuple(row for row in rows if row.order == version.order)
     if op.completes is not None:
         if upload is None and same and same[0].summary is not None:
@@ -78,6 +85,14 @@ def _check_newest(version: Version, newest: HeldRow) -> None:
         raise RecordUnknown(f"the newest row of {version.key!r} is damaged")
     if version.stamp <= newest.stamp:
         raise Superseded(newest.stamp)
+
+
+def _check_base(op: Commit, version: Version, rows: Sequence[HeldRow]) -> None:
+    """Refuse a revision that was not made from the latest one that is held."""
+    assert op.base is not None
+    latest = next((row for row in rows if row.stamp == version.stamp), None)
+    if latest is not None and latest.order > op.base and latest.order != version.order:
+        raise Superseded(latest.stamp)
 
 
 def _take(op: Commit, record: Record, upload: TakenUpload | None) -> Record:
@@ -142,11 +157,31 @@ def _any_superseded(version: Version, rows: Sequence[HeldRow]) -> bool:
     return any(_is_superseded(row, version.order, flags) for row in rows)
 
 
-def usage_of(rows: Sequence[HeldRow]) -> tuple[int, int]:
-    """Return what a key adds to the usage of its bucket: live keys (0 or 1), and bytes."""
-    if not rows or not rows[0].live:
-        return 0, 0
-    return 1, rows[0].size
+@dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """What a key adds to the usage of its bucket."""
+
+    objects: int = 0  # 1 when its current version is an object
+    object_bytes: int = 0
+    versions: int = 0
+    version_bytes: int = 0
+
+
+_NO_USAGE: Final = KeyUsage()
+
+
+def usage_of(rows: Sequence[HeldRow]) -> KeyUsage:
+    """Return what a key with these rows, newest first, adds to the usage of its bucket."""
+    shown = [row for row in visible(rows) if row.summary is not None]
+    if not shown:
+        return _NO_USAGE
+    current = shown[0]
+    return KeyUsage(
+        int(current.live),
+        current.size if current.live else 0,
+        len(shown),
+        sum(row.size for row in shown),
+    )
 
 
 def rows_after(rows: Sequence[HeldRow], change: KeyChange, added: HeldRow | None) -> list[HeldRow]:

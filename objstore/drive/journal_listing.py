@@ -16,11 +16,15 @@ from objstore.drive.ops import (
     KeyPage,
     ListKeys,
     ListTombstones,
+    ListVersions,
     Tombstone,
     TombstonePage,
+    VersionPage,
 )
-from objstore.names import ORDER_BYTES, BucketName, ObjectKey, Order
+from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, Kind, ObjectKey, Order
+from objstore.versions.visible import visible
 
+_COLUMNS: Final = "key AS c0, ord AS c1, kind AS c2, record_id AS c3, summary AS c4"
 _FIRST_RUN: Final = 16
 _LONGEST_RUN: Final = 1024
 
@@ -35,7 +39,7 @@ def after_prefix(prefix: bytes) -> bytes:
 
 
 class _Walk:
-    """The newest row of each key of a bucket, in order; it can be told to go on further up.
+    """The rows of a bucket, key by key, of one key newest first; it can go on further up.
 
     Rows are fetched in runs that grow as long as nobody seeks.
     """
@@ -57,8 +61,7 @@ class _Walk:
         self._fetch(lowest)
 
     def _fetch(self, lowest: bytes) -> None:
-        sql = """SELECT key AS c0, ord AS c1, kind AS c2, record_id AS c3, summary AS c4 FROM rows
-                 WHERE bucket = ? AND key >= ?"""
+        sql = f"SELECT {_COLUMNS} FROM rows WHERE bucket = ? AND key >= ?"  # noqa: S608 -- literal
         bounds: list[str | bytes | int] = [self._bucket, max(lowest, self._prefix)]
         if self._prefix:
             sql += " AND key < ?"
@@ -69,8 +72,8 @@ class _Walk:
         self._more = len(rows) == self._run
         self._last = b""
 
-    def next(self) -> tuple[bytes, HeldRow | None] | None:
-        """Return the next key and its newest row (None when damaged); None at the end."""
+    def next_key(self) -> tuple[bytes, HeldRow] | None:
+        """Return the next key and its newest row; None at the end."""
         while True:
             for key, *columns in self._rows:
                 self.examined += 1
@@ -83,27 +86,62 @@ class _Walk:
             self._run = min(self._run * 4, _LONGEST_RUN)
             self._fetch(self._last + b"\0")
 
-    def _open(
-        self, key: bytes, order: bytes, kind: int, record_id: int, summary: bytes
-    ) -> HeldRow | None:
+    def rows_of(self, key: bytes, newest: HeldRow) -> Iterator[HeldRow]:
+        """Yield the rows of the key that came last, `newest` first; to be left at any time."""
+        yield newest
+        sql = f"""SELECT {_COLUMNS} FROM rows WHERE bucket = ? AND key = ? AND ord < ?
+                  ORDER BY ord DESC LIMIT ?"""  # noqa: S608 -- literal
+        below: bytes = newest.order
+        while True:
+            rows = fetch_rows(
+                self._connection, sql, (self._bucket, key, below, _LONGEST_RUN), "bbiib"
+            )
+            for _, *columns in rows:
+                self.examined += 1
+                yield self._open(key, *columns)
+            if len(rows) < _LONGEST_RUN:
+                return
+            below = rows[-1][1]
+
+    def _open(self, key: bytes, order: bytes, kind: int, record_id: int, summary: bytes) -> HeldRow:
         row = open_row(self._bucket, key, order, kind, record_id, summary)
         if row.summary is None:
             payload = load_payload(self._connection, row.record_id)
             row = recover_row(self._bucket, key, row, payload)
         if row.summary is None:
             self.damaged = True
-            return None
         return row
 
 
-class _Page:
-    """A page of a listing that is being made."""
+class _Level:
+    """Which keys are listed and which fall under a common prefix."""
+
+    def __init__(self, prefix: str, delimiter: str) -> None:
+        self.prefix = prefix.encode()
+        self.delimiter = delimiter.encode()
+
+    def common(self, key: bytes) -> bytes | None:
+        """Return the common prefix that a key falls under; None when it is listed itself."""
+        if not self.delimiter:
+            return None
+        at = key.find(self.delimiter, len(self.prefix))
+        return None if at < 0 else key[: at + len(self.delimiter)]
+
+    def start(self, after: bytes) -> bytes:
+        """Return the lowest key that follows `after`, a key or a common prefix."""
+        common = self.common(after) if after.startswith(self.prefix) else None
+        if common is not None and after.endswith(self.delimiter):
+            return after_prefix(common)
+        return after + b"\0" if after else b""
+
+
+class _KeyListing:
+    """A page of ListKeys that is being made."""
 
     def __init__(self, walk: _Walk, op: ListKeys, examined_max: int) -> None:
         self._walk = walk
         self._limit = max(1, op.limit)
-        self._prefix = op.prefix.encode()
-        self._delimiter = op.delimiter.encode()
+        self._level = _Level(op.prefix, op.delimiter)
         self._examined_max = examined_max
         self._entries: list[KeyEntry] = []
         self._prefixes: list[tuple[str, KeyEntry]] = []
@@ -111,39 +149,33 @@ class _Page:
 
     def fill(self, after: bytes) -> str | None:
         """List what follows `after`; return where to go on, None at the end."""
-        self._walk.seek(self._start(after))
-        while (found := self._walk.next()) is not None:
-            key, row = found
+        walk, level = self._walk, self._level
+        walk.seek(level.start(after))
+        while (found := walk.next_key()) is not None:
+            key, newest = found
             if len(self._entries) + len(self._prefixes) >= self._limit:
                 return self._last.decode()
-            common = self._common(key)
+            row = newest if newest.kind != Kind.TOMBSTONE else self._current(key, newest)
+            common = level.common(key)
             if common is None:
                 self._last = key
-                if row is not None:
+                if row.summary is not None:
                     self._entries.append(entry_of(key, row))
-            elif row is not None and row.live:
+            elif row.summary is not None and row.live:
                 self._prefixes.append((common.decode(), entry_of(key, row)))
                 self._last = common
-                self._walk.seek(after_prefix(common))
-            elif not key.endswith(self._delimiter):
+                walk.seek(after_prefix(common))
+            elif not key.endswith(level.delimiter):
                 self._last = key  # nothing alive so far; a page may end within the prefix
             else:
                 continue  # a page that ended with this key would pass over the prefix whole
-            if self._walk.examined >= self._examined_max:
+            if walk.examined >= self._examined_max:
                 return self._last.decode()
         return None
 
-    def _start(self, after: bytes) -> bytes:
-        common = self._common(after) if after.startswith(self._prefix) else None
-        if common is not None and after.endswith(self._delimiter):
-            return after_prefix(common)
-        return after + b"\0" if after else b""
-
-    def _common(self, key: bytes) -> bytes | None:
-        if not self._delimiter:
-            return None
-        at = key.find(self._delimiter, len(self._prefix))
-        return None if at < 0 else key[: at + len(self._delimiter)]
+    def _current(self, key: bytes, tombstone: HeldRow) -> HeldRow:
+        """Return the newest row that no tombstone hides, or the tombstone."""
+        return next(visible(self._walk.rows_of(key, tombstone)), tombstone)
 
     def finish(self, next_after: str | None, *, trusted: bool) -> KeyPage:
         """Return the page."""
@@ -155,30 +187,119 @@ class _Page:
         )
 
 
+class _VersionListing:
+    """A page of ListVersions that is being made."""
+
+    def __init__(self, walk: _Walk, op: ListVersions, examined_max: int) -> None:
+        self._walk = walk
+        self._limit = max(1, op.limit)
+        self._level = _Level(op.prefix, op.delimiter)
+        self._after = (op.after_key.encode(), op.after_order)
+        self._examined_max = examined_max
+        self._entries: list[KeyEntry] = []
+        self._prefixes: list[tuple[str, KeyEntry]] = []
+        self._last: tuple[bytes, Order] = (b"", NO_ORDER)
+
+    def fill(self) -> tuple[str, Order] | None:
+        """List what follows; return where to go on, None at the end."""
+        walk, level = self._walk, self._level
+        key_after, order_after = self._after
+        walk.seek(key_after if order_after else level.start(key_after))
+        while (found := walk.next_key()) is not None:
+            key, newest = found
+            if self._full:
+                return self._stop()
+            common = level.common(key)
+            if common is None:
+                if not self._add_versions(key, newest):
+                    return self._stop()
+                self._last = (key, NO_ORDER)
+            elif (witness := self._witness(key, newest)) is not None:
+                self._prefixes.append((common.decode(), entry_of(key, witness)))
+                self._last = (common, NO_ORDER)
+                walk.seek(after_prefix(common))
+            elif not key.endswith(level.delimiter):
+                self._last = (key, NO_ORDER)
+            else:
+                continue  # as in a listing of keys
+            if walk.examined >= self._examined_max:
+                return self._stop()
+        return None
+
+    @property
+    def _full(self) -> bool:
+        return len(self._entries) + len(self._prefixes) >= self._limit
+
+    def _stop(self) -> tuple[str, Order]:
+        return self._last[0].decode(), self._last[1]
+
+    def _witness(self, key: bytes, newest: HeldRow) -> HeldRow | None:
+        rows = visible(self._walk.rows_of(key, newest))
+        return next((row for row in rows if row.summary is not None), None)
+
+    def _add_versions(self, key: bytes, newest: HeldRow) -> bool:
+        """Add a key's versions; False when the page is full before the last of them."""
+        key_after, order_after = self._after
+        for row in visible(self._walk.rows_of(key, newest)):
+            if key == key_after and order_after and row.order >= order_after:
+                continue  # on an earlier page; it still hides what it hides
+            if row.summary is None:
+                continue
+            if self._full:
+                return False
+            self._entries.append(entry_of(key, row))
+            self._last = (key, row.order)
+        return True
+
+    def finish(self, next_after: tuple[str, Order] | None, *, trusted: bool) -> VersionPage:
+        """Return the page."""
+        return VersionPage(
+            entries=tuple(self._entries),
+            prefixes=tuple(self._prefixes),
+            next_after=next_after,
+            trusted=trusted and not self._walk.damaged,
+        )
+
+
+def list_versions(
+    connection: sqlite3.Connection, op: ListVersions, *, trusted: bool, examined_max: int
+) -> VersionPage:
+    """Answer ListVersions. A damaged row makes the page one that is not to be trusted."""
+    walk = _Walk(connection, op.bucket, op.prefix.encode())
+    page = _VersionListing(walk, op, examined_max)
+    return page.finish(page.fill(), trusted=trusted)
+
+
 def list_keys(
     connection: sqlite3.Connection, op: ListKeys, *, trusted: bool, examined_max: int
 ) -> KeyPage:
     """Answer ListKeys. A damaged row makes the page one that is not to be trusted."""
     walk = _Walk(connection, op.bucket, op.prefix.encode())
-    page = _Page(walk, op, examined_max)
+    page = _KeyListing(walk, op, examined_max)
     next_after = page.fill(op.after.encode())
     return page.finish(next_after, trusted=trusted)
 
 
 def list_tombstones(connection: sqlite3.Connection, op: ListTombstones) -> TombstonePage:
-    """Answer ListTombstones: of each key the newest one that is old enough."""
+    """Answer ListTombstones."""
     found = fetch_rows(
         connection,
-        """SELECT CAST(bucket AS BLOB) AS c0, key AS c1, max(ord) AS c2
+        """SELECT CAST(bucket AS BLOB) AS c0, key AS c1, ord AS c2
            FROM rows INDEXED BY tombstones
-           WHERE kind = 2 AND (bucket, key) > (?, ?) AND ord < ?
-           GROUP BY bucket, key ORDER BY bucket, key LIMIT ?""",
-        (op.after_bucket, op.after_key.encode(), bytes(op.before), max(1, op.limit)),
+           WHERE kind = 2 AND (bucket, key, ord) > (?, ?, ?) AND ord < ?
+           ORDER BY bucket, key, ord LIMIT ?""",
+        (
+            op.after_bucket,
+            op.after_key.encode(),
+            bytes(op.after_order),
+            bytes(op.before),
+            max(1, op.limit),
+        ),
         "bbb",
     )
     entries = tuple(
         Tombstone(BucketName(bucket.decode()), ObjectKey(key.decode()), Order(order))
         for bucket, key, order in found
-        if len(order) == ORDER_BYTES
+        if len(order) > STAMP_BYTES
     )
     return TombstonePage(entries)

@@ -5,7 +5,7 @@ keys in a row are answered with one statement.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,10 +13,20 @@ import msgspec
 from objstore.drive.journal_changes import names_file
 from objstore.drive.journal_fetch import fetch_blobs, fetch_rows
 from objstore.drive.journal_group import AnyCall, Outcome
-from objstore.drive.journal_listing import after_prefix, list_keys, list_tombstones
+from objstore.drive.journal_listing import (
+    after_prefix,
+    list_keys,
+    list_tombstones,
+    list_versions,
+)
 from objstore.drive.journal_rows import key_bytes, open_payload
-from objstore.drive.journal_schema import BUCKET_SCOPE, MISSED_SCOPE, TRUSTED
-from objstore.drive.journal_sql import load_payloads
+from objstore.drive.journal_schema import (
+    BUCKET_SCOPE,
+    MISSED_SCOPE,
+    VERSION_SCOPE,
+    is_trusted,
+)
+from objstore.drive.journal_sql import Key, LoadedRow, load_payloads, load_some_payloads
 from objstore.drive.lanes import again
 from objstore.drive.ops import (
     BucketPage,
@@ -28,6 +38,7 @@ from objstore.drive.ops import (
     ListMissed,
     ListTombstones,
     ListUploads,
+    ListVersions,
     Missed,
     MissedPage,
     Op,
@@ -36,14 +47,17 @@ from objstore.drive.ops import (
     ReadKey,
     ReadStatus,
     ReadUpload,
+    ReadUsage,
     TombstonePage,
     UploadPage,
     UploadState,
+    Usage,
+    VersionPage,
 )
 from objstore.drive.posix import Root, journal_error
 from objstore.errors import DriveError, RecordUnknown
-from objstore.limits import LIST_ROWS_EXAMINED_MAX
-from objstore.names import BucketName, ObjectKey, Order
+from objstore.limits import KEY_ROWS_MAX, LIST_ROWS_EXAMINED_MAX
+from objstore.names import BucketName, Kind, ObjectKey, Order
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import decode_bucket, decode_part, decode_upload
 
@@ -80,7 +94,7 @@ class JournalReader:
             self._root.check()
             self._connection.execute("BEGIN")
             try:
-                self._trusted = self._meta("trusted") == TRUSTED
+                self._trusted = is_trusted(self._connection)
                 return [outcome for run in _runs(calls) for outcome in self._answer(run)]
             finally:
                 if self._connection.in_transaction:
@@ -94,6 +108,8 @@ class JournalReader:
     def _answers(self) -> Mapping[type[AnyCall], Callable[[Any], Outcome]]:
         return {
             ListKeys: self._list_keys,
+            ListVersions: self._list_versions,
+            ReadUsage: self._read_usage,
             ListTombstones: self._list_tombstones,
             ReadBucket: self._read_bucket,
             ListBuckets: self._list_buckets,
@@ -106,8 +122,10 @@ class JournalReader:
 
     def _answer(self, run: Sequence[AnyCall]) -> list[Outcome]:
         try:
-            if isinstance(run[0], ReadKey):
+            if _reads_newest(run[0]):
                 return self._read_keys([call for call in run if isinstance(call, ReadKey)])
+            if isinstance(run[0], ReadKey):
+                return [self._read_some(run[0])]
             return [self._handle[type(run[0])](run[0])]
         except sqlite3.Error as error:
             found = journal_error(error, self._root)
@@ -129,19 +147,43 @@ class JournalReader:
 
     def _read_keys(self, calls: Sequence[ReadKey]) -> list[KeyState]:
         keys = [(call.bucket, key_bytes(call.key)) for call in calls]
-        states: list[KeyState] = []
-        held = load_payloads(self._connection, keys, max(call.limit for call in calls))
-        for call, key, rows in zip(calls, keys, held, strict=True):
-            records: list[bytes] = []
-            unknown = 0
-            for row, payload in rows[: call.limit]:
-                intact = payload is not None and open_payload(*key, row.order, payload)
-                if intact and payload is not None:
-                    records.append(payload)
-                else:
-                    unknown += 1
-            states.append(KeyState(tuple(records), unknown, self._trusted))
-        return states
+        held = load_payloads(self._connection, keys)
+        return [
+            self._read_some(call) if rows is None else self._state(key, *_counted(call, rows))
+            for call, key, rows in zip(calls, keys, held, strict=True)
+        ]
+
+    def _read_some(self, op: ReadKey) -> KeyState:
+        """Answer for a key with many rows, or for some of them."""
+        key = (op.bucket, key_bytes(op.key))
+        return self._state(key, *_counted(op, load_some_payloads(self._connection, key, op)))
+
+    def _state(self, key: Key, rows: Sequence[LoadedRow], more: bool) -> KeyState:  # noqa: FBT001 - _counted's
+        records: list[bytes] = []
+        unknown = 0
+        for row, payload in rows:
+            intact = payload is not None and open_payload(*key, row.order, payload)
+            if intact and payload is not None:
+                records.append(payload)
+            else:
+                unknown += 1
+        return KeyState(tuple(records), unknown, self._trusted, more)
+
+    def _list_versions(self, op: ListVersions) -> VersionPage:
+        return list_versions(
+            self._connection, op, trusted=self._trusted, examined_max=self._examined_max
+        )
+
+    def _read_usage(self, op: ReadUsage) -> Usage:
+        objects, object_bytes = self._usage(BUCKET_SCOPE + op.bucket)
+        versions, version_bytes = self._usage(VERSION_SCOPE + op.bucket)
+        return Usage(objects, object_bytes, versions, version_bytes, self._trusted)
+
+    def _usage(self, scope: str) -> tuple[int, int]:
+        found = self._connection.execute(
+            "SELECT entries, bytes FROM usage WHERE scope = ?", (scope,)
+        ).fetchone()
+        return (0, 0) if found is None else (found[0], found[1])
 
     def _list_keys(self, op: ListKeys) -> KeyPage:
         return list_keys(
@@ -225,9 +267,7 @@ class JournalReader:
             "AND scope < ?",
             (BUCKET_SCOPE, BUCKET_SCOPE[:-1] + "0"),
         ).fetchone()
-        missed = execute(
-            "SELECT entries, bytes FROM usage WHERE scope = ?", (MISSED_SCOPE,)
-        ).fetchone()
+        missed, missed_bytes = self._usage(MISSED_SCOPE)
         (since_ms,) = execute("SELECT ifnull(min(since_ms), 0) FROM missed").fetchone()
         return DriveStatus(
             total_bytes=total_bytes,
@@ -235,8 +275,8 @@ class JournalReader:
             trusted=self._trusted,
             objects=objects,
             object_bytes=object_bytes,
-            missed=missed[0] if missed else 0,
-            missed_bytes=missed[1] if missed else 0,
+            missed=missed,
+            missed_bytes=missed_bytes,
             missed_since_ms=since_ms,
             progress=self._progress(),
             heal_requested_ms=int(self._meta("heal_requested_ms") or b"0"),
@@ -257,12 +297,31 @@ def _runs(calls: Sequence[AnyCall]) -> Iterator[list[AnyCall]]:
     """Cut calls into runs of reads of keys, and single calls."""
     run: list[AnyCall] = []
     for call in calls:
-        if run and not (isinstance(call, ReadKey) and isinstance(run[0], ReadKey)):
+        if run and not (_reads_newest(call) and _reads_newest(run[0])):
             yield run
             run = []
         run.append(call)
     if run:
         yield run
+
+
+def _reads_newest(call: AnyCall) -> bool:
+    """Whether a call reads a key's newest rows, whichever they are."""
+    return (
+        isinstance(call, ReadKey) and call.stamp is None and not call.nulls and call.below is None
+    )
+
+
+def _counted(op: ReadKey, rows: Iterable[LoadedRow]) -> tuple[list[LoadedRow], bool]:
+    """Take rows up to the limit, which tombstones do not count for, and say whether more follow."""
+    taken: list[LoadedRow] = []
+    left = max(1, op.limit)
+    for found in rows:
+        if left == 0 or len(taken) >= KEY_ROWS_MAX:
+            return taken, True
+        taken.append(found)
+        left -= found[0].kind != Kind.TOMBSTONE
+    return taken, False
 
 
 def _missed(

@@ -41,6 +41,7 @@ class Summary(msgspec.Struct, frozen=True, array_like=True):
     storage_class: str
     checksum: str
     checksum_type: str
+    owner: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -60,6 +61,11 @@ class HeldRow:
     def stamp(self) -> Stamp:
         """The stamp of its version."""
         return Stamp(self.order[:STAMP_BYTES])
+
+    @property
+    def null_version(self) -> bool:
+        """Whether an unversioned write replaces it; False when that is unknown."""
+        return bool(self.flags & NULL_VERSION)
 
     @property
     def live(self) -> bool:
@@ -126,6 +132,7 @@ def summary_of(record: Record) -> Summary:
         storage_class=version.storage_class,
         checksum=",".join(version.checksums),
         checksum_type=version.checksum_type,
+        owner=version.owner,
     )
 
 
@@ -178,4 +185,6 @@ def entry_of(key: bytes, row: HeldRow) -> KeyEntry:
         checksum=summary.checksum,
         checksum_type=summary.checksum_type,
         degraded=bool(summary.flags & DEGRADED),
+        null_version=row.null_version,
+        owner=summary.owner,
     )

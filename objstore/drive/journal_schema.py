@@ -11,11 +11,12 @@ from typing import Final
 from objstore.errors import ConfigError, DriveFaulty
 
 APPLICATION_ID: Final = 0x4F534A31  # "OSJ1"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 TRUSTED: Final = b"trusted"
 UNTRUSTED: Final = b"untrusted"
 MISSED_SCOPE: Final = "missed"
 BUCKET_SCOPE: Final = "b/"
+VERSION_SCOPE: Final = "v/"
 
 _PAGE_BYTES: Final = 4096
 _WAL_PAGES_MAX: Final = 4096  # a checkpoint every 16 MiB
@@ -89,11 +90,17 @@ def open_journal(path: Path, *, cache_kib: int, writes: bool) -> sqlite3.Connect
     )
     try:
         _prepare(connection, cache_kib=cache_kib, writes=writes)
-        _check_format(connection)
+        _check_format(connection, writes=writes)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def is_trusted(connection: sqlite3.Connection) -> bool:
+    """Whether what this journal lacks is absent, rather than unknown."""
+    found = connection.execute("SELECT value FROM meta WHERE name = 'trusted'").fetchone()
+    return found is not None and found[0] == TRUSTED
 
 
 def _prepare(connection: sqlite3.Connection, *, cache_kib: int, writes: bool) -> None:
@@ -108,7 +115,7 @@ def _prepare(connection: sqlite3.Connection, *, cache_kib: int, writes: bool) ->
         connection.execute("PRAGMA query_only = ON")
 
 
-def _check_format(connection: sqlite3.Connection) -> None:
+def _check_format(connection: sqlite3.Connection, *, writes: bool) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise DriveFaulty(f"journal.db has application id {application:#x}: it is no journal")
@@ -119,3 +126,21 @@ def _check_format(connection: sqlite3.Connection) -> None:
             expected=f"format {FORMAT_VERSION} or older",
             remedy="run the objstore that wrote it, or a newer one",
         )
+    if version < FORMAT_VERSION and writes:
+        _raise_format(connection)
+
+
+def _raise_format(connection: sqlite3.Connection) -> None:
+    """Bring a journal of format 1 to format 2.
+
+    Format 1 knew null versions only, so a bucket's versions were its live keys. Whoever opens a
+    journal holds the drive's lock.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        """INSERT OR REPLACE INTO usage SELECT ? || substr(scope, 3), entries, bytes FROM usage
+           WHERE scope >= ? AND scope < ?""",
+        (VERSION_SCOPE, BUCKET_SCOPE, BUCKET_SCOPE[:-1] + "0"),
+    )
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    connection.execute("COMMIT")

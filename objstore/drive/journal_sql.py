@@ -7,14 +7,18 @@ from typing import Any, Final, TypeVar
 
 from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_rows import HeldRow, open_row, recover_row
+from objstore.drive.ops import ReadKey
+from objstore.names import STAMP_BYTES
 
 T = TypeVar("T")
 
 # One statement per count up to this is prepared and kept.
 BATCH_MAX: Final = 32
 _ROWS_PER_KEY: Final = 8
+_RUN: Final = 256
 
 Key = tuple[str, bytes]
+LoadedRow = tuple[HeldRow, bytes | None]  # a row, and its record where it was asked for
 
 
 def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -81,27 +85,29 @@ def _rows_sql(count: int, *, payloads: bool) -> str:
 
 def load_rows(connection: sqlite3.Connection, keys: Sequence[Key]) -> list[list[HeldRow]]:
     """Return the rows of each key, newest first; damaged ones recovered where possible."""
-    found = [rows for some in batches(keys) for rows in _load(connection, some, None)]
-    return [[row for row, _ in rows] for rows in found]
+    found: list[list[HeldRow]] = []
+    for some in batches(keys):
+        for key, rows in zip(some, _load(connection, some, payloads=False), strict=True):
+            loaded = load_all_rows(connection, key) if rows is None else rows
+            found.append([row for row, _ in loaded])
+    return found
 
 
 def load_payloads(
-    connection: sqlite3.Connection, keys: Sequence[Key], limit: int
-) -> list[list[tuple[HeldRow, bytes | None]]]:
-    """Return at least the `limit` newest rows of each key with their records, newest first."""
-    return [rows for some in batches(keys) for rows in _load(connection, some, limit)]
+    connection: sqlite3.Connection, keys: Sequence[Key]
+) -> list[list[LoadedRow] | None]:
+    """Return all rows of each key with their records, newest first; None for one with many."""
+    return [rows for some in batches(keys) for rows in _load(connection, some, payloads=True)]
 
 
 def _load(
-    connection: sqlite3.Connection, keys: Sequence[Key], payloads: int | None
-) -> list[list[tuple[HeldRow, bytes | None]]]:
-    """Load rows; with `payloads`, the records of at least that many of each key."""
+    connection: sqlite3.Connection, keys: Sequence[Key], *, payloads: bool
+) -> Sequence[list[LoadedRow] | None]:
     flat = [value for key in keys for value in key]
-    sql = _rows_sql(len(keys), payloads=payloads is not None)
-    rows = fetch_rows(connection, sql, flat, "iiibbb")
-    if len(rows) == len(keys) * _ROWS_PER_KEY:  # a key with very many rows
-        return [_load_one(connection, key, payloads) for key in keys]
-    found: list[list[tuple[HeldRow, bytes | None]]] = [[] for _ in keys]
+    rows = fetch_rows(connection, _rows_sql(len(keys), payloads=payloads), flat, "iiibbb")
+    if len(rows) == len(keys) * _ROWS_PER_KEY:  # a key among them has very many rows
+        return [None] * len(keys)
+    found: list[list[LoadedRow]] = [[] for _ in keys]
     for index, kind, record_id, order, summary, payload in rows:
         found[index].append(
             (_open(connection, keys[index], order, (kind, record_id, summary), payload), payload)
@@ -112,7 +118,7 @@ def _load(
     return found
 
 
-def _by_order(found: tuple[HeldRow, bytes | None]) -> bytes:
+def _by_order(found: LoadedRow) -> bytes:
     return found[0].order
 
 
@@ -130,20 +136,48 @@ def _open(
     return recover_row(bucket, name, row, payload or load_payload(connection, row.record_id))
 
 
-def _load_one(
-    connection: sqlite3.Connection, key: Key, payloads: int | None
-) -> list[tuple[HeldRow, bytes | None]]:
+# --- one key with many rows ----------------------------------------------------------------
+
+
+def load_all_rows(connection: sqlite3.Connection, key: Key) -> list[LoadedRow]:
+    """Return every row of a key, newest first, without records."""
+    return [(row, None) for row in walk_rows(connection, key)]
+
+
+def load_some_payloads(
+    connection: sqlite3.Connection, key: Key, op: ReadKey
+) -> Iterator[LoadedRow]:
+    """Yield the rows of a key that `op` asks for, newest first, with their records."""
+    for row in walk_rows(connection, key, stamp=op.stamp, below=op.below):
+        if op.nulls and row.summary is not None and not row.null_version:
+            continue
+        yield row, load_payload(connection, row.record_id)
+
+
+def walk_rows(
+    connection: sqlite3.Connection,
+    key: Key,
+    *,
+    stamp: bytes | None = None,
+    below: bytes | None = None,
+) -> Iterator[HeldRow]:
+    """Yield rows of a key, newest first; those of one stamp, or those below an order."""
     sql = """SELECT ord AS c0, kind AS c1, record_id AS c2, summary AS c3 FROM rows
-             WHERE bucket = ? AND key = ? ORDER BY ord DESC LIMIT ?"""
-    limit = -1 if payloads is None else payloads
-    found: list[tuple[HeldRow, bytes | None]] = []
-    for order, *columns in fetch_rows(connection, sql, (*key, limit), "biib"):
-        payload = None if payloads is None else load_payload(connection, columns[1])
-        kind, record_id, summary = columns
-        row = _open(connection, key, order, (kind, record_id, summary), payload)
-        found.append((row, payload))
-    found.sort(key=_by_order, reverse=True)
-    return found
+             WHERE bucket = ? AND key = ? AND ord >= ? AND ord < ? ORDER BY ord DESC LIMIT ?"""
+    floor = stamp or b""
+    ceiling = _above(stamp) if below is None else below
+    while True:
+        rows = fetch_rows(connection, sql, (*key, floor, ceiling, _RUN), "biib")
+        for order, kind, record_id, summary in rows:
+            yield _open(connection, key, order, (kind, record_id, summary), None)
+        if len(rows) < _RUN:
+            return
+        ceiling = rows[-1][0]
+
+
+def _above(stamp: bytes | None) -> bytes:
+    """Return what is above every order of a stamp, or of all."""
+    return (stamp or b"\xff" * STAMP_BYTES) + b"\xff" * (STAMP_BYTES + 3)
 
 
 def load_payload(connection: sqlite3.Connection, record_id: int) -> bytes | None:

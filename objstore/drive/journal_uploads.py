@@ -13,7 +13,7 @@ from objstore.drive.journal_changes import Changes
 from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_keys import TakenUpload
 from objstore.drive.journal_rows import key_bytes
-from objstore.drive.journal_schema import BUCKET_SCOPE, TRUSTED, UNTRUSTED
+from objstore.drive.journal_schema import TRUSTED, UNTRUSTED, VERSION_SCOPE
 from objstore.drive.journal_sql import Key
 from objstore.drive.ops import (
     AbortUpload,
@@ -49,6 +49,8 @@ def _put_bucket(changes: Changes, op: PutBucket) -> None:
     held = _held_bucket(changes, bucket.name, damaged_is_absent=op.force)
     if held is not None and bucket.stamp <= held.stamp:
         raise Superseded(held.stamp)
+    if held is not None and op.base is not None and held.stamp > op.base:
+        raise Superseded(held.stamp)
     if bucket.deleted and not op.force and _in_use(changes, bucket.name):
         raise BucketNotEmpty(bucket.name)
     if bucket.deleted and op.force:
@@ -74,7 +76,7 @@ def _in_use(changes: Changes, name: BucketName) -> bool:
     changes.write_usage()
     execute = changes.connection.execute
     usage = execute(
-        "SELECT 1 FROM usage WHERE scope = ? AND entries > 0", (BUCKET_SCOPE + name,)
+        "SELECT 1 FROM usage WHERE scope = ? AND entries > 0", (VERSION_SCOPE + name,)
     ).fetchone()
     upload = execute(
         "SELECT 1 FROM uploads WHERE bucket = ? AND taken IS NULL LIMIT 1", (name,)

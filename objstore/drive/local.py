@@ -33,12 +33,15 @@ from objstore.drive.ops import (
     ListMissed,
     ListTombstones,
     ListUploads,
+    ListVersions,
     Op,
+    PutBucket,
     R,
     ReadBucket,
     ReadKey,
     ReadStatus,
     ReadUpload,
+    ReadUsage,
     VerifyShard,
 )
 from objstore.drive.posix import Root, drive_error, journal_error
@@ -74,6 +77,8 @@ _READS: Final = frozenset(
         ReadUpload,
         ListUploads,
         ListMissed,
+        ListVersions,
+        ReadUsage,
         ListTombstones,
         ReadStatus,
         IsNamed,
@@ -91,6 +96,7 @@ class LocalDriveSettings:
 
     direct_io: bool = True  # write shards with O_DIRECT where the file system allows it
     io_threads: int = DRIVE_IO_THREADS
+    bucket_changed: Callable[[], None] | None = None  # called when a bucket's record was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +257,11 @@ class LocalDrive:
         if isinstance(op, ReadStatus):
             self._close_idle(session)
         lane = session.reads if type(op) in _READS else session.writes
-        result: R = await self._wait(session, lane.submit(op))
+        try:
+            result: R = await self._wait(session, lane.submit(op))
+        finally:
+            if isinstance(op, PutBucket) and self._settings.bucket_changed is not None:
+                self._settings.bucket_changed()
         return result
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:

@@ -12,7 +12,16 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from objstore.names import BucketName, DataId, Kind, ObjectKey, Order, Stamp, UploadId
+from objstore.names import (
+    NO_ORDER,
+    BucketName,
+    DataId,
+    Kind,
+    ObjectKey,
+    Order,
+    Stamp,
+    UploadId,
+)
 
 R = TypeVar("R")
 
@@ -36,16 +45,17 @@ class KeyState(msgspec.Struct, frozen=True, array_like=True):
     `records` are sealed, newest first. `unknown` counts rows that fail their checksum. Not
     `trusted` means that this drive lost records it once acknowledged (it was replaced, or its
     journal was rebuilt, and its rebuild is not complete): what it has counts, what it lacks is
-    unknown.
+    unknown. `more` says that there are older rows.
     """
 
     records: tuple[bytes, ...]
     unknown: int
     trusted: bool
+    more: bool = False
 
 
 class KeyEntry(msgspec.Struct, frozen=True, array_like=True):
-    """The newest row of one key, as a listing needs it."""
+    """One row of one key, as a listing needs it."""
 
     key: ObjectKey
     order: Order
@@ -57,6 +67,8 @@ class KeyEntry(msgspec.Struct, frozen=True, array_like=True):
     checksum: str = ""  # algorithm names, comma separated
     checksum_type: str = ""
     degraded: bool = False  # this drive lacks a shard file that its record names
+    null_version: bool = True
+    owner: str = ""
 
 
 class KeyPage(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +82,30 @@ class KeyPage(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[KeyEntry, ...]
     prefixes: tuple[tuple[str, KeyEntry], ...]
     next_after: str | None
+    trusted: bool
+
+
+class VersionPage(msgspec.Struct, frozen=True, array_like=True):
+    """Versions in byte order of key, of one key newest first.
+
+    Prefixes as in a KeyPage, with any version as the witness. `next_after`, when not None, is
+    where to go on: this page says everything up to and including that row, or that prefix (whose
+    order is empty).
+    """
+
+    entries: tuple[KeyEntry, ...]
+    prefixes: tuple[tuple[str, KeyEntry], ...]
+    next_after: tuple[str, Order] | None
+    trusted: bool
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """What a bucket holds on a drive. Sizes are before encoding."""
+
+    objects: int  # keys whose current version is an object
+    object_bytes: int
+    versions: int  # objects and delete markers, current or not
+    version_bytes: int
     trusted: bool
 
 
@@ -122,7 +158,7 @@ class Tombstone(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TombstonePage(msgspec.Struct, frozen=True, array_like=True):
-    """Tombstones ordered by (bucket, key)."""
+    """Tombstones ordered by (bucket, key, order)."""
 
     entries: tuple[Tombstone, ...]
 
@@ -164,11 +200,13 @@ class CommitMode(IntEnum):
 
     ORDERED: a new write. Refused with Superseded unless its stamp is above every stamp the drive
     holds for the key. MERGE: a straggler or a healer. It takes its place in the order, which may
-    be an older one; a row of the same order is replaced.
+    be an older one; a row of the same order is replaced. REVISED: a new revision of a version, made
+    from the revision `base`. Refused with Superseded when the drive holds a later one.
     """
 
     ORDERED = 0
     MERGE = 1
+    REVISED = 2
 
 
 class Commit(Op[Committed], frozen=True, array_like=True):
@@ -180,6 +218,10 @@ class Commit(Op[Committed], frozen=True, array_like=True):
     decide `missing_parts` of the held shards (the drive fills them in), and the upload is marked
     as taken by this order, so that no other Complete and no Abort can have it.
 
+    `not_above` makes the write conditional: it is refused with Superseded when the drive holds a
+    row of the key above that order, and with DriveRefusal by a drive that is not trusted, which may
+    have lost such a row.
+
     Raises: Superseded, BucketMissing, UploadMissing.
     """
 
@@ -187,6 +229,8 @@ class Commit(Op[Committed], frozen=True, array_like=True):
     mode: CommitMode = CommitMode.ORDERED
     instead_of: Order | None = None
     completes: UploadId | None = None
+    base: Order | None = None
+    not_above: Order | None = None
 
 
 class Undo(Op[None], frozen=True, array_like=True):
@@ -220,20 +264,28 @@ class Forget(Op[None], frozen=True, array_like=True):
 
 
 class ReadKey(Op[KeyState], frozen=True, array_like=True):
-    """Read up to `limit` rows of one key, newest first."""
+    """Read up to `limit` rows of one key, newest first; tombstones do not count.
+
+    `stamp` reads the revisions of one version; `nulls` reads null versions only; `below` goes on
+    where an earlier answer ended.
+    """
 
     bucket: BucketName
     key: ObjectKey
     limit: int = 4
+    stamp: Stamp | None = None
+    nulls: bool = False
+    below: Order | None = None
 
 
 class ListKeys(Op[KeyPage], frozen=True, array_like=True):
-    """List the newest row of each key with `prefix` that is above `after` (exclusive).
+    """List the row that counts of each key with `prefix` that is above `after` (exclusive).
 
-    At most `limit` entries and prefixes together. Without a delimiter tombstones are listed
-    too: they hide older rows of other drives. With one, a tombstone directly at this level is
-    listed too, and a common prefix is listed when it has a live key on this drive; when
-    `after` ends with the delimiter and lies within a common prefix, that prefix is skipped whole.
+    That is the newest one that no tombstone hides, or the newest tombstone. At most `limit` entries
+    and prefixes together. Without a delimiter tombstones are listed too: they hide older rows of
+    other drives. With one, a tombstone directly at this level is listed too, and a common prefix is
+    listed when it has a live key on this drive; when `after` ends with the delimiter and lies
+    within a common prefix, that prefix is skipped whole.
     """
 
     bucket: BucketName
@@ -243,18 +295,41 @@ class ListKeys(Op[KeyPage], frozen=True, array_like=True):
     limit: int = 1000
 
 
+class ListVersions(Op[VersionPage], frozen=True, array_like=True):
+    """List the versions, delete markers too, of keys with `prefix`, as this drive sees them.
+
+    Those above `after` (exclusive); with an empty order that is after all rows of that key.
+    `after_key` that ends with the delimiter passes over the common prefix, as in ListKeys.
+    """
+
+    bucket: BucketName
+    prefix: str = ""
+    after_key: str = ""
+    after_order: Order = NO_ORDER
+    delimiter: str = ""
+    limit: int = 1000
+
+
+class ReadUsage(Op[Usage], frozen=True, array_like=True):
+    """Read what a bucket holds."""
+
+    bucket: BucketName
+
+
 # --- buckets -------------------------------------------------------------------------
 
 
 class PutBucket(Op[None], frozen=True, array_like=True):
     """Store a bucket's record if its stamp is newer than the one held; else raise Superseded.
 
-    A record with `deleted` is refused with BucketNotEmpty while this drive holds a live object
-    or an upload of the bucket, unless `force` (a healer, which repeats what a quorum decided).
+    A record with `deleted` is refused with BucketNotEmpty while this drive holds a version or an
+    upload of the bucket, unless `force` (a healer, which repeats what a quorum decided). With
+    `base`, the record was made from the one of that stamp: Superseded when a later one is held.
     """
 
     record: bytes
     force: bool = False
+    base: Stamp | None = None
 
 
 class ReadBucket(Op[BucketPage], frozen=True, array_like=True):
@@ -348,11 +423,12 @@ class ClearMissed(Op[None], frozen=True, array_like=True):
 
 
 class ListTombstones(Op[TombstonePage], frozen=True, array_like=True):
-    """List tombstones stamped before `before`, above (after_bucket, after_key)."""
+    """List tombstones stamped before `before`, above (after_bucket, after_key, after_order)."""
 
     before: Stamp
     after_bucket: str = ""
     after_key: str = ""
+    after_order: Order = NO_ORDER
     limit: int = 1000
 
 
@@ -380,6 +456,8 @@ AnyOp = (
     | Forget
     | ReadKey
     | ListKeys
+    | ListVersions
+    | ReadUsage
     | PutBucket
     | ReadBucket
     | ListBuckets
@@ -406,6 +484,8 @@ RESULTS: dict[type[AnyOp], object] = {
     Forget: None,
     ReadKey: KeyState,
     ListKeys: KeyPage,
+    ListVersions: VersionPage,
+    ReadUsage: Usage,
     PutBucket: None,
     ReadBucket: BucketPage,
     ListBuckets: BucketPage,

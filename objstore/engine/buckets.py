@@ -5,8 +5,9 @@ has objects. Any two write quorums share a slot, so of a PUT and a DeleteBucket 
 one is acknowledged, without a lock.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
@@ -23,8 +24,13 @@ from objstore.errors import (
     Superseded,
     WriteQuorumLost,
 )
-from objstore.limits import BUCKET_CACHE_S, CALL_DEADLINE_S, READ_DECISION_DEADLINE_S
-from objstore.names import BucketName
+from objstore.limits import (
+    BUCKET_CACHE_S,
+    CALL_DEADLINE_S,
+    READ_DECISION_DEADLINE_S,
+    SETTING_TRIES_MAX,
+)
+from objstore.names import BucketName, Stamp
 from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum_least
@@ -35,12 +41,23 @@ from objstore.versions.hlc import wall_ms_of
 BucketRecord = Callable[[BucketName], Awaitable[bytes | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    bucket: Bucket
+    read_s: float
+    changes: int  # what the context had counted before it was read
+
+
 class Buckets:
-    """The buckets of a deployment, with what was read in the last second."""
+    """The buckets of a deployment, with what was read in the last second.
+
+    A change of a bucket that a drive of this server took shows at once (`Context.bucket_changes`);
+    one that reached only other servers, within BUCKET_CACHE_S.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._cache: dict[BucketName, tuple[float, Bucket]] = {}
+        self._cache: dict[BucketName, _Cached] = {}
 
     async def find(self, name: BucketName) -> Bucket:
         """Return a bucket, from the cache when it was read less than BUCKET_CACHE_S ago.
@@ -50,16 +67,17 @@ class Buckets:
             ReadQuorumLost: the slots that answered cannot tell.
         """
         now = self._context.clock.monotonic_s()
+        changes = self._context.bucket_changes()
         held = self._cache.get(name)
-        if held is not None:
-            if now - held[0] < BUCKET_CACHE_S:
-                return held[1]
-            self._cache[name] = (now, held[1])  # one looks, the others need not
+        if held is not None and held.changes == changes:
+            if now - held.read_s < BUCKET_CACHE_S:
+                return held.bucket
+            self._cache[name] = replace(held, read_s=now)  # one looks, the others need not
         newest = (await self._read(ReadBucket(name))).get(name)
         if newest is None or newest.deleted:
             self._cache.pop(name, None)
             raise RequestRefused("NoSuchBucket", BucketName=name)
-        self._cache[name] = (now, newest)
+        self._cache[name] = _Cached(newest, now, changes)
         return newest
 
     async def record(self, name: BucketName) -> bytes | None:
@@ -74,8 +92,10 @@ class Buckets:
         newest = await self._read(ListBuckets())
         return [newest[name] for name in sorted(newest) if not newest[name].deleted]
 
-    async def create(self, name: BucketName, *, owner: str, region: str) -> Bucket:
-        """Create a bucket.
+    async def create(
+        self, name: BucketName, *, owner: str, region: str, settings: Mapping[str, bytes]
+    ) -> Bucket:
+        """Create a bucket, with its first settings.
 
         Raises:
             RequestRefused: BucketAlreadyOwnedByYou or BucketAlreadyExists.
@@ -90,10 +110,40 @@ class Buckets:
         if held is not None:
             self._context.hlc.observe(held.stamp, self._context.now_ms())
         stamp = self._context.stamp()
-        bucket = Bucket(name, stamp, wall_ms_of(stamp), owner=owner, region=region)
+        bucket = Bucket(
+            name, stamp, wall_ms_of(stamp), owner=owner, region=region, settings=dict(settings)
+        )
         await self._write(bucket)
-        self._cache[name] = (self._context.clock.monotonic_s(), bucket)
         return bucket
+
+    async def change(self, name: BucketName, change: Callable[[Bucket], Bucket]) -> Bucket:
+        """Change what is said about a bucket, and return it as it is then.
+
+        The record is made from the newest one; a drive that holds a later one refuses, so that of
+        two changes that race none is lost: the second is made again.
+
+        Raises:
+            RequestRefused: NoSuchBucket, OperationAborted, or what `change` raises.
+            WriteQuorumLost: too few slots could take it.
+        """
+        for attempt in range(SETTING_TRIES_MAX):
+            self._cache.pop(name, None)
+            bucket = await self.find(name)
+            changed = change(bucket)
+            # What an attempt that was refused left on some drives is not acknowledged yet.
+            if changed == bucket and not attempt:
+                return bucket
+            stamp = self._context.hlc.above(bucket.stamp, self._context.now_ms())
+            changed = msgspec.structs.replace(changed, stamp=stamp)
+            try:
+                await self._write(changed, base=bucket.stamp)
+            except RequestRefused as refused:
+                if refused.reason != "OperationAborted":
+                    raise
+                continue
+            self._cache.pop(name, None)
+            return changed
+        raise RequestRefused("OperationAborted", BucketName=name)
 
     async def delete(self, name: BucketName) -> None:
         """Delete a bucket that has no objects and no uploads.
@@ -149,9 +199,9 @@ class Buckets:
             fanout.cancel()
         return found
 
-    async def _write(self, bucket: Bucket) -> None:
+    async def _write(self, bucket: Bucket, base: Stamp | None = None) -> None:
         """Store a bucket's record in every set, at write quorum in each."""
-        op = PutBucket(encode_bucket(bucket))
+        op = PutBucket(encode_bucket(bucket), base=base)
         for handle in self._context.sets:
             needed = write_quorum_least(handle.total_slots)
             handle.require_writable(needed)

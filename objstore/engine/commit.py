@@ -10,6 +10,10 @@ Order of events, from docs/format/ORDERING.md:
 A drive that holds a newer stamp refuses; the version then takes a higher stamp and is committed
 again on every slot, replacing its own earlier try. So a later write always wins, whatever the
 clocks say, and nobody waits for a lock.
+
+A conditional write, and a new revision of a version, must not pass over what its maker did not
+see: then a drive's refusal is final for this try, which is taken back everywhere (`Contested`), and
+its maker looks again (engine/condition.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -17,10 +21,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 
-from objstore.drive.ops import Commit, Committed, DiscardShards, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, Committed, DiscardShards, Settle, Undo
 from objstore.engine.buckets import BucketRecord, call_with_bucket
 from objstore.engine.fanout import Fanout, call_all
-from objstore.engine.sets import Context, SetDrive, SetHandle
+from objstore.engine.sets import Context, SetHandle
 from objstore.errors import (
     BucketMissing,
     RequestRefused,
@@ -29,7 +33,7 @@ from objstore.errors import (
     WriteQuorumLost,
 )
 from objstore.limits import CALL_DEADLINE_S, STAMP_RETRIES_MAX, WRITE_DECISION_DEADLINE_S
-from objstore.names import Order, Stamp, UploadId
+from objstore.names import Order, Stamp, UploadId, stamp_of
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import agreed_refusal, describe_errors, newest_held
 from objstore.quorum.thresholds import read_quorum_any, write_quorum
@@ -42,6 +46,12 @@ class Proposal:
     version_at: Callable[[Stamp], Version]
     held: Mapping[int, tuple[HeldShard, ...]]  # drive index -> shards
     completes: UploadId | None = None
+    base: Order | None = None  # the revision this one is made from; its stamp stays
+    not_above: Order | None = None  # the newest row of the key that the maker saw
+
+
+class Contested(Exception):
+    """Somebody else wrote the key meanwhile. The try was taken back."""
 
 
 class _Verdict(Enum):
@@ -58,9 +68,11 @@ async def commit_version(
     Raises:
         WriteQuorumLost: fewer than W slots could commit; those that did are undone.
         RequestRefused: NoSuchBucket or NoSuchUpload, when the drives say so.
+        Contested: a row that the proposal does not know of is there; its shards stay.
     """
     earlier: Order | None = None
-    stamp = context.stamp()
+    stamp = _first_stamp(context, proposal)
+    depends = _depends(proposal)
     for _attempt in range(STAMP_RETRIES_MAX):
         version = proposal.version_at(stamp)
         encoded = encode_version(version)
@@ -72,8 +84,11 @@ async def commit_version(
                     handle.drives[drive],
                     Commit(
                         encode_record(encoded, held),
-                        instead_of=earlier,
-                        completes=proposal.completes,
+                        CommitMode.ORDERED if proposal.base is None else CommitMode.REVISED,
+                        earlier,
+                        proposal.completes,
+                        proposal.base,
+                        proposal.not_above,
                     ),
                     version.bucket,
                     bucket_record,
@@ -83,27 +98,49 @@ async def commit_version(
         )
         needed = write_quorum(version.scheme)
         verdict = await fanout.until(
-            partial(_decide, proposal.held, needed), deadline_s=WRITE_DECISION_DEADLINE_S
+            partial(_decide, proposal.held, needed, depends), deadline_s=WRITE_DECISION_DEADLINE_S
         )
         if verdict is _Verdict.WON:
             context.group.create_task(_settle(context, handle, proposal, version, fanout))
             return version
+        if verdict is _Verdict.LOST and depends and newest_held(fanout.errors) is not None:
+            await _undo(context, handle, proposal, version, fanout, keep_shards=True)
+            raise Contested
         if verdict is _Verdict.OUTRUN:
             stamp = _above_all(context, fanout)
             earlier = version.order
             continue
-        context.group.create_task(_undo(context, handle, proposal, version, fanout))
+        undo = _undo(context, handle, proposal, version, fanout, keep_shards=False)
+        context.group.create_task(undo)
         raise _refusal(handle, fanout, needed)
     raise WriteQuorumLost(f"the key changed {STAMP_RETRIES_MAX} times while it was written")
 
 
+def _depends(proposal: Proposal) -> bool:
+    """Whether the proposal depends on what its maker saw.
+
+    A drive that refuses it then is one vote against it, and no reason to draw a higher stamp.
+    """
+    return proposal.base is not None or proposal.not_above is not None
+
+
+def _first_stamp(context: Context, proposal: Proposal) -> Stamp:
+    """Draw a stamp; above the row the maker saw, so that no clock makes the drives refuse it."""
+    if not proposal.not_above:
+        return context.stamp()
+    return context.hlc.above(stamp_of(proposal.not_above), context.now_ms())
+
+
 def _decide(
-    held: Mapping[int, tuple[HeldShard, ...]], needed: int, fanout: Fanout[Committed]
+    held: Mapping[int, tuple[HeldShard, ...]],
+    needed: int,
+    depends: bool,  # noqa: FBT001 - a partial's
+    fanout: Fanout[Committed],
 ) -> _Verdict | None:
     won = sum(len(held[drive]) for drive in fanout.answers)
     if won >= needed:
         return _Verdict.WON
-    if any(isinstance(error, Superseded) for error in fanout.errors.values()):
+    if not depends and any(isinstance(error, Superseded) for error in fanout.errors.values()):
         return _Verdict.OUTRUN
     lost = sum(len(held[drive]) for drive in fanout.errors)
     if sum(map(len, held.values())) - lost < needed:
@@ -138,6 +175,8 @@ async def _undo(
     proposal: Proposal,
     version: Version,
     fanout: Fanout[Committed],
+    *,
+    keep_shards: bool,
 ) -> None:
     """Take the version back where it was committed, stragglers included, and free its shards."""
     await fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
@@ -145,25 +184,41 @@ async def _undo(
     await call_all(
         context.group,
         {
-            drive: partial(_undo_on, handle.drives[drive], proposal, version, held)
-            for drive, held in proposal.held.items()
+            drive: partial(
+                handle.drives[drive].call, Undo(version.bucket, version.key, version.order)
+            )
+            for drive in proposal.held
         },
         deadline_s=CALL_DEADLINE_S,
     )
+    if not keep_shards:
+        await discard_shards(context, handle, proposal, version)
 
 
-async def _undo_on(
-    drive: SetDrive, proposal: Proposal, version: Version, held: tuple[HeldShard, ...]
+async def discard_shards(
+    context: Context, handle: SetHandle, proposal: Proposal, version: Version
 ) -> None:
-    await drive.call(Undo(version.bucket, version.key, version.order))
-    if proposal.completes is None:  # the shards of an upload belong to its parts
-        names = tuple(
+    """Remove the shards of a proposal that no record names."""
+    if proposal.completes is not None:  # the shards of an upload belong to its parts
+        return
+    names = {
+        drive: tuple(
             (part.data_id, part.number, one.shard)
             for part in version.parts
             for one in held
             if one.inline is None
         )
-        await drive.call(DiscardShards(names))
+        for drive, held in proposal.held.items()
+    }
+    await call_all(
+        context.group,
+        {
+            drive: partial(handle.drives[drive].call, DiscardShards(shards))
+            for drive, shards in names.items()
+            if shards
+        },
+        deadline_s=CALL_DEADLINE_S,
+    )
 
 
 async def _settle(

@@ -1,22 +1,39 @@
-"""DELETE: a tombstone takes the key's place in the order.
+"""DELETE: a tombstone, or a delete marker, takes the key's place in the order.
 
-The tombstone is an ordinary record without shards, acknowledged by W slots like any write; it
-hides what drives that were away still hold, until every slot has it (background/reaper.py).
+Without versions a tombstone is written: an ordinary record without shards, acknowledged by W slots
+like any write; it hides what drives that were away still hold, until every slot has it
+(background/reaper.py). With versions a delete marker is written, and nothing goes. A delete that
+names a version buries that one: its tombstone has the version's stamp and the last revision.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
-from objstore.engine.get import resolve
+from objstore.engine.condition import commit_if, current_object, until_uncontested
+from objstore.engine.ports import UNCONDITIONAL, Deleted, Precondition
+from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, Place
 from objstore.errors import ReadQuorumLost
 from objstore.limits import STRIPE_BYTES
-from objstore.names import BucketName, Kind, ObjectKey, Scheme, Stamp
+from objstore.names import (
+    REVISION_LAST,
+    BucketName,
+    Kind,
+    ObjectKey,
+    Scheme,
+    Stamp,
+    VersionId,
+    Versioning,
+)
 from objstore.ondisk.record import HeldShard, Version
 from objstore.quorum.thresholds import write_quorum
 from objstore.versions.hlc import wall_ms_of
 from objstore.versions.select import Outcome
+
+# Given the version that is to go, raises RequestRefused when it must stay.
+Permission = Callable[[Version], None]
 
 
 async def delete_object(
@@ -25,15 +42,20 @@ async def delete_object(
     bucket: BucketName,
     key: ObjectKey,
     bucket_record: BucketRecord,
+    precondition: Precondition = UNCONDITIONAL,
 ) -> None:
-    """Delete a key. Deleting what is not there succeeds, as on S3.
+    """Delete a key of a bucket without versions. Deleting what is not there succeeds, as on S3.
 
     Raises:
+        RequestRefused: the precondition does not hold.
         WriteQuorumLost: too few slots could take the tombstone.
     """
     for place in places:
-        if await _may_exist(context, place, bucket, key):
-            await _bury(context, place, bucket, key, bucket_record)
+        if precondition is not UNCONDITIONAL or await _may_exist(context, place, bucket, key):
+            version_at = partial(_marker, place, bucket, key, Kind.TOMBSTONE, Versioning.OFF, "")
+            await _commit(
+                context, place, Proposal(version_at, _held(place)), bucket_record, precondition
+            )
 
 
 async def _may_exist(context: Context, place: Place, bucket: BucketName, key: ObjectKey) -> bool:
@@ -44,34 +66,110 @@ async def _may_exist(context: Context, place: Place, bucket: BucketName, key: Ob
         return True
     if choice.outcome is Outcome.ABSENT:
         return bool(choice.skipped)
-    return choice.version is not None and choice.version.kind is Kind.OBJECT
+    return choice.version is not None
 
 
-async def _bury(
-    context: Context, place: Place, bucket: BucketName, key: ObjectKey, bucket_record: BucketRecord
-) -> None:
-    handle = place.handle
-    scheme = Scheme(1, handle.total_slots - 1)  # every slot holds the whole tombstone
+async def mark_deleted(  # noqa: PLR0913, PLR0917 - as delete_version
+    context: Context,
+    place: Place,
+    bucket: BucketName,
+    key: ObjectKey,
+    versioning: Versioning,
+    owner: str,
+    bucket_record: BucketRecord,
+    precondition: Precondition = UNCONDITIONAL,
+) -> Deleted:
+    """Write a delete marker, whether there is anything to delete or not.
+
+    "If the bucket is versioning-suspended, [it] inserts a delete marker that becomes the latest
+    version of the object" with version id null, "replacing" an earlier null version.
+    """
+    version_at = partial(_marker, place, bucket, key, Kind.DELETE_MARKER, versioning, owner)
+    proposal = Proposal(version_at, _held(place))
+    marker = await _commit(context, place, proposal, bucket_record, precondition)
+    return Deleted(marker.version_id, delete_marker=True)
+
+
+async def delete_version(  # noqa: PLR0913 - a version has to be named, and who may say no
+    context: Context,
+    places: tuple[Place, ...],
+    bucket: BucketName,
+    key: ObjectKey,
+    version_id: VersionId,
+    bucket_record: BucketRecord,
+    *,
+    permission: Permission,
+    precondition: Precondition = UNCONDITIONAL,
+) -> Deleted:
+    """Bury one version for good. Deleting one that is not there succeeds.
+
+    Raises:
+        RequestRefused: `permission` or the precondition says no.
+        WriteQuorumLost: too few slots could take the tombstone.
+    """
+
+    async def bury(place: Place) -> Version | None:
+        choice = await resolve(context, place.handle, bucket, key, version_id)
+        precondition(current_object(choice))
+        version = choice.version
+        if version is not None:
+            permission(version)
+            version_at = partial(_tombstone, place, version, context.stamp())
+            proposal = Proposal(version_at, _held(place), base=version.order)
+            await _commit(context, place, proposal, bucket_record)
+        return version
+
+    for place in places:
+        buried = await until_uncontested(context, partial(bury, place))
+        if buried is not None:
+            return Deleted(version_id, delete_marker=buried.kind is Kind.DELETE_MARKER)
+    return Deleted(version_id)
+
+
+async def _commit(
+    context: Context,
+    place: Place,
+    proposal: Proposal,
+    bucket_record: BucketRecord,
+    precondition: Precondition = UNCONDITIONAL,
+) -> Version:
     # A full drive still takes deletions, so what can be asked counts, not what can be written.
-    handle.require(handle.readable(), write_quorum(scheme))
-    held = {
+    handle = place.handle
+    handle.require(handle.readable(), write_quorum(_scheme(place)))
+    if precondition is UNCONDITIONAL:
+        return await commit_version(context, handle, proposal, bucket_record)
+    return await commit_if(context, handle, proposal, bucket_record, precondition)
+
+
+def _scheme(place: Place) -> Scheme:
+    """Every slot holds the whole of what has no data."""
+    return Scheme(1, place.handle.total_slots - 1)
+
+
+def _held(place: Place) -> dict[int, tuple[HeldShard, ...]]:
+    return {
         drive: tuple(HeldShard(shard) for shard in shards)
         for drive, shards in place.by_drive().items()
     }
-    version_at = partial(_tombstone, place, scheme, bucket, key)
-    await commit_version(context, handle, Proposal(version_at, held), bucket_record)
 
 
-def _tombstone(
-    place: Place, scheme: Scheme, bucket: BucketName, key: ObjectKey, stamp: Stamp
+def _marker(
+    place: Place,
+    bucket: BucketName,
+    key: ObjectKey,
+    kind: Kind,
+    versioning: Versioning,
+    owner: str,
+    stamp: Stamp,
 ) -> Version:
+    scheme = _scheme(place)
     return Version(
         bucket=bucket,
         key=key,
         stamp=stamp,
         revision=0,
-        kind=Kind.TOMBSTONE,
-        null_version=True,
+        kind=kind,
+        null_version=versioning is not Versioning.ENABLED,
         k=scheme.k,
         m=scheme.m,
         slots=place.slots,
@@ -79,4 +177,26 @@ def _tombstone(
         size=0,
         etag="",
         modified_ms=wall_ms_of(stamp),
+        owner=owner,
+    )
+
+
+def _tombstone(place: Place, buried: Version, now: Stamp, _: Stamp) -> Version:
+    """Return the tombstone of one version: its last revision."""
+    scheme = _scheme(place)
+    return Version(
+        bucket=buried.bucket,
+        key=buried.key,
+        stamp=buried.stamp,
+        revision=REVISION_LAST,
+        kind=Kind.TOMBSTONE,
+        null_version=buried.null_version,
+        k=scheme.k,
+        m=scheme.m,
+        slots=place.slots,
+        stripe_bytes=STRIPE_BYTES,
+        size=0,
+        etag="",
+        modified_ms=wall_ms_of(now),
+        edit=now,
     )

@@ -1,4 +1,4 @@
-"""GET: ask the drives for the key's records, choose, and read k shards of every stripe.
+"""GET: find the version that answers, and read k shards of every stripe.
 
 Data shards come first, because they need no decoding. A block that is damaged, or a drive that
 fails or dawdles, is made up for by parity, stripe by stripe; the client sees nothing of it. What
@@ -10,98 +10,52 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from objstore.drive.api import Buffer
-from objstore.drive.ops import KeyState, ReadKey, Settle
+from objstore.drive.ops import ReadKey, Settle
 from objstore.engine.fanout import Ahead, Fanout, call_all
-from objstore.engine.sets import Context, Place, SetHandle
+from objstore.engine.resolve import answer_of, resolve
+from objstore.engine.sets import Context, Place
 from objstore.engine.window import Window
 from objstore.erasure.geometry import stripes_of_range
-from objstore.errors import DriveError, ReadQuorumLost, RecordUnknown, RequestRefused
+from objstore.errors import DriveError, ReadQuorumLost, RequestRefused
 from objstore.limits import (
     CALL_DEADLINE_S,
     READ_DECISION_DEADLINE_S,
     READ_HEDGE_S,
-    READ_UNDECIDED_DEADLINE_S,
     READ_WINDOW_STRIPES,
     SHARD_CALL_DEADLINE_S,
 )
-from objstore.names import BucketName, Kind, ObjectKey
-from objstore.ondisk.record import Part, Record, Version, decode_record
+from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
+from objstore.ondisk.record import Part, Version
 from objstore.quorum.reduce import describe_errors
-from objstore.versions.select import Choice, DriveAnswer, Outcome, Source, choose
-
-
-def answer_of(state: KeyState) -> DriveAnswer:
-    """Open what a drive answered; a record that fails its checksum is unknown, never absent."""
-    records: list[Record] = []
-    unknown = state.unknown
-    for sealed in state.records:
-        try:
-            records.append(decode_record(sealed))
-        except RecordUnknown:
-            unknown += 1
-    return DriveAnswer(tuple(records), unknown, state.trusted)
-
-
-async def resolve(
-    context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
-) -> Choice:
-    """Choose the version of a key that answers; FOUND may be a tombstone.
-
-    Raises:
-        ReadQuorumLost: the slots that answered cannot tell, or too few shards are left.
-    """
-    op = ReadKey(bucket, key)
-    answers: dict[int, DriveAnswer] = {}
-
-    def decide(fanout: Fanout[KeyState], *, wait_for_all: bool = True) -> Choice | None:
-        for drive, state in fanout.answers.items():
-            if drive not in answers:
-                answers[drive] = answer_of(state)
-        choice = choose(answers, handle.slots_of_drive)
-        certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
-        enough = certain or not wait_for_all or not fanout.pending
-        return choice if choice.outcome is not Outcome.UNDECIDED and enough else None
-
-    fanout = Fanout(
-        context.group,
-        {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
-    )
-    try:
-        choice = await fanout.until(decide, deadline_s=READ_DECISION_DEADLINE_S)
-        if choice is None and fanout.pending:
-            # Slow drives count as away from here on, if the others can tell without them.
-            choice = await fanout.until(
-                partial(decide, wait_for_all=False), deadline_s=READ_UNDECIDED_DEADLINE_S
-            )
-    finally:
-        fanout.cancel()
-    if choice is None:
-        choice = choose(answers, handle.slots_of_drive)
-    if choice.outcome is Outcome.UNDECIDED:
-        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(fanout.errors)}")
-    return choice
+from objstore.versions.select import Source
 
 
 async def open_object(
-    context: Context, places: tuple[Place, ...], bucket: BucketName, key: ObjectKey
+    context: Context,
+    places: tuple[Place, ...],
+    bucket: BucketName,
+    key: ObjectKey,
+    version_id: VersionId = CURRENT,
 ) -> "StoredObject":
-    """Find an object in the pools it may be in; the newest version wins.
+    """Find an object, or a delete marker, in the pools it may be in; the newest version wins.
 
     Raises:
-        RequestRefused: NoSuchKey.
+        RequestRefused: NoSuchKey, NoSuchVersion.
         ReadQuorumLost: a set cannot tell.
     """
     found: StoredObject | None = None
     for place in places:
-        choice = await resolve(context, place.handle, bucket, key)
-        if choice.version is None or choice.outcome is not Outcome.FOUND:
+        choice = await resolve(context, place.handle, bucket, key, version_id)
+        if choice.version is None:
             continue
         assert choice.sources is not None
         candidate = StoredObject(context, place, choice.version, dict(choice.sources))
         if found is None or candidate.version.order > found.version.order:
             found = candidate
-    if found is None or found.version.kind is not Kind.OBJECT:
-        raise RequestRefused("NoSuchKey", Key=key)
+    if found is None:
+        if version_id == CURRENT:
+            raise RequestRefused("NoSuchKey", Key=key)
+        raise RequestRefused("NoSuchVersion", Key=key, VersionId=version_id)
     return found
 
 
@@ -199,7 +153,7 @@ class StoredObject:
         self.complete = True
         handle = self.place.handle
         known = {source.drive for source in self.sources.values()}
-        op = ReadKey(self.version.bucket, self.version.key)
+        op = ReadKey(self.version.bucket, self.version.key, stamp=self.version.stamp)
         fanout = await call_all(
             self.context.group,
             {

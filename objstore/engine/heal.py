@@ -1,8 +1,8 @@
 """Heal one key on some drives: bring them to what the set as a whole says.
 
-The healer never decides by what one drive lacks. It asks every drive, chooses as a GET does, and
-then gives each target what it should have: the record in its place in the order (MERGE, so that
-a newer write is never lowered), the shards decoded from k others, the tombstone.
+The healer never decides by what one drive lacks. It asks every drive, decides about every version
+as a GET does, and then gives each target what it should have: the record in its place in the order
+(MERGE, so that a newer write is never lowered), the shards decoded from k others, the tombstone.
 
 Only the server that has a drive heals it, so two healers never write the same shard file.
 Versions that were never acknowledged are settled once they are too old to be in flight: forward
@@ -10,34 +10,26 @@ when k of their shards exist, else back. When a drive is away nothing is settled
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
-from objstore.drive.ops import (
-    Commit,
-    CommitMode,
-    ReadKey,
-    Settle,
-    Undo,
-)
-from objstore.engine.fanout import call_all
-from objstore.engine.get import answer_of
+from objstore.drive.ops import Commit, CommitMode, Settle, Undo
 from objstore.engine.rebuild import LostVersion
+from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
 from objstore.errors import ReadQuorumLost
-from objstore.limits import CALL_DEADLINE_S, SETTLE_AGE_S
+from objstore.limits import SETTLE_AGE_S
 from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp
-from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
+from objstore.ondisk.record import HeldShard, Record, Version, encode_record, encode_version
 from objstore.ondisk.shard_file import block_checksum
+from objstore.quorum.reduce import describe_errors
 from objstore.versions.hlc import wall_ms_of
-from objstore.versions.select import Choice, DriveAnswer, Outcome, Source, choose
+from objstore.versions.select import Choice, DriveAnswer, Outcome, Source, decide
 
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """What healing a key did. `version` is what answers now; None when there is none."""
+    """What healing a key did."""
 
-    version: Version | None
     shard_bytes: int = 0
     changed: bool = False
 
@@ -47,33 +39,42 @@ class KeyHealth:
     """A key as every drive that answered sees it."""
 
     answers: Mapping[int, DriveAnswer]
-    choice: Choice
+    choices: tuple[Choice, ...]  # of every version that counts, newest first, tombstones too
     complete: bool  # every drive answered, is trusted, and has no damaged row
+
+    @property
+    def skipped(self) -> tuple[Order, ...]:
+        """Versions that were never acknowledged."""
+        return self.choices[-1].skipped
+
+    @property
+    def found(self) -> tuple[Choice, ...]:
+        """The versions that can be read, or that say something is gone."""
+        return tuple(choice for choice in self.choices if choice.outcome is Outcome.FOUND)
+
+    def find(self, order: Order) -> Choice | None:
+        """Return the choice of this very row."""
+        for choice in self.found:
+            if choice.newest == order:
+                return choice
+        return None
 
 
 async def examine(
     context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
 ) -> KeyHealth:
-    """Ask every drive for a key.
+    """Ask every drive for all of a key.
 
     Raises:
-        ReadQuorumLost: those that answered cannot tell.
+        ReadQuorumLost: those that answered cannot tell what there is.
     """
-    fanout = await call_all(
-        context.group,
-        {
-            drive: partial(handle.drives[drive].call, ReadKey(bucket, key, 16))
-            for drive in handle.readable()
-        },
-        deadline_s=CALL_DEADLINE_S,
-    )
-    answers = {drive: answer_of(state) for drive, state in fanout.answers.items()}
-    choice = choose(answers, handle.slots_of_drive)
-    if choice.outcome is Outcome.UNDECIDED:
-        raise ReadQuorumLost(choice.reason)
+    answers, errors = await read_history(context, handle, read_key(bucket, key))
+    choices = tuple(decide(answers, handle.slots_of_drive))
+    if choices[-1].outcome is Outcome.UNDECIDED:
+        raise ReadQuorumLost(f"{choices[-1].reason}; {describe_errors(errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
     answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, choice, whole and answering)
+    return KeyHealth(answers, choices, whole and answering)
 
 
 async def heal_key(
@@ -85,7 +86,7 @@ async def heal_key(
     *,
     verify: bool,
 ) -> Healed:
-    """Bring `targets` (drive indexes) to what the set says about a key.
+    """Bring `targets` (drive indexes) to what the set says about every version of a key.
 
     With `verify` every block of the targets' shards is read and checked; without it a shard that
     the record names is taken to be there.
@@ -95,23 +96,23 @@ async def heal_key(
         DriveError: a target failed.
     """
     health = await examine(context, handle, bucket, key)
-    choice = health.choice
     settled = False
     if health.complete:
-        for order in choice.skipped:
+        for order in health.skipped:
             settled |= await _settle_dangling(context, handle, health, bucket, key, order)
     if settled:
         health = await examine(context, handle, bucket, key)
-        choice = health.choice
-    if choice.version is None:
-        return Healed(None, changed=settled)
     shard_bytes, changed = 0, settled
-    for target in sorted(targets & set(health.answers)):
-        repair = _Repair(context, handle, choice, target, health.answers[target])
-        written = await repair.run(verify=verify)
-        shard_bytes += written or 0
-        changed |= written is not None
-    return Healed(choice.version, shard_bytes, changed)
+    for choice in health.found:
+        for target in sorted(targets & set(health.answers)):
+            repair = _Repair(context, handle, choice, target, health.answers[target])
+            written = await repair.run(verify=verify)
+            shard_bytes += written or 0
+            changed |= written is not None
+    lost = [choice for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
+    if lost:
+        raise ReadQuorumLost(lost[0].reason)
+    return Healed(shard_bytes, changed)
 
 
 async def _settle_dangling(
@@ -123,7 +124,7 @@ async def _settle_dangling(
     order: Order,
 ) -> bool:
     """Settle a version that was never acknowledged: forward when it can be read, else back."""
-    if wall_ms_of(Stamp(order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
+    if wall_ms_of(Stamp(order[18:] or order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
         return False  # it may be in flight
     holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
     records = [health.answers[drive].find(order) for drive in holders]
@@ -134,7 +135,7 @@ async def _settle_dangling(
         if record is not None
         for held in record.held
     }
-    forward = replace(health.choice, outcome=Outcome.FOUND, version=version, sources=sources)
+    forward = Choice(Outcome.FOUND, version, sources, newest=order)
     if len(sources) >= version.k:
         for drive in handle.writable():
             if drive not in holders:
@@ -174,8 +175,8 @@ class _Repair:
     async def run(self, *, verify: bool) -> int | None:
         """Return the shard bytes written, or None when the drive was whole already."""
         record = self.answer.find(self.version.order)
-        held = {shard.shard: shard for shard in record.held} if record is not None else {}
-        stale = any(old.version.order < self.version.order for old in self.answer.records)
+        held = self._held(record)
+        stale = any(self._supersedes(old.version) for old in self.answer.records)
         lost = await self._lost(held, verify=verify)
         if record is not None and not lost and not stale and set(held) >= set(self.shards):
             return None
@@ -185,10 +186,32 @@ class _Repair:
             if shards:
                 written += await self._lost_version.rebuild(part, shards)
         if record is None or lost or set(held) < set(self.shards):
-            await self._commit()
+            await self._commit(held)
         settle = Settle(self.version.bucket, self.version.key, self.version.order)
         await self._drive.call(settle)
         return written
+
+    def _held(self, record: Record | None) -> dict[int, HeldShard]:
+        """Return what the target holds of the version, perhaps under an earlier revision."""
+        if record is None:
+            record = next(
+                (old for old in self.answer.records if self._same_data(old.version)), None
+            )
+        return {shard.shard: shard for shard in record.held} if record is not None else {}
+
+    def _same_data(self, old: Version) -> bool:
+        new = self.version
+        return (old.stamp, old.kind, old.parts, old.scheme) == (
+            new.stamp,
+            new.kind,
+            new.parts,
+            new.scheme,
+        )
+
+    def _supersedes(self, old: Version) -> bool:
+        new = self.version
+        both_null = old.null_version and new.null_version
+        return old.order < new.order and (both_null or old.stamp == new.stamp)
 
     @property
     def _drive(self) -> SetDrive:
@@ -222,10 +245,11 @@ class _Repair:
             self.context, self.handle, self.version, self.choice.sources, self.target
         )
 
-    async def _commit(self) -> None:
+    async def _commit(self, mine: Mapping[int, HeldShard]) -> None:
         """Give the record its place in the order; what is newer stays newer."""
         if self._inline():
-            held = await self._inline_shards()
+            whole = set(mine) >= set(self.shards)
+            held = tuple(mine.values()) if whole else await self._inline_shards()
         else:
             held = tuple(HeldShard(shard) for shard in self.shards)
         sealed = encode_record(encode_version(self.version), held)

@@ -5,21 +5,16 @@ Where they disagree (a write in flight, a drive that missed a delete), the key i
 GET would, so a listing shows exactly what a GET finds.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from objstore.drive.ops import KeyEntry, KeyPage, ListKeys
-from objstore.engine.fanout import Fanout
-from objstore.engine.get import resolve
+from objstore.engine.pages import ask_for_pages
 from objstore.engine.ports import ListedObject, ObjectListing
+from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import ReadQuorumLost
-from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX
+from objstore.limits import LIST_KEYS_MAX
 from objstore.names import BucketName, Kind, ObjectKey
 from objstore.ondisk.record import Version
-from objstore.quorum.reduce import describe_errors
-from objstore.quorum.thresholds import write_quorum_least
 from objstore.versions.merge import Merged, Page, Row, merge_pages
 
 
@@ -69,47 +64,6 @@ async def _merged_page(context: Context, handle: SetHandle, query: ListQuery, af
     op = ListKeys(query.bucket, query.prefix, after, query.delimiter, limit)
     pages = await ask_for_pages(context, handle, op)
     return merge_pages([_page_of(page) for page in pages.values()])
-
-
-async def ask_for_pages(
-    context: Context, handle: SetHandle, op: ListKeys, *, leave_out: frozenset[int] = frozenset()
-) -> Mapping[int, KeyPage]:
-    """Ask as many drives as a fresh answer takes; more when some fail or are not trusted.
-
-    Raises:
-        ReadQuorumLost: those that answered could all have missed an acknowledged write.
-    """
-    order = [drive for drive in handle.readable() if drive not in leave_out]
-    least = write_quorum_least(handle.total_slots)
-    first = 0
-    while (
-        first < len(order) and handle.total_slots - handle.slots_on(tuple(order[:first])) >= least
-    ):
-        first += 1
-
-    def calls(drives: list[int]) -> dict[int, Callable[[], Awaitable[KeyPage]]]:
-        return {drive: partial(handle.drives[drive].call, op) for drive in drives}
-
-    def fresh(fanout: Fanout[KeyPage]) -> bool:
-        trusted = tuple(drive for drive, page in fanout.answers.items() if page.trusted)
-        return handle.total_slots - handle.slots_on(trusted) < least
-
-    def decide(fanout: Fanout[KeyPage]) -> bool | None:
-        return True if fresh(fanout) else None
-
-    fanout = Fanout(context.group, calls(order[:first]))
-    try:
-        if not await fanout.until(decide, deadline_s=CALL_DEADLINE_S / 2):
-            fanout.add(calls(order[first:]))
-            await fanout.until(decide, deadline_s=CALL_DEADLINE_S / 2)
-    finally:
-        fanout.cancel()
-    if not fresh(fanout):
-        raise ReadQuorumLost(
-            f"{handle.slots_on(tuple(fanout.answers))} of {handle.total_slots} slots of set "
-            f"{handle.layout.index} answered; {describe_errors(fanout.errors)}"
-        )
-    return dict(fanout.answers)
 
 
 def _row_of(entry: KeyEntry) -> Row:
@@ -174,6 +128,7 @@ def _listed_entry(entry: KeyEntry) -> ListedObject:
         storage_class=entry.storage_class,
         checksum_algorithms=tuple(entry.checksum.split(",")) if entry.checksum else (),
         checksum_type=entry.checksum_type,
+        owner=entry.owner,
     )
 
 
@@ -186,4 +141,5 @@ def _listed_version(version: Version) -> ListedObject:
         storage_class=version.storage_class,
         checksum_algorithms=tuple(version.checksums),
         checksum_type=version.checksum_type,
+        owner=version.owner,
     )

@@ -4,8 +4,9 @@ from functools import partial
 
 from objstore.drive.ops import ReadKey, VerifyShard
 from objstore.engine.fanout import call_all
-from objstore.engine.get import answer_of, open_object
+from objstore.engine.get import open_object
 from objstore.engine.ports import Location, ShardPlace
+from objstore.engine.resolve import answer_of
 from objstore.engine.sets import Context, Place
 from objstore.errors import DriveError, ShardCorrupt, ShardMissing
 from objstore.limits import CALL_DEADLINE_S

@@ -8,7 +8,6 @@ object is found in the same way. A drive that misses a part is noted in its reco
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import msgspec
 
@@ -22,9 +21,11 @@ from objstore.drive.ops import (
 )
 from objstore.engine.buckets import BucketRecord, call_with_bucket
 from objstore.engine.commit import Proposal, commit_version
+from objstore.engine.completion import Completion, checksum_of_upload, completion
+from objstore.engine.condition import commit_if
 from objstore.engine.fanout import call_all
-from objstore.engine.get import resolve
 from objstore.engine.ports import (
+    UNCONDITIONAL,
     Attributes,
     Body,
     CompleteRequest,
@@ -32,6 +33,7 @@ from objstore.engine.ports import (
     UploadedPartResult,
 )
 from objstore.engine.put import StoredPart, Target, store_part
+from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, Place, SetHandle
 from objstore.errors import (
     BucketMissing,
@@ -41,8 +43,8 @@ from objstore.errors import (
     UploadMissing,
     WriteQuorumLost,
 )
-from objstore.limits import CALL_DEADLINE_S, PART_BYTES_MIN, STRIPE_BYTES
-from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId
+from objstore.limits import CALL_DEADLINE_S, STRIPE_BYTES
+from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId, Versioning
 from objstore.ondisk.record import (
     HeldShard,
     Part,
@@ -57,12 +59,7 @@ from objstore.ondisk.record import (
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum, write_quorum_least
 from objstore.versions.hlc import wall_ms_of
-from objstore.wire.digests import (
-    Digests,
-    combine_checksums,
-    composite_checksum,
-    multipart_etag,
-)
+from objstore.wire.digests import Digests, multipart_etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ async def create_upload(
         RequestRefused: NoSuchBucket.
         WriteQuorumLost: too few slots could take it.
     """
-    scheme = place.handle.scheme_now()
+    scheme = place.handle.scheme_now(attributes.storage_class)
     stamp = context.stamp()
     upload = Upload(
         upload_id=UploadId(context.entropy.draw(16).hex()),
@@ -106,6 +103,11 @@ async def create_upload(
         checksum_algorithm=next(iter(attributes.checksum_algorithms), ""),
         checksum_type=attributes.checksum_type,
         owner=attributes.owner,
+        tags=dict(attributes.tags),
+        acl=attributes.acl,
+        retention_mode=attributes.retention_mode,
+        retain_until_ms=attributes.retain_until_ms,
+        legal_hold=attributes.legal_hold,
     )
     op = PutUpload(encode_upload(upload))
     handle = place.handle
@@ -210,12 +212,14 @@ async def put_part(
         WriteQuorumLost: too few slots are left.
     """
     upload, place = found.upload, found.place
+    algorithm, _ = checksum_of_upload(upload)
+    digests.add(algorithm)
     target = Target(place, upload.scheme, upload.bucket, upload.key, upload.upload_id, number)
     stored = await store_part(
         context, target, body, attributes=Attributes(), digests=digests, inline_allowed=False
     )
     stamp = context.stamp()
-    part = _with_checksum(stored.part, upload.checksum_algorithm, digests)
+    part = _with_checksums(stored.part, algorithm, digests)
     record = encode_part(UploadedPart(upload.upload_id, stamp, wall_ms_of(stamp), part))
     calls = {
         drive: partial(
@@ -232,11 +236,11 @@ async def put_part(
     return UploadedPartResult(part, wall_ms_of(stamp))
 
 
-def _with_checksum(part: Part, algorithm: str, digests: Digests) -> Part:
-    """Add the checksum that the object's will be made of."""
-    if algorithm not in digests.algorithms:
-        return part
-    return msgspec.structs.replace(part, checksums={algorithm: digests.encoded()[algorithm]})
+def _with_checksums(part: Part, algorithm: str, digests: Digests) -> Part:
+    """Add the checksum that the object's will be made of, and any other that the client sent."""
+    encoded = digests.encoded()
+    names = (algorithm, *sorted(digests.claimed - {algorithm}))
+    return msgspec.structs.replace(part, checksums={name: encoded[name] for name in names})
 
 
 async def _discard(context: Context, handle: SetHandle, stored: StoredPart) -> None:
@@ -278,110 +282,61 @@ async def abort_upload(context: Context, found: FoundUpload) -> None:
 
 
 async def complete_upload(
-    context: Context, found: FoundUpload, request: CompleteRequest, bucket_record: BucketRecord
+    context: Context,
+    found: FoundUpload,
+    request: CompleteRequest,
+    versioning: Versioning,
+    bucket_record: BucketRecord,
 ) -> Version:
     """Make an object of the parts the client names.
 
     Raises:
-        RequestRefused: InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest.
+        RequestRefused: InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest, or
+            what the precondition raises.
         WriteQuorumLost: too few slots could commit.
     """
-    parts = _chosen_parts(found, request)
-    checksums, checksum_type = _object_checksums(found.upload, parts, request)
-    size = sum(part.size for part in parts)
-    if request.size is not None and request.size != size:
-        raise RequestRefused("InvalidRequest", f"the parts add up to {size} bytes")
-    version_at = partial(_completed, found, parts, checksums, checksum_type)
+    made = completion(found.upload, found.parts, request)
+    version_at = partial(_completed, found.upload, made, versioning)
     held = {
         drive: tuple(HeldShard(shard) for shard in shards)
         for drive, shards in found.place.by_drive().items()
     }
     found.place.handle.require_writable(write_quorum(found.upload.scheme))
     proposal = Proposal(version_at, held, completes=found.upload.upload_id)
-    return await commit_version(context, found.place.handle, proposal, bucket_record)
+    handle = found.place.handle
+    if request.precondition is UNCONDITIONAL:
+        return await commit_version(context, handle, proposal, bucket_record)
+    return await commit_if(context, handle, proposal, bucket_record, request.precondition)
 
 
-def _chosen_parts(found: FoundUpload, request: CompleteRequest) -> list[Part]:
-    """Check the client's list against what was uploaded."""
-    if not request.parts:
-        raise RequestRefused("MalformedXML", "a Complete names at least one part")
-    numbers = [named.number for named in request.parts]
-    if any(later <= earlier for earlier, later in pairwise(numbers)):
-        raise RequestRefused("InvalidPartOrder")
-    parts: list[Part] = []
-    for named in request.parts:
-        held = found.parts.get(named.number)
-        if held is None or held.part.etag != named.etag:
-            raise RequestRefused("InvalidPart", PartNumber=str(named.number), ETag=named.etag)
-        for algorithm, value in named.checksums.items():
-            if held.part.checksums.get(algorithm, value) != value:
-                raise RequestRefused("InvalidPart", PartNumber=str(named.number), ETag=named.etag)
-        parts.append(held.part)
-    for part in parts[:-1]:
-        if part.size < PART_BYTES_MIN:
-            raise RequestRefused(
-                "EntityTooSmall",
-                PartNumber=str(part.number),
-                ProposedSize=str(part.size),
-                MinSizeAllowed=str(PART_BYTES_MIN),
-                ETag=part.etag,
-            )
-    return parts
-
-
-def _object_checksums(
-    upload: Upload, parts: list[Part], request: CompleteRequest
-) -> tuple[dict[str, str], str]:
-    """Return the object's checksums and their type, and hold them against the client's."""
-    algorithm = upload.checksum_algorithm
-    if not algorithm or any(algorithm not in part.checksums for part in parts):
-        return {}, ""
-    kind = upload.checksum_type or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
-    values = [part.checksums[algorithm] for part in parts]
-    if kind == "FULL_OBJECT":
-        whole = combine_checksums(
-            algorithm, [(v, p.size) for v, p in zip(values, parts, strict=True)]
-        )
-    else:
-        whole = composite_checksum(algorithm, values)
-    sent = request.checksums.get(algorithm)
-    if sent is not None and sent not in (whole, whole.rpartition("-")[0]):
-        raise RequestRefused(
-            "BadDigest", f"the {algorithm} you specified did not match the calculated checksum"
-        )
-    return {algorithm: whole}, kind
-
-
-def _completed(
-    found: FoundUpload,
-    parts: list[Part],
-    checksums: dict[str, str],
-    checksum_type: str,
-    stamp: Stamp,
-) -> Version:
-    upload = found.upload
+def _completed(upload: Upload, made: Completion, versioning: Versioning, stamp: Stamp) -> Version:
     return Version(
         bucket=upload.bucket,
         key=upload.key,
         stamp=stamp,
         revision=0,
         kind=Kind.OBJECT,
-        null_version=True,
+        null_version=versioning is not Versioning.ENABLED,
         k=upload.k,
         m=upload.m,
         slots=upload.slots,
         stripe_bytes=upload.stripe_bytes,
-        size=sum(part.size for part in parts),
-        etag=multipart_etag([part.etag for part in parts]),
+        size=made.size,
+        etag=multipart_etag([part.etag for part in made.parts]),
         modified_ms=wall_ms_of(stamp),
-        parts=tuple(parts),
+        parts=made.parts,
         headers=upload.headers,
         user_metadata=upload.user_metadata,
-        checksums=checksums,
-        checksum_type=checksum_type,
+        checksums=dict(made.checksums),
+        checksum_type=made.checksum_type,
         storage_class=upload.storage_class,
         upload_id=upload.upload_id,
         owner=upload.owner,
+        tags=upload.tags,
+        acl=upload.acl,
+        retention_mode=upload.retention_mode,
+        retain_until_ms=upload.retain_until_ms,
+        legal_hold=upload.legal_hold,
     )
 
 

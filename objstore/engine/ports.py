@@ -4,12 +4,12 @@
 HTTP or S3's headers.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from objstore.drive.api import Buffer
-from objstore.names import BucketName, ObjectKey, UploadId
+from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId
 from objstore.ondisk.record import Part, Upload, UploadedPart, Version
 
 
@@ -44,6 +44,22 @@ class Attributes:
     owner: str = ""
     checksum_algorithms: tuple[str, ...] = ()  # of the digests; stored with the object
     checksum_type: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    acl: bytes = b""  # as a record has it
+    retention_mode: str = ""
+    retain_until_ms: int = 0
+    legal_hold: bool = False
+
+
+# Given the current object (None: there is none), raises RequestRefused when a write must not be.
+Precondition = Callable[[Version | None], None]
+
+
+def _anything(_: Version | None) -> None:
+    """Hold always."""
+
+
+UNCONDITIONAL: Final[Precondition] = _anything
 
 
 class ObjectReader(Protocol):
@@ -74,6 +90,57 @@ class ListedObject:
     storage_class: str
     checksum_algorithms: tuple[str, ...]
     checksum_type: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """A version, or a delete marker, as a listing shows it."""
+
+    key: ObjectKey
+    version_id: VersionId
+    is_latest: bool
+    delete_marker: bool
+    size: int
+    etag: str
+    modified_ms: int
+    storage_class: str
+    checksum_algorithms: tuple[str, ...]
+    checksum_type: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionListing:
+    """One page.
+
+    The next one begins after the version `last_version` of `last_key`; or, when that is "", after
+    all of `last_key`, a key or a common prefix.
+    """
+
+    versions: tuple[ListedVersion, ...]
+    prefixes: tuple[str, ...]
+    truncated: bool
+    last_key: str
+    last_version: VersionId
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a delete did: the version that went, or the delete marker that came ("" without)."""
+
+    version_id: VersionId = CURRENT
+    delete_marker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUsage:
+    """What a bucket holds, exactly. Sizes are before encoding."""
+
+    objects: int
+    object_bytes: int
+    versions: int
+    version_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +225,5 @@ class CompleteRequest:
     checksums: Mapping[str, str] = field(default_factory=dict)  # of the whole, as sent
     checksum_type: str = ""
     size: int | None = None  # x-amz-mp-object-size
+    precondition: Precondition = UNCONDITIONAL
+    checksum_algorithm: str = ""  # as the client repeats the upload's

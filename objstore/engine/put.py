@@ -10,7 +10,8 @@ from functools import partial
 
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
-from objstore.engine.ports import Attributes, Body
+from objstore.engine.condition import commit_if
+from objstore.engine.ports import UNCONDITIONAL, Attributes, Body, Precondition
 from objstore.engine.sets import Context, Place
 from objstore.engine.stripes import (
     ShardWriter,
@@ -39,6 +40,7 @@ class Target:
     key: ObjectKey
     upload_id: UploadId = NO_UPLOAD
     part_number: int = 1
+    null_version: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,13 @@ async def put_object(
     attributes: Attributes,
     digests: Digests,
     bucket_record: BucketRecord,
+    precondition: Precondition = UNCONDITIONAL,
 ) -> Version:
     """Store an object and return its version once it is acknowledged.
 
     Raises:
-        RequestRefused: the body is not what the client promised. Nothing is stored.
+        RequestRefused: the body is not what the client promised, or the precondition does not hold.
+            Nothing is stored.
         WriteQuorumLost: too few slots are left. Nothing is stored.
     """
     # 1. Read, hash, encode; write shards (small objects stay in memory, for the record).
@@ -74,9 +78,11 @@ async def put_object(
     # 4. Draw the stamp as late as possible: it decides who is later.
     # 5. Commit one record a slot; 6. retire what was superseded, after the quorum.
     version_at = partial(describe, target, stored, attributes, digests)
-    return await commit_version(
-        context, target.place.handle, Proposal(version_at, stored.held), bucket_record
-    )
+    proposal = Proposal(version_at, stored.held)
+    handle = target.place.handle
+    if precondition is UNCONDITIONAL:
+        return await commit_version(context, handle, proposal, bucket_record)
+    return await commit_if(context, handle, proposal, bucket_record, precondition)
 
 
 async def store_part(
@@ -201,7 +207,7 @@ def describe(
         stamp=stamp,
         revision=0,
         kind=Kind.OBJECT,
-        null_version=True,
+        null_version=target.null_version,
         k=target.scheme.k,
         m=target.scheme.m,
         slots=target.place.slots,
@@ -220,4 +226,9 @@ def describe(
         checksum_type=attributes.checksum_type,
         storage_class=attributes.storage_class,
         owner=attributes.owner,
+        tags=dict(attributes.tags),
+        acl=attributes.acl,
+        retention_mode=attributes.retention_mode,
+        retain_until_ms=attributes.retain_until_ms,
+        legal_hold=attributes.legal_hold,
     )

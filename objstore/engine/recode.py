@@ -1,12 +1,12 @@
-"""Write a version again under its set's own scheme, keeping its stamp.
+"""Write a version again under the scheme that its set has for its storage class, keeping its stamp.
 
-Versions written while slots were away carry more parity than their set asks for. Once every slot
+Versions written while slots were away carry more parity than they are meant to. Once every slot
 is back they are read, encoded anew under fresh data ids, and committed with the same stamp and
 the next revision, so that they keep their place among the versions of the key; then the old
 encoding is retired like anything superseded.
 
-Only one server may recode a version, the one that has the drive of its first shard, and only
-while every drive answers: the revision it draws is then above every one that exists.
+Only one server recodes a version, the one that has the drive of its first shard, and only while
+every drive answers. A drive that holds an edit made meanwhile refuses the new encoding.
 """
 
 from functools import partial
@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from objstore.drive.ops import Commit, CommitMode, DiscardShards, Settle, Undo
+from objstore.engine.edit import next_revision
 from objstore.engine.fanout import call_all
 from objstore.engine.get import StoredObject
 from objstore.engine.heal import KeyHealth, examine
@@ -23,38 +24,37 @@ from objstore.engine.reader_body import ReaderBody
 from objstore.engine.sets import Context, Place, SetHandle
 from objstore.errors import WriteQuorumLost
 from objstore.limits import CALL_DEADLINE_S
-from objstore.names import Kind
+from objstore.names import Kind, Scheme
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum
+from objstore.versions.select import Choice
 from objstore.wire.digests import Digests
 
 
 def needs_recoding(handle: SetHandle, version: Version) -> bool:
-    """Whether a version carries another scheme than its set."""
-    return version.kind is Kind.OBJECT and version.scheme != handle.layout.scheme
+    """Whether a version carries another scheme than its set has for its class."""
+    return version.kind is Kind.OBJECT and version.scheme != _scheme_of(handle, version)
 
 
-async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
-    """Rewrite the version that answers under the set's scheme; return the bytes read.
+def _scheme_of(handle: SetHandle, version: Version) -> Scheme:
+    return handle.layout.scheme_for(version.storage_class)
+
+
+async def recode(context: Context, handle: SetHandle, health: KeyHealth, choice: Choice) -> int:
+    """Rewrite one version of a key under its class's scheme; return the bytes read.
 
     Raises:
         ReadQuorumLost: the version can not be read.
         WriteQuorumLost: too few slots took the new encoding; it is undone.
         RequestRefused: what was read does not match the version's own digests.
     """
-    version = health.choice.version
+    version = choice.version
     assert version is not None
-    assert health.choice.sources is not None
+    assert choice.sources is not None
     assert health.complete
-    newest = max(
-        record.version.revision
-        for answer in health.answers.values()
-        for record in answer.records
-        if record.version.stamp == version.stamp
-    )
     place = Place(handle, version.slots)
-    source = StoredObject(context, place, version, dict(health.choice.sources), complete=True)
+    source = StoredObject(context, place, version, dict(choice.sources), complete=True)
     stored: list[StoredPart] = []
     try:
         offset = 0
@@ -63,7 +63,7 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
             digests.expect("MD5", bytes.fromhex(part.etag))
             body = ReaderBody(source, offset, offset + part.size)
             target = Target(
-                place, handle.layout.scheme, version.bucket, version.key,
+                place, _scheme_of(handle, version), version.bucket, version.key,
                 version.upload_id, part.number,
             )  # fmt: skip
             stored.append(
@@ -77,7 +77,7 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth) -> int:
                 )
             )
             offset += part.size
-        again = await _publish(context, handle, version, newest + 1, stored)
+        again = await _publish(context, handle, version, stored)
     except BaseException:
         # Not published: nothing that was acknowledged names these shards.
         await _discard(context, handle, stored)
@@ -90,16 +90,22 @@ async def _publish(
     context: Context,
     handle: SetHandle,
     version: Version,
-    revision: int,
     stored: list[StoredPart],
 ) -> Version:
     """Commit the new encoding on W slots, or on none."""
-    scheme = handle.layout.scheme
+    scheme = _scheme_of(handle, version)
     parts = tuple(
         msgspec.structs.replace(old, data_id=new.part.data_id)
         for old, new in zip(version.parts, stored, strict=True)
     )
-    again = msgspec.structs.replace(version, revision=revision, k=scheme.k, m=scheme.m, parts=parts)
+    again = msgspec.structs.replace(
+        version,
+        revision=next_revision(version),
+        edit=context.stamp(),
+        k=scheme.k,
+        m=scheme.m,
+        parts=parts,
+    )
     held = _held(handle, again, stored)
     encoded = encode_version(again)
     fanout = await call_all(
@@ -107,7 +113,7 @@ async def _publish(
         {
             drive: partial(
                 handle.drives[drive].call,
-                Commit(encode_record(encoded, shards), CommitMode.MERGE),
+                Commit(encode_record(encoded, shards), CommitMode.REVISED, base=version.order),
             )
             for drive, shards in held.items()
         },
@@ -125,16 +131,15 @@ async def _publish(
 
 
 async def _retire(context: Context, handle: SetHandle, again: Version) -> None:
-    """Settle the newest version of the key: that retires every older encoding of ours too."""
+    """Settle the new revision, which retires every older encoding of the version."""
     health = await examine(context, handle, again.bucket, again.key)
-    newest = health.choice.version or again
     lacking = tuple(
         slot
         for drive, slots in enumerate(handle.slots_of_drive)
-        if drive not in health.answers or health.answers[drive].find(newest.order) is None
+        if drive not in health.answers or health.answers[drive].find(again.order) is None
         for slot in slots
     )
-    settle = Settle(newest.bucket, newest.key, newest.order, lacking, newest.size)
+    settle = Settle(again.bucket, again.key, again.order, lacking, again.size)
     await call_all(
         context.group,
         {drive: partial(handle.drives[drive].call, settle) for drive in handle.writable()},

@@ -1,7 +1,7 @@
 """The sets an engine works on, and what every operation needs beside them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -69,14 +69,15 @@ class SetHandle:
         """Count the slots on these drives."""
         return sum(len(self.slots_of_drive[drive]) for drive in drives)
 
-    def scheme_now(self) -> Scheme:
-        """Choose the scheme for a write: one more parity for each slot that is away.
+    def scheme_now(self, storage_class: str) -> Scheme:
+        """Choose the scheme for a write: its class's, one more parity for each slot that is away.
 
         Raises:
             WriteQuorumLost: the slots that are left cannot reach the write quorum.
         """
         present = self.slots_on(self.writable())
-        scheme = degraded_scheme(self.layout.scheme, self.total_slots - present)
+        whole = self.layout.scheme_for(storage_class)
+        scheme = degraded_scheme(whole, self.total_slots - present)
         self.require_writable(write_quorum(scheme))
         return scheme
 
@@ -126,6 +127,10 @@ class Place:
         return {drive: self.shards_of_drive(drive) for drive in drives}
 
 
+def _nothing_counted() -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every operation of the engine is given."""
@@ -138,6 +143,8 @@ class Context:
     cpu: Cpu
     group: asyncio.TaskGroup  # outlives requests: stragglers finish in it
     bracketing: float = 0.01  # share of uploads whose encoding is decoded again before the answer
+    # How often a drive of this server, in whichever process, took a bucket's record.
+    bucket_changes: Callable[[], int] = _nothing_counted
 
     @property
     def sets(self) -> tuple[SetHandle, ...]:

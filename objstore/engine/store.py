@@ -5,15 +5,21 @@ one set of one pool; with several pools a write goes where the key is already, o
 pool with the most free space for it.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 from objstore.drive.ops import ReadStatus
 from objstore.engine.buckets import Buckets
-from objstore.engine.delete import delete_object
+from objstore.engine.condition import current_object
+from objstore.engine.delete import Permission, delete_object, delete_version, mark_deleted
+from objstore.engine.edit import Change, edit_version
 from objstore.engine.fanout import call_all
-from objstore.engine.get import StoredObject, open_object, resolve
+from objstore.engine.get import StoredObject, open_object
 from objstore.engine.list import ListQuery, list_objects
 from objstore.engine.list_uploads import UploadQuery, list_uploads
+from objstore.engine.list_versions import VersionQuery, list_versions
 from objstore.engine.locate import locate
 from objstore.engine.multipart import (
     FoundUpload,
@@ -26,24 +32,33 @@ from objstore.engine.multipart import (
     put_part,
 )
 from objstore.engine.ports import (
+    UNCONDITIONAL,
     Attributes,
     Body,
+    BucketUsage,
     CompleteRequest,
+    Deleted,
     Location,
     ObjectListing,
     ObjectReader,
     PartListing,
+    Precondition,
     UploadedPartResult,
     UploadListing,
+    VersionListing,
 )
 from objstore.engine.put import Target, put_object
 from objstore.engine.reader_body import ReaderBody
+from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, Place
+from objstore.engine.usage import bucket_usage
 from objstore.errors import RequestRefused
 from objstore.limits import CALL_DEADLINE_S
-from objstore.names import BucketName, Kind, ObjectKey, UploadId
+from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId, Versioning
 from objstore.ondisk.record import Bucket, Upload, Version
 from objstore.wire.digests import Digests
+
+_NO_SETTINGS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class Store:
@@ -55,19 +70,37 @@ class Store:
 
     # --- buckets ---------------------------------------------------------------------
 
-    async def create_bucket(self, name: BucketName, *, owner: str, region: str) -> Bucket:
+    async def create_bucket(
+        self,
+        name: BucketName,
+        *,
+        owner: str,
+        region: str,
+        settings: Mapping[str, bytes] = _NO_SETTINGS,
+    ) -> Bucket:
         """Create a bucket; see engine/buckets.py for what is refused."""
-        return await self._buckets.create(name, owner=owner, region=region)
+        return await self._buckets.create(name, owner=owner, region=region, settings=settings)
+
+    async def change_bucket(self, name: BucketName, change: Callable[[Bucket], Bucket]) -> Bucket:
+        """Change a bucket's settings; see engine/buckets.py."""
+        return await self._buckets.change(name, change)
+
+    async def bucket_usage(self, name: BucketName) -> BucketUsage:
+        """Return what a bucket holds; see engine/usage.py."""
+        await self._buckets.find(name)
+        return await bucket_usage(self.context, name)
 
     async def head_bucket(self, name: BucketName) -> Bucket:
         """Return a bucket; raises RequestRefused NoSuchBucket."""
         return await self._buckets.find(name)
 
     async def delete_bucket(self, name: BucketName) -> None:
-        """Delete a bucket without objects; its uploads in progress are aborted first."""
+        """Delete a bucket without versions; its uploads in progress are aborted first."""
         await self._buckets.find(name)
-        listing = await self.list_objects(name, prefix="", delimiter="", after="", limit=1)
-        if listing.objects:
+        listing = await self.list_versions(
+            name, prefix="", delimiter="", after_key="", after_version=CURRENT, limit=1
+        )
+        if listing.versions:
             raise RequestRefused("BucketNotEmpty", BucketName=name)
         while True:
             uploads = await self.list_uploads(
@@ -93,11 +126,18 @@ class Store:
         *,
         attributes: Attributes,
         digests: Digests,
+        precondition: Precondition = UNCONDITIONAL,
     ) -> Version:
         """Store an object; see engine/put.py."""
-        await self._buckets.find(bucket)
-        place = await self._place_for_write(bucket, key)
-        target = Target(place, place.handle.scheme_now(), bucket, key)
+        found = await self._buckets.find(bucket)
+        place = await self._place_for_write(bucket, key, precondition)
+        target = Target(
+            place,
+            place.handle.scheme_now(attributes.storage_class),
+            bucket,
+            key,
+            null_version=found.versioning is not Versioning.ENABLED,
+        )
         return await put_object(
             self.context,
             target,
@@ -105,25 +145,67 @@ class Store:
             attributes=attributes,
             digests=digests,
             bucket_record=self._buckets.record,
+            precondition=precondition,
         )
 
-    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader:
-        """Find an object for reading; raises RequestRefused NoSuchKey or NoSuchBucket."""
+    async def open_object(
+        self, bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
+    ) -> ObjectReader:
+        """Find an object, or a delete marker, for reading.
+
+        Raises:
+            RequestRefused: NoSuchKey, NoSuchVersion or NoSuchBucket.
+        """
+        places = self.context.places(bucket, key)
         try:
-            return await open_object(self.context, self.context.places(bucket, key), bucket, key)
+            return await open_object(self.context, places, bucket, key, version_id)
         except RequestRefused:
             await self._buckets.find(bucket)
             raise
 
-    async def head_object(self, bucket: BucketName, key: ObjectKey) -> Version:
-        """Return an object's version; raises like open_object."""
-        return (await self.open_object(bucket, key)).version
+    async def delete_object(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        version_id: VersionId = CURRENT,
+        *,
+        owner: str = "",
+        permission: Permission,
+        precondition: Precondition = UNCONDITIONAL,
+    ) -> Deleted:
+        """Delete an object, or one version of it; see engine/delete.py.
 
-    async def delete_object(self, bucket: BucketName, key: ObjectKey) -> None:
-        """Delete an object; deleting what is not there succeeds."""
+        `permission` may forbid that a version goes for good; `owner` is whose a delete marker is.
+        Deleting what is not there succeeds.
+        """
+        versioning = (await self._buckets.find(bucket)).versioning
+        context, places, record = (
+            self.context,
+            self.context.places(bucket, key),
+            self._buckets.record,
+        )
+        if version_id != CURRENT:
+            return await delete_version(
+                context, places, bucket, key, version_id, record,
+                permission=permission, precondition=precondition,
+            )  # fmt: skip
+        if versioning is Versioning.OFF:
+            await delete_object(context, places, bucket, key, record, precondition)
+            return Deleted()
+        place = await self._place_for_write(bucket, key, precondition)
+        return await mark_deleted(
+            context, place, bucket, key, versioning, owner, record, precondition
+        )
+
+    async def edit_object(
+        self, bucket: BucketName, key: ObjectKey, version_id: VersionId, change: Change
+    ) -> Version:
+        """Change what is said about a version; see engine/edit.py."""
         await self._buckets.find(bucket)
         places = self.context.places(bucket, key)
-        await delete_object(self.context, places, bucket, key, self._buckets.record)
+        return await edit_version(
+            self.context, places, bucket, key, version_id, change, self._buckets.record
+        )
 
     async def copy_object(
         self,
@@ -133,10 +215,13 @@ class Store:
         *,
         attributes: Attributes,
         digests: Digests,
+        precondition: Precondition = UNCONDITIONAL,
     ) -> Version:
         """Store the bytes of `source` under another key (or the same, with new attributes)."""
         body = ReaderBody(source, 0, source.version.size)
-        return await self.put_object(bucket, key, body, attributes=attributes, digests=digests)
+        return await self.put_object(
+            bucket, key, body, attributes=attributes, digests=digests, precondition=precondition
+        )
 
     async def list_objects(
         self, bucket: BucketName, *, prefix: str, delimiter: str, after: str, limit: int
@@ -145,6 +230,21 @@ class Store:
         await self._buckets.find(bucket)
         query = ListQuery(bucket, prefix, delimiter, after, limit)
         return await list_objects(self.context, query)
+
+    async def list_versions(
+        self,
+        bucket: BucketName,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_version: VersionId,
+        limit: int,
+    ) -> VersionListing:
+        """Return one page of a bucket's versions; see engine/list_versions.py."""
+        await self._buckets.find(bucket)
+        query = VersionQuery(bucket, prefix, delimiter, after_key, after_version, limit)
+        return await list_versions(self.context, query)
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         """Say where every shard of an object lies and how it is."""
@@ -222,12 +322,14 @@ class Store:
     async def complete_upload(self, request: CompleteRequest) -> Version:
         """Make an object of an upload's parts; repeating it gives the same object again."""
         places = self.context.places(request.bucket, request.key)
-        await self._buckets.find(request.bucket)
+        bucket = await self._buckets.find(request.bucket)
         try:
             found = await find_upload(
                 self.context, places, request.bucket, request.key, request.upload_id
             )
-            return await complete_upload(self.context, found, request, self._buckets.record)
+            return await complete_upload(
+                self.context, found, request, bucket.versioning, self._buckets.record
+            )
         except RequestRefused as refused:
             if refused.reason != "NoSuchUpload":
                 raise
@@ -254,14 +356,24 @@ class Store:
 
     # --- pools -----------------------------------------------------------------------
 
-    async def _place_for_write(self, bucket: BucketName, key: ObjectKey) -> Place:
+    async def _place_for_write(
+        self, bucket: BucketName, key: ObjectKey, precondition: Precondition = UNCONDITIONAL
+    ) -> Place:
+        """Find where a key is or is to be, and hold a condition on it, before any work is done.
+
+        Of a conditional write the place must not depend on free space: two that race have to meet.
+        """
         places = self.context.places(bucket, key)
-        if len(places) == 1:
+        if len(places) == 1 and precondition is UNCONDITIONAL:
             return places[0]
         for place in places:
             choice = await resolve(self.context, place.handle, bucket, key)
-            if choice.version is not None and choice.version.kind is Kind.OBJECT:
+            if choice.version is not None:
+                precondition(current_object(choice))
                 return place
+        precondition(None)
+        if precondition is not UNCONDITIONAL:
+            return places[0]
         room = [await self._free_bytes(place) for place in places]
         return places[room.index(max(room))]
 

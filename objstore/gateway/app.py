@@ -1,9 +1,9 @@
 """The gateway: from a connection's bytes to one call of a handler, and back.
 
-For each request: check the framing, admit, parse, authenticate, route, hand the handler its body
-as a stream, send its reply; whatever goes wrong on the way becomes an S3 error document. After
-an answer to a body that was not read to its end the connection is closed, so that nothing left
-over is ever taken for a request.
+For each request: check the framing, admit, parse, authenticate, route, authorise, hand the handler
+its body as a stream, send its reply; whatever goes wrong on the way becomes an S3 error document.
+After an answer to a body that was not read to its end the connection is closed, so that nothing
+left over is ever taken for a request.
 """
 
 import asyncio
@@ -21,16 +21,24 @@ from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.body import open_body
 from objstore.gateway.connection import Connection, ConnectionFactory
 from objstore.gateway.context import GatewayContext
+from objstore.gateway.form import open_form
 from objstore.gateway.framing import check_framing, malformed_reason
 from objstore.gateway.metrics import Metrics
+from objstore.gateway.query_api import answer_query
 from objstore.gateway.respond import AnswerCut, send
 from objstore.gateway.service import Service, concerns_service
+from objstore.s3.authorize import authorize
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
-from objstore.s3.operations import OPERATIONS, BodyKind
-from objstore.wire.request import parse_request
-from objstore.wire.route import route
+from objstore.s3.operations import OPERATIONS, BodyKind, Spec
+from objstore.s3.post_object import put_request
+from objstore.wire.post_fields import posts_form, require_form_alone
+from objstore.wire.query_protocol import query_error
+from objstore.wire.request import Request, parse_request
+from objstore.wire.route import Operation, route, shape_of
+from objstore.wire.signature_claim import claimed_service
+from objstore.wire.signing import SERVICE
 
 SERVER_NAME: Final = "objstore"
 # Logged without an access log too; 501 is the client asking for what is not there.
@@ -54,6 +62,7 @@ class Exchange:
         "reason",
         "request_id",
         "sent",
+        "service",
         "started_s",
         "status",
         "target",
@@ -64,6 +73,7 @@ class Exchange:
         self.started_s = started_s
         self.target = ""
         self.operation = _UNKNOWN_OPERATION
+        self.service = SERVICE
         self.admitted = False
         self.status = 0
         self.reason = ""
@@ -147,7 +157,19 @@ class Gateway:
             remote=http.remote or "",
             request_id=exchange.request_id,
         )
-        verified = self._authenticator.authenticate(request)
+        service = claimed_service(request)
+        if service != SERVICE:
+            exchange.operation = exchange.service = service
+            return await answer_query(
+                http, request, service, authenticator=self._authenticator, context=context
+            )
+        return await self._reply_s3(http, request, exchange)
+
+    async def _reply_s3(self, http: web.BaseRequest, request: Request, exchange: Exchange) -> Reply:
+        if posts_form(request) and shape_of(request).operation is Operation.POST_OBJECT:
+            return await self._reply_to_form(http, request, exchange)
+        context = self._context
+        caller, verified = self._authenticator.authenticate(request)
         operation = route(request)
         exchange.operation = operation.value
         spec = OPERATIONS[operation]
@@ -156,17 +178,51 @@ class Gateway:
         if spec.body is not BodyKind.NONE:
             digests = prepare_digests(request, operation, verified.payload_sha256)
             body.hand_trailers_to(digests)
-        return await spec.handler(
+        call = Call(
+            store=context.store,
+            request=request,
+            body=body,
+            caller=caller,
+            identities=context.identities,
+            region=context.region,
+            digests=digests,
+            now_ms=context.clock.now_ns() // _NS_PER_MS,
+        )
+        return await self._run(spec, call)
+
+    async def _reply_to_form(
+        self, http: web.BaseRequest, request: Request, exchange: Exchange
+    ) -> Reply:
+        """Store the file of a form; who sent it is known once its fields were read."""
+        context = self._context
+        exchange.operation = Operation.POST_OBJECT.value
+        require_form_alone(request)
+        route(request)  # which refuses a query
+        assert request.bucket is not None
+        form = open_form(http, request, context)
+        fields = await form.read_fields(context.deadlines.header_s)
+        verified = self._authenticator.authenticate_form(fields, request.bucket)
+        form.limit(verified.sizes)
+        put = put_request(request, fields)
+        return await self._run(
+            OPERATIONS[Operation.POST_OBJECT],
             Call(
                 store=context.store,
-                request=request,
-                body=body,
-                access_key=verified.access_key,
+                request=put,
+                body=form,
+                caller=verified.caller,
+                identities=context.identities,
                 region=context.region,
-                digests=digests,
+                digests=prepare_digests(put, Operation.PUT_OBJECT, None),
                 now_ms=context.clock.now_ns() // _NS_PER_MS,
-            )
+                form=fields,
+            ),
         )
+
+    async def _run(self, spec: Spec, call: Call) -> Reply:
+        """Let the handler answer, if the caller may ask."""
+        await authorize(call, spec)
+        return await spec.handler(call)
 
     async def _send(
         self, http: web.BaseRequest, connection: Connection, reply: Reply, exchange: Exchange
@@ -205,6 +261,17 @@ class Gateway:
         return self._error_reply(error, exchange)
 
     def _error_reply(self, error: S3Error, exchange: Exchange) -> Reply:
+        if exchange.service != SERVICE:
+            document = query_error(
+                exchange.service,
+                error.code,
+                error.message,
+                status=error.status,
+                request_id=exchange.request_id,
+            )
+            return Reply(
+                error.status, error_headers(error) | {"Content-Type": "text/xml"}, document
+            )
         document = error_document(
             error,
             resource=exchange.target.partition("?")[0],

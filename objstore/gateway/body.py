@@ -35,7 +35,15 @@ def open_body(
     Raises:
         RequestRefused: what the headers say about its framing contradicts itself.
     """
-    decoder = open_decoder(request, verified)
+    return _body(http, open_decoder(request, verified), context)
+
+
+def open_plain_body(http: web.BaseRequest, context: GatewayContext) -> "HttpBody":
+    """Return the body of a request that is not verified yet, as it is."""
+    return _body(http, None, context)
+
+
+def _body(http: web.BaseRequest, decoder: Decoder | None, context: GatewayContext) -> "HttpBody":
     return HttpBody(
         http,
         size=http.content_length if decoder is None else decoder.decoded_bytes,

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 from objstore import limits
 from objstore.clock import Clock, Entropy
 from objstore.gateway.ports import Admin, ClusterStatus
-from objstore.s3.call import ObjectStore
+from objstore.iam.identities import Identities
+from objstore.s3.object_store import ObjectStore
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class GatewayContext:
     """Everything below and beside the gateway."""
 
     store: ObjectStore  # engine/store.Store
-    secret_of: Callable[[str], str | None]  # access key -> secret
+    identities: Identities
     region: str
     clock: Clock
     entropy: Entropy

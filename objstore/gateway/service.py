@@ -2,7 +2,7 @@
 
 They begin with `/.objstore/` or `/minio/`, or are `/metrics`; on a virtual-host bucket the same
 paths are keys. `/metrics` could also be a listing of a bucket of that name, so it is a scrape
-only when it is open to everybody and nobody signed it.
+only when it is open to everybody and nobody signed it. What has to be signed, root signs.
 """
 
 import asyncio
@@ -55,14 +55,14 @@ class Service:
         """Answer a request; None when it is S3's after all.
 
         Raises:
-            RequestRefused: it is not signed and has to be, or the route refuses.
+            RequestRefused: root did not sign it and has to, or the route refuses.
         """
         path, _, raw_query = target.partition("?")
         if self._addresses_bucket(http.headers.get("Host", "")):
             return None
         if path.startswith(ADMIN_PREFIX):
             request = self._request(http, path, raw_query, request_id)
-            self._authenticator.authenticate(request)
+            self._authenticator.authenticate_root(request)
             return await answer_admin(
                 self._context.admin,
                 method=request.method,
@@ -88,7 +88,7 @@ class Service:
         elif path not in _SCRAPE_PATHS:
             return None
         elif not public:
-            self._authenticator.authenticate(self._request(http, path, raw_query, request_id))
+            self._authenticator.authenticate_root(self._request(http, path, raw_query, request_id))
         text = self._metrics.render(self._context.cluster_status.sets(), await self._info())
         return Reply(200, {"Content-Type": metrics.CONTENT_TYPE}, text)
 

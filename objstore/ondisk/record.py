@@ -16,6 +16,8 @@ import xxhash
 
 from objstore.errors import RecordUnknown
 from objstore.names import (
+    NO_EDIT,
+    NULL,
     BucketName,
     DataId,
     Kind,
@@ -24,6 +26,8 @@ from objstore.names import (
     Scheme,
     Stamp,
     UploadId,
+    VersionId,
+    Versioning,
     order_of,
 )
 
@@ -71,6 +75,12 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     storage_class: str = "STANDARD"
     upload_id: UploadId = UploadId("")  # the multipart upload this version came from
     owner: str = ""
+    edit: Stamp = NO_EDIT  # when this revision was made, unless the version was written so
+    tags: dict[str, str] = {}
+    acl: bytes = b""  # access/acl.py; empty: nobody but the owner
+    retention_mode: str = ""  # "GOVERNANCE" or "COMPLIANCE"
+    retain_until_ms: int = 0
+    legal_hold: bool = False
 
     @property
     def scheme(self) -> Scheme:
@@ -78,9 +88,14 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
         return Scheme(self.k, self.m)
 
     @property
+    def version_id(self) -> VersionId:
+        """The name S3 gives it."""
+        return NULL if self.null_version else VersionId(self.stamp.hex())
+
+    @property
     def order(self) -> Order:
         """Where this record stands among the records of its key."""
-        return order_of(self.stamp, self.revision)
+        return order_of(self.stamp, self.revision, self.edit)
 
     @property
     def parts_with_bytes(self) -> tuple[Part, ...]:
@@ -114,6 +129,11 @@ class Bucket(msgspec.Struct, frozen=True, array_like=True):
     region: str = ""
     settings: dict[str, bytes] = {}  # sub-resource -> document
 
+    @property
+    def versioning(self) -> Versioning:
+        """Whether writes keep what they replace."""
+        return Versioning(self.settings.get("versioning", b"").decode())
+
 
 class Upload(msgspec.Struct, frozen=True, array_like=True):
     """A multipart upload in progress. Its scheme and slots are fixed when it is created."""
@@ -133,6 +153,11 @@ class Upload(msgspec.Struct, frozen=True, array_like=True):
     checksum_algorithm: str = ""
     checksum_type: str = ""
     owner: str = ""
+    tags: dict[str, str] = {}
+    acl: bytes = b""
+    retention_mode: str = ""
+    retain_until_ms: int = 0
+    legal_hold: bool = False
 
     @property
     def scheme(self) -> Scheme:

@@ -1,65 +1,105 @@
 """From request headers to what is stored beside an object's bytes, and back."""
 
-import hashlib
 from collections.abc import Mapping
-from typing import Final
 
 from objstore.engine.ports import Attributes
 from objstore.errors import RequestRefused
-from objstore.ondisk.record import Version
+from objstore.names import STANDARD, STORAGE_CLASSES
+from objstore.ondisk.record import Bucket, Version
 from objstore.s3.call import Call
-from objstore.wire.documents import Owner
+from objstore.s3.object_lock import new_lock
+from objstore.wire.config_documents.tagging import read_tagging_header
 from objstore.wire.headers import (
     CHECKSUM_HEADERS,
     FULL_OBJECT,
+    REDIRECT_LOCATION,
     parameter,
+    read_redirect_location,
     read_stored_headers,
     read_user_metadata,
 )
 from objstore.wire.request import Request
 
-STANDARD: Final = "STANDARD"
-# "If you don't specify a checksum, Amazon S3 calculates a CRC64NVME" - the same here.
-DEFAULT_CHECKSUM: Final = "CRC64NVME"
 
-
-def read_attributes(call: Call, algorithm: str, kind: str = FULL_OBJECT) -> Attributes:
+def read_attributes(
+    call: Call, bucket: Bucket, algorithm: str, kind: str = FULL_OBJECT
+) -> Attributes:
     """Return what the headers say about a new object; `algorithm` may be "".
 
     Raises:
-        RequestRefused: InvalidStorageClass, MetadataTooLarge, InvalidArgument.
+        RequestRefused: InvalidStorageClass, MetadataTooLarge, InvalidArgument, InvalidTag, and
+            what s3/object_lock.py raises.
     """
+    lock = new_lock(call, bucket)
     return Attributes(
         headers=read_stored_headers(call.request),
         user_metadata=read_user_metadata(call.request),
         storage_class=read_storage_class(call.request),
-        owner=call.access_key,
+        owner=call.caller_id,
         checksum_algorithms=(algorithm,) if algorithm else (),
         checksum_type=kind if algorithm else "",
+        tags=read_tags(call.request),
+        retention_mode=lock.retention_mode,
+        retain_until_ms=lock.retain_until_ms,
+        legal_hold=lock.legal_hold,
     )
 
 
+def read_tags(request: Request) -> dict[str, str]:
+    """Return the tags that x-amz-tagging gives a new object.
+
+    Raises:
+        RequestRefused: InvalidArgument, InvalidTag.
+    """
+    sent = parameter(request, "x-amz-tagging")
+    return {} if not sent else {tag.key: tag.value for tag in read_tagging_header(sent)}
+
+
 def read_storage_class(request: Request) -> str:
-    """Return the storage class asked for; there is one.
+    """Return the storage class asked for; STANDARD and REDUCED_REDUNDANCY are there.
+
+    "By default, Amazon S3 uses the STANDARD Storage Class to store newly created objects", copies
+    of objects of other classes too.
 
     Raises:
         RequestRefused: InvalidStorageClass.
     """
     wanted = parameter(request, "x-amz-storage-class")
-    if wanted not in (None, STANDARD):
-        raise RequestRefused("InvalidStorageClass", StorageClassRequested=wanted or "")
-    return STANDARD
+    if wanted is None:
+        return STANDARD
+    if wanted not in STORAGE_CLASSES:
+        raise RequestRefused("InvalidStorageClass", StorageClassRequested=wanted)
+    return wanted
 
 
-def copied_attributes(call: Call, version: Version, algorithm: str) -> Attributes:
-    """Return the attributes of a copy that keeps those of its source."""
+def storage_class_header(version: Version) -> dict[str, str]:
+    """Return the header that says an object's storage class.
+
+    "Amazon S3 returns this header for all objects except for S3 Standard storage class objects."
+    """
+    if version.storage_class == STANDARD:
+        return {}
+    return {"x-amz-storage-class": version.storage_class}
+
+
+def copied_attributes(call: Call, bucket: Bucket, version: Version, algorithm: str) -> Attributes:
+    """Return the attributes of a copy that keeps those of its source.
+
+    The website redirect location "is unique to each object and is not copied [...]. Instead, you
+    may opt to provide this header in combination with the x-amz-metadata-directive header".
+    """
+    lock = new_lock(call, bucket)
+    kept = {name: value for name, value in version.headers.items() if name != REDIRECT_LOCATION}
     return Attributes(
-        headers=version.headers,
+        headers=kept | read_redirect_location(call.request),
         user_metadata=version.user_metadata,
         storage_class=read_storage_class(call.request),
-        owner=call.access_key,
+        owner=call.caller_id,
         checksum_algorithms=(algorithm,),
         checksum_type=FULL_OBJECT,
+        retention_mode=lock.retention_mode,
+        retain_until_ms=lock.retain_until_ms,
+        legal_hold=lock.legal_hold,
     )
 
 
@@ -73,9 +113,3 @@ def checksum_headers(checksums: Mapping[str, str], kind: str = "") -> dict[str, 
     if headers and kind:
         headers["x-amz-checksum-type"] = kind
     return headers
-
-
-def owner_of(access_key: str) -> Owner:
-    """Return the owner that documents name for what `access_key` made."""
-    digest = hashlib.sha256(b"objstore owner " + access_key.encode())
-    return Owner(digest.hexdigest(), "objstore")

@@ -4,10 +4,13 @@ from itertools import islice
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.s3.attributes import owner_of
+from objstore.names import BucketName
+from objstore.ondisk.record import Bucket
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.continuation import read_token, write_token
-from objstore.wire.documents import bucket_list, location_constraint, read_bucket_configuration
+from objstore.s3.owners import owner_of, owns
+from objstore.wire.config_documents.create_bucket import read_create_bucket
+from objstore.wire.documents import bucket_list, location_constraint
 from objstore.wire.headers import integer
 from objstore.wire.request import check_bucket_name
 
@@ -19,7 +22,11 @@ _PAGING: Final = ("max-buckets", "continuation-token", "prefix", "bucket-region"
 
 
 async def list_buckets(call: Call) -> Reply:
-    """Answer ListBuckets: every bucket, or a page of those with a prefix or in a region."""
+    """Answer ListBuckets: the caller's buckets, or a page of those with a prefix or in a region.
+
+    "Returns a list of all buckets owned by the authenticated sender of the request." Root sees
+    everybody's.
+    """
     query = call.request.query
     prefix = query.get("prefix") or ""
     region = query.get("bucket-region") or None
@@ -31,7 +38,8 @@ async def list_buckets(call: Call) -> Reply:
     matching = (
         bucket
         for bucket in sorted(await call.store.list_buckets(), key=lambda bucket: bucket.name)
-        if bucket.name > after
+        if _is_listed(call, bucket)
+        and bucket.name > after
         and bucket.name.startswith(prefix)
         and region in (None, bucket.region or call.region)
     )
@@ -43,22 +51,47 @@ async def list_buckets(call: Call) -> Reply:
         tail.append(("Prefix", prefix))
     paged = any(query.has(name) for name in _PAGING)
     return xml_reply(
-        bucket_list(buckets[:limit], owner_of(call.access_key), regions=paged, tail=tail)
+        bucket_list(
+            buckets[:limit], owner_of(call.caller_id, call.identities), regions=paged, tail=tail
+        )
     )
+
+
+def _is_listed(call: Call, bucket: Bucket) -> bool:
+    caller = call.caller
+    return caller is not None and (caller.root or owns(caller, bucket, call.identities))
 
 
 async def create_bucket(call: Call) -> Reply:
     """Answer CreateBucket. A location constraint has to name this deployment's region."""
     name = check_bucket_name(call.bucket)
-    constraint = read_bucket_configuration(await read_body(call))
+    configuration = read_create_bucket(await read_body(call))
+    if configuration.tags:
+        raise RequestRefused(
+            "NotImplemented", "Tags in CreateBucketConfiguration is not implemented."
+        )
+    constraint = configuration.location
     if constraint not in ("", call.region):
         raise RequestRefused("InvalidLocationConstraint", LocationConstraint=constraint)
     try:
-        await call.store.create_bucket(name, owner=call.access_key, region=call.region)
+        await call.store.create_bucket(name, owner=call.caller_id, region=call.region)
     except RequestRefused as refusal:
-        if refusal.reason != "BucketAlreadyOwnedByYou" or call.region != _LEGACY_REGION:
+        mine = refusal.reason == "BucketAlreadyOwnedByYou" or (
+            refusal.reason == "BucketAlreadyExists" and await _is_mine_of_old(call, name)
+        )
+        if not mine:
             raise
+        if call.region != _LEGACY_REGION:
+            raise RequestRefused("BucketAlreadyOwnedByYou", BucketName=name) from refusal
     return Reply(200, {"Location": f"/{name}"})
+
+
+async def _is_mine_of_old(call: Call, name: BucketName) -> bool:
+    """Tell whether a bucket's record names the caller as records did before canonical ids."""
+    if call.caller is None:
+        return False
+    bucket = await call.store.head_bucket(name)
+    return bucket.owner != call.caller_id and owns(call.caller, bucket, call.identities)
 
 
 async def head_bucket(call: Call) -> Reply:

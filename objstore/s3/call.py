@@ -1,114 +1,22 @@
 """What a handler is given and what it gives back, and the checks that many handlers share."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from objstore.drive.api import Buffer
-from objstore.engine.ports import (
-    Attributes,
-    Body,
-    CompleteRequest,
-    ObjectListing,
-    ObjectReader,
-    PartListing,
-    UploadedPartResult,
-    UploadListing,
-)
+from objstore.engine.ports import Body
 from objstore.errors import RequestRefused
+from objstore.iam.identities import ANONYMOUS_ID, Identities, Identity
 from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey, UploadId
-from objstore.ondisk.record import Bucket, Upload, Version
+from objstore.s3.object_store import ObjectStore
 from objstore.wire.digests import Digests
 from objstore.wire.request import Request
+from objstore.wire.xml_writer import url_encode
 
-_VERSION_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _UPLOAD_ID: Final = re.compile(r"[0-9A-Za-z._~-]{1,128}")
-
-
-class ObjectStore(Protocol):
-    """What handlers ask of the engine; engine/store.Store is the real one.
-
-    Each method raises RequestRefused for what is the client's to mend (NoSuchBucket, NoSuchKey,
-    NoSuchUpload, InvalidPart, ...) and QuorumError when too few slots answer.
-    """
-
-    async def create_bucket(self, name: BucketName, *, owner: str, region: str) -> Bucket: ...
-    async def head_bucket(self, name: BucketName) -> Bucket: ...
-    async def delete_bucket(self, name: BucketName) -> None: ...
-    async def list_buckets(self) -> list[Bucket]: ...
-
-    async def put_object(
-        self,
-        bucket: BucketName,
-        key: ObjectKey,
-        body: Body,
-        *,
-        attributes: Attributes,
-        digests: Digests,
-    ) -> Version: ...
-    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader: ...
-    async def head_object(self, bucket: BucketName, key: ObjectKey) -> Version: ...
-    async def delete_object(self, bucket: BucketName, key: ObjectKey) -> None: ...
-    async def copy_object(
-        self,
-        source: ObjectReader,
-        bucket: BucketName,
-        key: ObjectKey,
-        *,
-        attributes: Attributes,
-        digests: Digests,
-    ) -> Version: ...
-    async def list_objects(
-        self, bucket: BucketName, *, prefix: str, delimiter: str, after: str, limit: int
-    ) -> ObjectListing: ...
-
-    async def create_upload(
-        self, bucket: BucketName, key: ObjectKey, *, attributes: Attributes
-    ) -> Upload: ...
-    async def read_upload(
-        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId
-    ) -> Upload: ...
-    async def put_part(
-        self,
-        bucket: BucketName,
-        key: ObjectKey,
-        upload_id: UploadId,
-        number: int,
-        body: Body,
-        *,
-        digests: Digests,
-    ) -> UploadedPartResult: ...
-    async def copy_part(  # noqa: PLR0913 - a source, its range, and where it goes
-        self,
-        source: ObjectReader,
-        start: int,
-        stop: int,
-        bucket: BucketName,
-        key: ObjectKey,
-        upload_id: UploadId,
-        number: int,
-        *,
-        digests: Digests,
-    ) -> UploadedPartResult: ...
-    async def list_parts(
-        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int
-    ) -> PartListing: ...
-    async def list_uploads(
-        self,
-        bucket: BucketName,
-        *,
-        prefix: str,
-        delimiter: str,
-        after_key: str,
-        after_upload: str,
-        limit: int,
-    ) -> UploadListing: ...
-    async def complete_upload(self, request: CompleteRequest) -> Version: ...
-    async def abort_upload(
-        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +26,17 @@ class Call:
     store: ObjectStore
     request: Request
     body: Body
-    access_key: str  # "" for an anonymous request
+    caller: Identity | None  # None: nobody signed it
+    identities: Identities
     region: str
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
+    form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
+
+    @property
+    def caller_id(self) -> str:
+        """The canonical id of who asks: the owner of what the request makes."""
+        return ANONYMOUS_ID if self.caller is None else self.caller.canonical_id
 
     @property
     def bucket(self) -> BucketName:
@@ -191,6 +106,15 @@ def require_size(call: Call) -> int:
     return size
 
 
+def location_of(call: Call) -> str:
+    """Return the URL of the object that is addressed, in the style of the request's own."""
+    request = call.request
+    path = url_encode(call.key)
+    if not request.virtual_host:
+        path = f"{call.bucket}/{path}"
+    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
+
+
 def check_object_key(text: str) -> ObjectKey:
     """Return a key that came from elsewhere than the path.
 
@@ -203,24 +127,6 @@ def check_object_key(text: str) -> ObjectKey:
     if size > KEY_BYTES_MAX:
         raise RequestRefused("KeyTooLongError", Size=str(size), MaxSizeAllowed=str(KEY_BYTES_MAX))
     return ObjectKey(text)
-
-
-def check_version_id(version_id: str | None) -> None:
-    """Accept the one version that a key of an unversioned bucket has: "null".
-
-    Raises:
-        RequestRefused: InvalidArgument for what cannot be an id, NoSuchVersion for others.
-    """
-    if version_id is None or version_id == "null":
-        return
-    if _VERSION_ID.fullmatch(version_id) is None:
-        raise RequestRefused(
-            "InvalidArgument",
-            "Invalid version id specified",
-            ArgumentName="versionId",
-            ArgumentValue=version_id,
-        )
-    raise RequestRefused("NoSuchVersion", VersionId=version_id)
 
 
 def upload_id_of(call: Call) -> UploadId:

@@ -7,8 +7,10 @@ from urllib.parse import unquote_to_bytes
 
 from objstore.engine.ports import ObjectReader
 from objstore.errors import RequestRefused
-from objstore.names import BucketName, ObjectKey
-from objstore.s3.call import Call, check_object_key, check_version_id
+from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
+from objstore.ondisk.record import Version
+from objstore.s3.call import Call, check_object_key
+from objstore.s3.object_version import open_version, read_version_id, version_header
 from objstore.wire.conditions import Outcome, evaluate, read_conditions
 from objstore.wire.headers import parameter, text_of
 from objstore.wire.request import check_bucket_name
@@ -23,6 +25,7 @@ class CopySource:
 
     bucket: BucketName
     key: ObjectKey
+    version_id: VersionId = CURRENT
 
 
 def read_copy_source(value: str) -> CopySource:
@@ -44,10 +47,8 @@ def read_copy_source(value: str) -> CopySource:
     bucket, slash, key = decoded.removeprefix("/").partition("/")
     if not slash or not bucket or not key:
         raise _malformed(value)
-    source = CopySource(check_bucket_name(bucket), check_object_key(key))
-    if found is not None:
-        check_version_id(found[1])
-    return source
+    version_id = CURRENT if found is None else read_version_id(found[1])
+    return CopySource(check_bucket_name(bucket), check_object_key(key), version_id)
 
 
 def _malformed(value: str) -> RequestRefused:
@@ -64,6 +65,20 @@ def source_of(call: Call) -> CopySource:
     return read_copy_source(parameter(call.request, _HEADER) or "")
 
 
+async def _open(call: Call, source: CopySource) -> ObjectReader:
+    """Find the source. "If the source [version] is a delete marker, Amazon S3 returns" an error."""
+    try:
+        return await open_version(call, source.bucket, source.key, source.version_id)
+    except RequestRefused as refused:
+        if refused.reason != "MethodNotAllowed":
+            raise
+        raise RequestRefused(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by"
+            " version id.",
+        ) from refused
+
+
 async def open_source(call: Call, source: CopySource) -> ObjectReader:
     """Find the source and hold the conditions on it.
 
@@ -71,7 +86,7 @@ async def open_source(call: Call, source: CopySource) -> ObjectReader:
         RequestRefused: NoSuchKey, NoSuchBucket, or PreconditionFailed, which answers every
             condition on a source that is false.
     """
-    reader = await call.store.open_object(source.bucket, source.key)
+    reader = await _open(call, source)
     conditions = read_conditions(lambda name: parameter(call.request, name), f"{_HEADER}-")
     version = reader.version
     verdict = evaluate(conditions, etag=version.etag, modified_ms=version.modified_ms)
@@ -79,3 +94,9 @@ async def open_source(call: Call, source: CopySource) -> ObjectReader:
         condition = f"{_HEADER}-{verdict.condition}"
         raise RequestRefused("PreconditionFailed", Condition=condition)
     return reader
+
+
+async def source_version_header(call: Call, source: CopySource, version: Version) -> dict[str, str]:
+    """Return the header that names the version that was copied."""
+    found = version_header(await call.store.head_bucket(source.bucket), version)
+    return {f"{_HEADER}-version-id": version_id for version_id in found.values()}

@@ -6,7 +6,7 @@ one here. Messages are those AWS sends where AWS has one.
 # ruff: noqa: E501 - a row of a table is one line
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from objstore import errors
@@ -22,8 +22,10 @@ class Row:
 
 
 ERROR_CODES: Final[Mapping[str, Row]] = {
+    "AccessControlListNotSupported": Row(400, "The bucket does not allow ACLs"),
     "AccessDenied": Row(403, "Access Denied"),
     "AccessForbidden": Row(403, "CORSResponse: CORS is not enabled for this bucket."),
+    "AmbiguousGrantByEmailAddress": Row(400, "The email address that you provided is associated with more than one account."),
     "AuthorizationHeaderMalformed": Row(400, "The authorization header you provided is invalid."),
     "AuthorizationQueryParametersError": Row(400, "The authorization query parameters are invalid."),
     "BadDigest": Row(400, "The Content-MD5 or checksum value that you specified did not match what the server received."),
@@ -36,10 +38,12 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "EntityTooSmall": Row(400, "Your proposed upload is smaller than the minimum allowed object size."),
     "ExpiredToken": Row(400, "The provided token has expired."),
     "IllegalLocationConstraintException": Row(400, "The location constraint is incompatible for the region specific endpoint this request was sent to."),
+    "IllegalVersioningConfigurationException": Row(400, "The Versioning element must be specified"),
     "IncompleteBody": Row(400, "You did not provide the number of bytes specified by the Content-Length HTTP header."),
     "InternalError": Row(500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": Row(403, "The AWS access key ID that you provided does not exist in our records."),
     "InvalidArgument": Row(400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": Row(400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"),
     "InvalidBucketName": Row(400, "The specified bucket is not valid."),
     "InvalidBucketState": Row(409, "The request is not valid for the current state of the bucket."),
     "InvalidChunkSizeError": Row(400, "Only the last chunk is allowed to have a size less than 8192 bytes"),
@@ -49,15 +53,24 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InvalidPart": Row(400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."),
     "InvalidPartNumber": Row(416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": Row(400, "The list of parts was not in ascending order. Parts must be ordered by part number."),
+    "InvalidPolicyDocument": Row(400, "The content of the form does not meet the conditions specified in the policy document."),
     "InvalidRange": Row(416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": Row(400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."),
     "InvalidRequest": Row(400, "Invalid Request"),
+    "InvalidRetentionPeriod": Row(400, "Default retention period must be a positive integer value."),
     "InvalidStorageClass": Row(400, "The storage class you specified is not valid"),
+    "InvalidTag": Row(400, "Your request contains tag input that is not valid."),
+    "InvalidTargetBucketForLogging": Row(400, "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group."),
     "InvalidToken": Row(400, "The provided token is malformed or otherwise not valid."),
     "InvalidURI": Row(400, "The specified URI couldn't be parsed."),
     "KeyTooLongError": Row(400, "Your key is too long"),
+    "MalformedACLError": Row(400, "The XML you provided was not well-formed or did not validate against our published schema"),
+    "MalformedPOSTRequest": Row(400, "The body of your POST request is not well-formed multipart/form-data."),
+    "MalformedPolicy": Row(400, "This policy contains invalid Json"),
     "MalformedTrailerError": Row(400, "The request contained trailing data that was not well-formed or did not conform to our published schema."),
     "MalformedXML": Row(400, "The XML you provided was not well-formed or did not validate against our published schema"),
     "MaxMessageLengthExceeded": Row(400, "Your request was too large."),
+    "MaxPostPreDataLengthExceededError": Row(400, "Your POST request fields preceding the upload file were too large."),
     "MetadataTooLarge": Row(400, "Your metadata headers exceed the maximum allowed metadata size"),
     "MethodNotAllowed": Row(405, "The specified method is not allowed against this resource."),
     "MissingContentLength": Row(411, "You must provide the Content-Length HTTP header."),
@@ -68,6 +81,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "NoSuchConfiguration": Row(404, "The specified configuration does not exist."),
     "NoSuchKey": Row(404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": Row(404, "The lifecycle configuration does not exist"),
+    "NoSuchObjectLockConfiguration": Row(404, "The specified object does not have a ObjectLock configuration"),
     "NoSuchPublicAccessBlockConfiguration": Row(404, "The public access block configuration was not found"),
     "NoSuchTagSet": Row(404, "The TagSet does not exist"),
     "NoSuchUpload": Row(404, "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart upload might have been aborted or completed."),
@@ -76,6 +90,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "NotImplemented": Row(501, "A header or query parameter you provided implies functionality that is not implemented."),
     "ObjectLockConfigurationNotFoundError": Row(404, "Object Lock configuration does not exist for this bucket"),
     "OperationAborted": Row(409, "A conflicting conditional operation is currently in progress against this resource. Try again."),
+    "OwnershipControlsNotFoundError": Row(404, "The bucket ownership controls were not found"),
     "PreconditionFailed": Row(412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": Row(404, "The replication configuration was not found"),
     "RequestHeaderSectionTooLarge": Row(400, "Your request header section exceeds the maximum allowed size."),
@@ -89,6 +104,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "SlowDownWrite": Row(503, "Too few drives can be written at the moment. Please try again."),
     "TooManyParts": Row(400, "You have attempted to upload more than the maximum number of parts."),
     "UnexpectedContent": Row(400, "This request contains unsupported content."),
+    "UnresolvableGrantByEmailAddress": Row(400, "The e-mail address you provided does not match any account on record."),
     "XAmzContentSHA256Mismatch": Row(400, "The provided 'x-amz-content-sha256' header does not match what was computed."),
 }  # fmt: skip
 
@@ -113,6 +129,7 @@ class S3Error:
     status: int
     message: str
     detail: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_bug(self) -> bool:
@@ -124,7 +141,8 @@ def s3_error_of(error: BaseException) -> S3Error:
     """Return what a client is told about `error`. Total: anything unexpected is InternalError."""
     if isinstance(error, errors.RequestRefused) and error.reason in ERROR_CODES:
         row = ERROR_CODES[error.reason]
-        return S3Error(error.reason, row.status, error.message or row.message, error.detail)
+        message = error.message or row.message
+        return S3Error(error.reason, row.status, message, error.detail, error.headers)
     code = next(
         (EXCEPTIONS[cls] for cls in type(error).__mro__ if cls in EXCEPTIONS), "InternalError"
     )
@@ -147,7 +165,7 @@ def error_document(error: S3Error, *, resource: str, request_id: str, host_id: s
 
 def error_headers(error: S3Error) -> dict[str, str]:
     """Return the headers that an error response has beyond those of every response."""
-    headers = {"Content-Type": "application/xml"}
+    headers = {"Content-Type": "application/xml", **error.headers}
     if error.code == "InvalidRange" and "ActualObjectSize" in error.detail:
         headers["Content-Range"] = f"bytes */{error.detail['ActualObjectSize']}"
     if error.status == 503:

@@ -3,9 +3,13 @@
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.s3.attributes import DEFAULT_CHECKSUM
 from objstore.wire.digests import Digests
-from objstore.wire.headers import ChecksumClaim, read_checksum, read_content_md5
+from objstore.wire.headers import (
+    DEFAULT_CHECKSUM,
+    ChecksumClaim,
+    read_checksum,
+    read_content_md5,
+)
 from objstore.wire.request import Request
 from objstore.wire.route import Operation
 
@@ -44,7 +48,7 @@ def prepare_digests(
         algorithms["SHA256"] = None
     digests = Digests(algorithms)
     if content_md5 is not None:
-        digests.expect("MD5", content_md5)
+        digests.expect_content_md5(content_md5)
     if claim.value is not None:
         digests.expect(claim.algorithm, claim.value)
     if payload_sha256 is not None:

@@ -7,13 +7,15 @@ from typing import Final
 from objstore.errors import RequestRefused
 from objstore.limits import PART_NUMBER_MAX
 from objstore.ondisk.record import Version
-from objstore.s3.attributes import checksum_headers
-from objstore.s3.call import Call, Reply, check_version_id
+from objstore.s3.attributes import checksum_headers, storage_class_header
+from objstore.s3.call import Call, Reply
+from objstore.s3.object_version import current_version, open_version, version_header, version_of
 from objstore.wire.byte_range import ByteRange, select_range
 from objstore.wire.conditions import (
     Outcome,
     evaluate,
     http_date,
+    iso_date,
     range_still_applies,
     read_conditions,
 )
@@ -44,14 +46,13 @@ class _Selection:
 
 async def get_object(call: Call) -> Reply:
     """Answer GetObject."""
-    check_version_id(call.request.query.get("versionId"))
     overrides = _overrides(call)
-    reader = await call.store.open_object(call.bucket, call.key)
-    unchanged = _unchanged(call, reader.version)
+    reader = await open_version(call, call.bucket, call.key, version_of(call))
+    unchanged = unchanged_reply(call, reader.version)
     if unchanged is not None:
         return unchanged
     selection = _select(call, reader.version)
-    status, headers = _head(call, reader.version, selection, overrides)
+    status, headers = await _head(call, reader.version, selection, overrides)
     span = selection.span
     body = reader.read(span.start, span.stop) if span.size else b""
     return Reply(status, headers, body)
@@ -59,13 +60,12 @@ async def get_object(call: Call) -> Reply:
 
 async def head_object(call: Call) -> Reply:
     """Answer HeadObject: what GetObject would, without the bytes."""
-    check_version_id(call.request.query.get("versionId"))
     overrides = _overrides(call)
-    version = await call.store.head_object(call.bucket, call.key)
-    unchanged = _unchanged(call, version)
+    version = await current_version(call)
+    unchanged = unchanged_reply(call, version)
     if unchanged is not None:
         return unchanged
-    status, headers = _head(call, version, _select(call, version), overrides)
+    status, headers = await _head(call, version, _select(call, version), overrides)
     return Reply(status, headers)
 
 
@@ -79,7 +79,7 @@ def _overrides(call: Call) -> dict[str, str]:
         for name, header in _OVERRIDES.items()
         if (value := call.request.query.get(name))
     }
-    if found and not call.access_key:
+    if found and call.caller is None:
         raise RequestRefused(
             "InvalidRequest",
             "Request specific response headers cannot be used for anonymous GET requests.",
@@ -87,7 +87,7 @@ def _overrides(call: Call) -> dict[str, str]:
     return found
 
 
-def _unchanged(call: Call, version: Version) -> Reply | None:
+def unchanged_reply(call: Call, version: Version) -> Reply | None:
     """Return the answer of a condition that is false, None when all are true.
 
     Raises:
@@ -161,12 +161,15 @@ def _select_part(version: Version, number: int) -> _Selection:
     )
 
 
-def _head(
+async def _head(
     call: Call, version: Version, selection: _Selection, overrides: Mapping[str, str]
 ) -> tuple[int, dict[str, str]]:
     headers = object_headers(version.headers, version.user_metadata)
     headers |= _validators(version)
+    headers |= storage_class_header(version)
     headers |= selection.headers
+    headers |= version_header(await call.store.head_bucket(call.bucket), version)
+    headers |= _said_beside(version)
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Length"] = str(selection.span.size)
     if selection.partial:
@@ -175,3 +178,19 @@ def _head(
         headers |= checksum_headers(selection.checksums, selection.checksum_type)
     headers |= overrides
     return (206 if selection.partial else 200), headers
+
+
+def _said_beside(version: Version) -> dict[str, str]:
+    """Return the headers for what is said about a version, where there is something to say.
+
+    "x-amz-tagging-count: The number of tags, if any, on the object".
+    """
+    headers: dict[str, str] = {}
+    if version.tags:
+        headers["x-amz-tagging-count"] = str(len(version.tags))
+    if version.retention_mode:
+        headers["x-amz-object-lock-mode"] = version.retention_mode
+        headers["x-amz-object-lock-retain-until-date"] = iso_date(version.retain_until_ms)
+    if version.legal_hold:
+        headers["x-amz-object-lock-legal-hold"] = "ON"
+    return headers

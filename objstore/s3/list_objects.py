@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from objstore.engine.ports import ObjectListing
 from objstore.limits import LIST_KEYS_MAX
-from objstore.s3.attributes import owner_of
 from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.continuation import read_token, write_token
+from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
     count_parameter,
     delimiter_head,
@@ -103,4 +103,4 @@ async def list_objects_v2(call: Call) -> Reply:
 async def _owner(call: Call) -> Owner:
     """Return the owner of every object: with BucketOwnerEnforced, the bucket's."""
     bucket = await call.store.head_bucket(call.bucket)
-    return owner_of(bucket.owner or call.access_key)
+    return owner_of(bucket.owner, call.identities)

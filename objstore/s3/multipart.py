@@ -1,16 +1,25 @@
 """Multipart uploads: create, upload and copy parts, list, complete, abort."""
 
-import re
 from typing import Final
 
 from objstore.engine.ports import CompleteRequest, NamedPart
 from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
 from objstore.ondisk.record import Upload
-from objstore.s3.attributes import checksum_headers, owner_of, read_attributes
-from objstore.s3.call import Call, Reply, read_body, require_size, upload_id_of, xml_reply
-from objstore.s3.copy_source import open_source, source_of
+from objstore.s3.attributes import checksum_headers, read_attributes
+from objstore.s3.call import (
+    Call,
+    Reply,
+    location_of,
+    read_body,
+    require_size,
+    upload_id_of,
+    xml_reply,
+)
+from objstore.s3.copy_source import open_source, source_of, source_version_header
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.object_version import version_header
+from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
     count_parameter,
     delimiter_head,
@@ -19,6 +28,7 @@ from objstore.s3.paging import (
     read_encoding,
     text_parameter,
 )
+from objstore.s3.write_conditions import write_precondition
 from objstore.wire.byte_range import copy_source_range
 from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests
@@ -32,16 +42,16 @@ from objstore.wire.documents import (
 )
 from objstore.wire.headers import (
     CHECKSUM_HEADERS,
+    DEFAULT_CHECKSUM,
     integer,
     parameter,
     quoted,
+    read_checksum_algorithm,
     read_upload_checksum,
 )
 from objstore.wire.route import Operation
-from objstore.wire.xml_writer import escape, url_encode
+from objstore.wire.xml_writer import escape
 
-# A digest in base64; of a composite checksum, with the number of parts behind it.
-_CHECKSUM_VALUE: Final = re.compile(r"[0-9A-Za-z+/]{6,44}={0,2}(-[0-9]{1,5})?")
 # Sorts after every upload id, so that (key, this) is after all uploads of the key.
 _AFTER_EVERY_UPLOAD: Final = "\x7f"
 
@@ -49,7 +59,8 @@ _AFTER_EVERY_UPLOAD: Final = "\x7f"
 async def create_multipart_upload(call: Call) -> Reply:
     """Answer CreateMultipartUpload."""
     algorithm, kind = read_upload_checksum(call.request)
-    attributes = read_attributes(call, algorithm, kind)
+    bucket = await call.store.head_bucket(call.bucket)
+    attributes = read_attributes(call, bucket, algorithm, kind)
     upload = await call.store.create_upload(call.bucket, call.key, attributes=attributes)
     headers = {}
     if algorithm:
@@ -109,7 +120,6 @@ async def upload_part_copy(call: Call) -> Reply:
             "The specified copy source is larger than the maximum allowable size for a copy"
             f" source: {OBJECT_PUT_BYTES_MAX}",
         )
-    algorithms = [name for name in ("MD5", upload.checksum_algorithm) if name]
     result = await call.store.copy_part(
         reader,
         span.start,
@@ -118,16 +128,31 @@ async def upload_part_copy(call: Call) -> Reply:
         call.key,
         upload_id,
         number,
-        digests=Digests(algorithms),
+        digests=Digests(("MD5",)),  # and what the upload's checksum takes
     )
     fields = [("LastModified", iso_date(result.modified_ms)), ("ETag", quoted(result.part.etag))]
     fields += checksum_fields(_shown(upload, result.part.checksums))
-    return xml_reply(flat_result("CopyPartResult", fields))
+    headers = await source_version_header(call, source, reader.version)
+    return xml_reply(flat_result("CopyPartResult", fields), headers)
 
 
 def _shown(upload: Upload, checksums: dict[str, str]) -> dict[str, str]:
-    """Return the checksums of the upload's own algorithm; others are not the client's business."""
+    """Return the checksum of a part that was copied.
+
+    "This checksum is present if the multipart upload request was created with the [...] checksum
+    algorithm."
+    """
     return {name: value for name, value in checksums.items() if name == upload.checksum_algorithm}
+
+
+def _listed(upload: Upload, checksums: dict[str, str]) -> dict[str, str]:
+    """Return the checksum that a listing shows of a part, the default one included.
+
+    "This checksum is present [...] if the object was uploaded without a checksum (and Amazon S3
+    added the default checksum, CRC64NVME, to the uploaded object)."
+    """
+    algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
+    return {name: value for name, value in checksums.items() if name == algorithm}
 
 
 async def list_parts(call: Call) -> Reply:
@@ -155,7 +180,7 @@ async def list_parts(call: Call) -> Reply:
             uploaded.part.size,
             uploaded.part.etag,
             uploaded.modified_ms,
-            _shown(upload, uploaded.part.checksums),
+            _listed(upload, uploaded.part.checksums),
         )
         for uploaded in listing.parts
     ]
@@ -163,7 +188,7 @@ async def list_parts(call: Call) -> Reply:
         part_list(
             head,
             parts,
-            owner_of(upload.owner),
+            owner_of(upload.owner, call.identities),
             checksum=(upload.checksum_algorithm, upload.checksum_type),
             storage_class=upload.storage_class,
         )
@@ -201,14 +226,13 @@ async def list_multipart_uploads(call: Call) -> Reply:
     head += [("Prefix", encode(prefix)), *delimiter_head(delimiter, encode)]
     head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
     head += encoding_head(encode)
-    uploads = [(upload, owner_of(upload.owner)) for upload in listing.uploads]
+    uploads = [(upload, owner_of(upload.owner, call.identities)) for upload in listing.uploads]
     return xml_reply(upload_list(head, uploads, listing.prefixes, encode=encode))
 
 
 async def complete_multipart_upload(call: Call) -> Reply:
     """Answer CompleteMultipartUpload."""
     upload_id = upload_id_of(call)
-    checksums = _object_checksums(call)
     kind = (parameter(call.request, "x-amz-checksum-type") or "").upper()
     if kind not in ("", "COMPOSITE", "FULL_OBJECT"):
         raise RequestRefused("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
@@ -216,6 +240,7 @@ async def complete_multipart_upload(call: Call) -> Reply:
     size = None
     if size_text is not None:
         size = integer("x-amz-mp-object-size", size_text, least=0, most=OBJECT_BYTES_MAX)
+    precondition = write_precondition(call.request)
     named = read_complete(await read_body(call))
     parts = tuple(NamedPart(part.number, part.etag, part.checksums) for part in named)
     version = await call.store.complete_upload(
@@ -224,40 +249,29 @@ async def complete_multipart_upload(call: Call) -> Reply:
             key=call.key,
             upload_id=upload_id,
             parts=parts,
-            checksums=checksums,
+            checksums=_object_checksums(call),
             checksum_type=kind,
             size=size,
+            checksum_algorithm=read_checksum_algorithm(call.request),
+            precondition=precondition,
         )
     )
     fields = [
-        ("Location", _location(call)),
+        ("Location", location_of(call)),
         ("Bucket", call.bucket),
         ("Key", call.key),
         ("ETag", quoted(version.etag)),
     ]
     fields += checksum_fields(version.checksums, version.checksum_type)
-    return xml_reply(flat_result("CompleteMultipartUploadResult", fields))
+    bucket = await call.store.head_bucket(call.bucket)
+    result = flat_result("CompleteMultipartUploadResult", fields)
+    return xml_reply(result, version_header(bucket, version))
 
 
 def _object_checksums(call: Call) -> dict[str, str]:
-    """Return what the headers say the checksum of the whole object is."""
-    found = {}
-    for algorithm, header in CHECKSUM_HEADERS.items():
-        value = parameter(call.request, header)
-        if value is None:
-            continue
-        if _CHECKSUM_VALUE.fullmatch(value) is None:
-            raise RequestRefused("InvalidRequest", f"Value for {header} header is invalid.")
-        found[algorithm] = value
-    return found
-
-
-def _location(call: Call) -> str:
-    request = call.request
-    path = url_encode(call.key)
-    if not request.virtual_host:
-        path = f"{call.bucket}/{path}"
-    return f"{'https' if request.secure else 'http'}://{request.host}/{path}"
+    """Return what the headers say the checksum of the whole object is, to be held against it."""
+    sent = {name: parameter(call.request, header) for name, header in CHECKSUM_HEADERS.items()}
+    return {name: value for name, value in sent.items() if value is not None}
 
 
 async def abort_multipart_upload(call: Call) -> Reply:

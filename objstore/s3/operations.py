@@ -17,9 +17,14 @@ from objstore.s3 import (
     copy_object,
     delete_object,
     get_object,
+    get_object_attributes,
     list_objects,
     multipart,
+    object_lock,
+    post_object,
     put_object,
+    tagging,
+    versioning,
 )
 from objstore.s3.call import Call, Reply
 from objstore.wire.route import SHAPES, Operation
@@ -43,6 +48,7 @@ class Spec:
     body: BodyKind
     handler: Handler
     note: str = ""  # what is particular about it here
+    copies: bool = False  # whether it reads the object that x-amz-copy-source names
 
     @property
     def served(self) -> bool:
@@ -69,22 +75,38 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.GET_BUCKET_LOCATION: Spec("s3:GetBucketLocation", _NONE, buckets.get_bucket_location),
     _OP.LIST_OBJECTS: Spec("s3:ListBucket", _NONE, list_objects.list_objects),
     _OP.LIST_OBJECTS_V2: Spec("s3:ListBucket", _NONE, list_objects.list_objects_v2),
-    _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects, "conditions (ETag, Size, LastModifiedTime) are refused key by key"),
+    _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects),
+    _OP.POST_OBJECT: Spec("s3:PutObject", _STREAM, post_object.post_object, "a form of media type multipart/form-data, signed by its policy; its fields are in post_form.md"),
     _OP.PUT_OBJECT: Spec("s3:PutObject", _STREAM, put_object.put_object, "without a checksum CRC64NVME is computed and stored, as on AWS"),
     _OP.GET_OBJECT: Spec("s3:GetObject", _NONE, get_object.get_object, "several ranges: the whole object answers, as on AWS"),
     _OP.HEAD_OBJECT: Spec("s3:GetObject", _NONE, get_object.head_object),
-    _OP.DELETE_OBJECT: Spec("s3:DeleteObject", _NONE, delete_object.delete_object, "versionId: null only"),
-    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, "source versionId: null only"),
+    _OP.GET_OBJECT_ATTRIBUTES: Spec("s3:GetObjectAttributes", _NONE, get_object_attributes.get_object_attributes),
+    _OP.DELETE_OBJECT: Spec("s3:DeleteObject", _NONE, delete_object.delete_object),
+    _OP.COPY_OBJECT: Spec("s3:PutObject", _NONE, copy_object.copy_object, copies=True),
     _OP.CREATE_MULTIPART_UPLOAD: Spec("s3:PutObject", _NONE, multipart.create_multipart_upload),
     _OP.UPLOAD_PART: Spec("s3:PutObject", _STREAM, multipart.upload_part),
-    _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy),
+    _OP.UPLOAD_PART_COPY: Spec("s3:PutObject", _NONE, multipart.upload_part_copy, copies=True),
     _OP.LIST_PARTS: Spec("s3:ListMultipartUploadParts", _NONE, multipart.list_parts),
     _OP.LIST_MULTIPART_UPLOADS: Spec("s3:ListBucketMultipartUploads", _NONE, multipart.list_multipart_uploads),
     _OP.COMPLETE_MULTIPART_UPLOAD: Spec("s3:PutObject", _DOCUMENT, multipart.complete_multipart_upload),
     _OP.ABORT_MULTIPART_UPLOAD: Spec("s3:AbortMultipartUpload", _NONE, multipart.abort_multipart_upload),
     _OP.GET_BUCKET_ACL: Spec("s3:GetBucketAcl", _NONE, bucket_settings.get_bucket_acl, "full control for the owner"),
     _OP.GET_OBJECT_ACL: Spec("s3:GetObjectAcl", _NONE, bucket_settings.get_object_acl, "full control for the bucket's owner"),
-    _OP.GET_OBJECT_TAGGING: Spec("s3:GetObjectTagging", _NONE, bucket_settings.get_object_tagging, "no object has tags"),
+    _OP.LIST_OBJECT_VERSIONS: Spec("s3:ListBucketVersions", _NONE, versioning.list_object_versions),
+    _OP.GET_BUCKET_VERSIONING: Spec("s3:GetBucketVersioning", _NONE, versioning.get_bucket_versioning),
+    _OP.PUT_BUCKET_VERSIONING: Spec("s3:PutBucketVersioning", _DOCUMENT, versioning.put_bucket_versioning, "MFA delete is refused"),
+    _OP.GET_BUCKET_TAGGING: Spec("s3:GetBucketTagging", _NONE, tagging.get_bucket_tagging),
+    _OP.PUT_BUCKET_TAGGING: Spec("s3:PutBucketTagging", _DOCUMENT, tagging.put_bucket_tagging),
+    _OP.DELETE_BUCKET_TAGGING: Spec("s3:PutBucketTagging", _NONE, tagging.delete_bucket_tagging),
+    _OP.GET_OBJECT_TAGGING: Spec("s3:GetObjectTagging", _NONE, tagging.get_object_tagging),
+    _OP.PUT_OBJECT_TAGGING: Spec("s3:PutObjectTagging", _DOCUMENT, tagging.put_object_tagging),
+    _OP.DELETE_OBJECT_TAGGING: Spec("s3:DeleteObjectTagging", _NONE, tagging.delete_object_tagging),
+    _OP.GET_OBJECT_LOCK_CONFIGURATION: Spec("s3:GetBucketObjectLockConfiguration", _NONE, object_lock.get_object_lock_configuration),
+    _OP.PUT_OBJECT_LOCK_CONFIGURATION: Spec("s3:PutBucketObjectLockConfiguration", _DOCUMENT, object_lock.put_object_lock_configuration),
+    _OP.GET_OBJECT_RETENTION: Spec("s3:GetObjectRetention", _NONE, object_lock.get_object_retention),
+    _OP.PUT_OBJECT_RETENTION: Spec("s3:PutObjectRetention", _DOCUMENT, object_lock.put_object_retention),
+    _OP.GET_OBJECT_LEGAL_HOLD: Spec("s3:GetObjectLegalHold", _NONE, object_lock.get_object_legal_hold),
+    _OP.PUT_OBJECT_LEGAL_HOLD: Spec("s3:PutObjectLegalHold", _DOCUMENT, object_lock.put_object_legal_hold),
 }  # fmt: skip
 # Where a policy's name for the action is not "s3:" and the operation's name.
 _ACTIONS: Final[Mapping[Operation, str]] = {
@@ -95,7 +117,6 @@ _ACTIONS: Final[Mapping[Operation, str]] = {
     _OP.GET_BUCKET_ACCELERATE: "s3:GetAccelerateConfiguration",
     _OP.GET_BUCKET_CORS: "s3:GetBucketCORS",
     _OP.GET_PUBLIC_ACCESS_BLOCK: "s3:GetBucketPublicAccessBlock",
-    _OP.GET_OBJECT_LOCK_CONFIGURATION: "s3:GetBucketObjectLockConfiguration",
 }
 
 
@@ -116,4 +137,7 @@ assert not set(_SERVED) & bucket_settings.UNCONFIGURED
 # The route checks the parameters of exactly the operations that are served.
 assert {shape.operation for shape in SHAPES if shape.served} == {
     operation for operation, spec in OPERATIONS.items() if spec.served
+}
+assert {shape.operation for shape in SHAPES if shape.copies} == {
+    operation for operation, spec in OPERATIONS.items() if spec.copies
 }

@@ -11,7 +11,7 @@ from objstore.s3.error_codes import ERROR_CODES
 from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.wire.headers import METADATA_PREFIX, STORED_HEADERS
 from objstore.wire.parameters import BODY_CHECKSUMS
-from objstore.wire.route import SHAPES, Level, Shape
+from objstore.wire.route import EXPECTED_OWNER, EXPECTED_SOURCE_OWNER, SHAPES, Level, Shape
 
 _INTRODUCTION: Final = """\
 # S3 operations
@@ -22,8 +22,11 @@ it. A request for one that is not served answers `501 NotImplemented`, and so do
 that S3 has and objstore does not, unless its value asks for what happens anyway (for example
 `x-amz-acl: private`). Nothing that S3 documents is dropped in silence.
 
-Every request may carry the headers of authentication, transfer and tracing. Objects keep
-{stored} and up to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
+Every request may carry the headers of authentication, transfer and tracing. Every operation but
+ListBuckets and CreateBucket reads `x-amz-expected-bucket-owner`, and copies
+`x-amz-source-expected-bucket-owner`: an account number or a canonical id. Objects keep
+{stored}, `x-amz-website-redirect-location` (stored and returned; no website is served) and up
+to 2 KB of `x-amz-meta-*`. In the tables, `x-amz-checksum-*` stands for
 {checksums}.
 """
 _HEADER: Final = """
@@ -83,7 +86,10 @@ def _remarks(note: str, body: BodyKind) -> str:
 
 
 def _headers(shape: Shape) -> list[str]:
-    names = set(shape.headers)
+    names = set(shape.headers) - {
+        EXPECTED_OWNER,
+        EXPECTED_SOURCE_OWNER,
+    }  # the introduction has them
     if names >= BODY_CHECKSUMS:
         names = (names - BODY_CHECKSUMS) | {"x-amz-checksum-*"}
     if METADATA_PREFIX in names:

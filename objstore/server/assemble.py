@@ -34,6 +34,7 @@ from objstore.rpc.client import PeerClient
 from objstore.rpc.session import Identity
 from objstore.server.order import StartOrder
 from objstore.server.place import peer_url
+from objstore.server.shared_mark import SharedMark
 from objstore.topology.layout import Layout, SetLayout, layout_of
 from objstore.versions.hlc import NODE_BYTES, Hlc
 
@@ -53,6 +54,7 @@ class Node:
     berths: Mapping[str, Berth]  # this server's drives with slots, by place
     clock: Clock
     entropy: Entropy
+    buckets: SharedMark  # differs once a drive of this server took a bucket's record
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,18 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(client.run()) for client in clients.values()]
         try:
-            yield Node(order, layout, membership, identity, clients, bay, berths, clock, entropy)
+            yield Node(
+                order,
+                layout,
+                membership,
+                identity,
+                clients,
+                bay,
+                berths,
+                clock,
+                entropy,
+                SharedMark(order.buckets_descriptor, entropy),
+            )
         finally:
             for task in running:
                 task.cancel()
@@ -203,6 +216,7 @@ def _engine(
         cpu=cpu,
         group=group,
         bracketing=node.order.settings.bracketing_fraction,
+        bucket_changes=node.buckets.read,
     )
     own = {place: guards[place] for place in node.berths}
     return Engine(context, context.sets, guards, own)
@@ -232,7 +246,9 @@ async def _open_local(node: Node, berth: Berth) -> LocalDrive:
     def check(identity: DriveIdentity) -> None:
         berth.check(identity, node.membership.deployment)
 
-    settings = LocalDriveSettings(direct_io=node.order.settings.direct_io)
+    settings = LocalDriveSettings(
+        direct_io=node.order.settings.direct_io, bucket_changed=node.buckets.change
+    )
     return await LocalDrive.open(berth.path, check=check, clock=node.clock, settings=settings)
 
 

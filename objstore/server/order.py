@@ -39,6 +39,7 @@ class StartOrder(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     log_format: LogFormat
     replay_descriptor: int  # the table of used nonces, shared by the workers
+    buckets_descriptor: int  # the mark of the last change of a bucket; see shared_mark.py
 
 
 _decoder = msgspec.json.Decoder(StartOrder)

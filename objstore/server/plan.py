@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from objstore.clock import Entropy
 from objstore.config import Secrets, Settings, load_secrets, load_settings
+from objstore.config.identities import files_open_to_others
 from objstore.errors import ConfigError
+from objstore.iam.directory import identities_of
 from objstore.server.order import LogFormat
 from objstore.server.place import own_server
 from objstore.topology.layout import Layout, layout_of
+
+_log = structlog.get_logger(__name__)
 
 _CLUSTER_SECRET: Final = "OBJSTORE_CLUSTER_SECRET"  # noqa: S105  a name, no secret
 
@@ -46,6 +52,13 @@ def make_plan(
     _refuse_tls(layout)
     server = own_server(settings, layout)
     secrets = load_secrets(_with_cluster_secret(environment, layout, entropy))
+    identities_of(secrets, settings.identities)  # refused here, before anything is started
+    for file in files_open_to_others(settings.identities):
+        _log.warning(
+            "secret keys can be read by every user of this machine",
+            file=file,
+            what_to_do="chmod o-r",
+        )
     return Plan(settings, secrets, server, log_format)
 
 

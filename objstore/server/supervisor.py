@@ -28,6 +28,7 @@ from objstore.rpc.auth import REPLAY_TABLE_BYTES
 from objstore.server.order import EXIT_REFUSED, Role, StartOrder, encode_order
 from objstore.server.place import INTERNAL_PURPOSE, S3_PURPOSE, internal_port, s3_port
 from objstore.server.plan import Plan
+from objstore.server.shared_mark import MARK_BYTES
 from objstore.server.sockets import reserve_port
 
 _log = structlog.get_logger(__name__)
@@ -79,7 +80,7 @@ class Supervisor:
         self._deployment = ""
         self._serving: set[int] = set()
         self._exit_code = 0
-        self._replays = -1
+        self._replays = self._buckets = -1
         self._metrics = ""
 
     async def run(self) -> int:
@@ -121,13 +122,16 @@ class Supervisor:
     @contextmanager
     def _shared(self) -> Iterator[None]:
         self._replays = os.memfd_create("objstore-replays")
+        self._buckets = os.memfd_create("objstore-buckets")
         try:
             os.ftruncate(self._replays, REPLAY_TABLE_BYTES)
+            os.ftruncate(self._buckets, MARK_BYTES)
             with TemporaryDirectory(prefix="objstore-metrics-") as metrics:
                 self._metrics = metrics
                 yield
         finally:
             os.close(self._replays)
+            os.close(self._buckets)
 
     # --- one process ------------------------------------------------------------------
 
@@ -162,6 +166,7 @@ class Supervisor:
             secrets=self._plan.secrets,
             log_format=self._plan.log_format,
             replay_descriptor=self._replays,
+            buckets_descriptor=self._buckets,
         )
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OBJSTORE_")}
         environment |= CHILD_ENVIRONMENT | {"PROMETHEUS_MULTIPROC_DIR": self._metrics}
@@ -170,7 +175,7 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
-            pass_fds=(self._replays,),
+            pass_fds=(self._replays, self._buckets),
             limit=_LINE_BYTES_MAX,
             start_new_session=True,  # the terminal's Ctrl-C comes to this process alone
         )

@@ -1,7 +1,6 @@
 """A worker: serves S3, and this server's drives to its peers."""
 
 import asyncio
-import hmac
 import mmap
 import os
 from collections.abc import AsyncIterator, Callable
@@ -11,12 +10,12 @@ from typing import Final
 import structlog
 
 from objstore.cluster.membership import METHOD_STATE
-from objstore.config import Secrets
 from objstore.drive.envelope import METHOD as METHOD_DRIVE
 from objstore.drive.serve import DriveServer
 from objstore.engine.store import Store
 from objstore.gateway.app import serve
 from objstore.gateway.context import GatewayContext
+from objstore.iam.directory import identities_of
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
@@ -68,7 +67,7 @@ def _gateway_context(
     settings = node.order.settings
     return GatewayContext(
         store=store,
-        secret_of=_secret_of(node.order.secrets),
+        identities=identities_of(node.order.secrets, settings.identities),
         region=settings.region,
         clock=node.clock,
         entropy=node.entropy,
@@ -81,16 +80,6 @@ def _gateway_context(
         metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
         requests_max=settings.requests_in_flight,
     )
-
-
-def _secret_of(secrets: Secrets) -> Callable[[str], str | None]:
-    root = secrets.root_user.encode()
-
-    def secret_of(access_key: str) -> str | None:
-        same = hmac.compare_digest(access_key.encode(), root)
-        return secrets.root_password if same else None
-
-    return secret_of
 
 
 @asynccontextmanager

@@ -280,8 +280,8 @@ class KeyClauses:
             ("b", order(4)),
             ("c", order(4)),
         ]
-        page = await harness.call(ListTombstones(stamp(9), BUCKET, "a", limit=1))
-        assert [(entry.key, entry.order) for entry in page.entries] == [("b", order(5))]
+        page = await harness.call(ListTombstones(stamp(9), BUCKET, "a", order(9), limit=1))
+        assert [(entry.key, entry.order) for entry in page.entries] == [("b", order(4))]
 
     # --- completing an upload ------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from objstore.drive.ops import (
     ListMissed,
     ListTombstones,
     ListUploads,
+    ListVersions,
     Missed,
     MissedPage,
     Op,
@@ -39,6 +40,7 @@ from objstore.drive.ops import (
     ReadKey,
     ReadStatus,
     ReadUpload,
+    ReadUsage,
     RequestHeal,
     Settle,
     Tombstone,
@@ -46,7 +48,9 @@ from objstore.drive.ops import (
     Undo,
     UploadPage,
     UploadState,
+    Usage,
     VerifyShard,
+    VersionPage,
     WriteProgress,
 )
 from objstore.errors import (
@@ -59,7 +63,16 @@ from objstore.errors import (
     UploadMissing,
 )
 from objstore.limits import SHARD_REWRITE_AGE_S
-from objstore.names import BucketName, DataId, DriveId, Kind, ObjectKey, Order, UploadId
+from objstore.names import (
+    NO_ORDER,
+    BucketName,
+    DataId,
+    DriveId,
+    Kind,
+    ObjectKey,
+    Order,
+    UploadId,
+)
 from objstore.ondisk.record import (
     Bucket,
     Record,
@@ -77,9 +90,11 @@ from objstore.testing.memory_rows import (
     HeldUpload,
     ShardKey,
     common_prefix,
+    descending,
     entry_of,
     filled_in,
 )
+from objstore.versions.visible import visible
 
 _Key = tuple[BucketName, ObjectKey]
 _CAPACITY: Final = 1 << 40
@@ -130,15 +145,8 @@ class MemoryDrive:
     def drive_id(self) -> DriveId:
         return self._drive_id
 
-    @property
-    def can_read(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def can_write(self) -> bool:
-        """Always."""
-        return True
+    can_read = True
+    can_write = True
 
     async def call(self, op: Op[R]) -> R:
         result: R = self._handle[type(op)](op)
@@ -183,6 +191,8 @@ class MemoryDrive:
             Forget: self._forget,
             ReadKey: self._read_key,
             ListKeys: self._list_keys,
+            ListVersions: self._list_versions,
+            ReadUsage: self._read_usage,
             PutBucket: self._put_bucket,
             ReadBucket: self._read_bucket,
             ListBuckets: self._list_buckets,
@@ -259,8 +269,17 @@ class MemoryDrive:
         if bucket is None or (ordered and bucket[0].deleted):
             raise BucketMissing(version.bucket)
         held = self._held(version.bucket, version.key)
+        if op.not_above is not None and not self.trusted:
+            raise DriveRefusal("may have lost a newer row")
         if ordered and held and version.stamp <= held[0].record.version.stamp:
             raise Superseded(held[0].record.version.stamp)
+        if op.not_above is not None and held and held[0].order > op.not_above:
+            raise Superseded(held[0].record.version.stamp)
+        if op.mode is CommitMode.REVISED:
+            assert op.base is not None
+            later = [row for row in held if row.record.version.stamp == version.stamp][:1]
+            if later and later[0].order > op.base and later[0].order != version.order:
+                raise Superseded(version.stamp)
         sealed = op.record
         if op.completes is not None:
             upload = self._uploads.get(op.completes)
@@ -327,9 +346,29 @@ class MemoryDrive:
             self._remove(op.bucket, op.key, [row])
 
     def _read_key(self, op: ReadKey) -> KeyState:
-        rows = self._held(op.bucket, op.key)[: op.limit]
+        wanted = [
+            row
+            for row in self._held(op.bucket, op.key)
+            if (op.stamp is None or row.record.version.stamp == op.stamp)
+            and (not op.nulls or row.null_version)
+            and (op.below is None or row.order < op.below)
+        ]
+        rows: list[HeldRow] = []
+        for row in wanted:
+            if sum(one.kind is not Kind.TOMBSTONE for one in rows) == max(1, op.limit):
+                break
+            rows.append(row)
         intact = tuple(row.sealed for row in rows if not row.damaged)
-        return KeyState(intact, len(rows) - len(intact), self.trusted)
+        more = len(rows) < len(wanted)
+        return KeyState(intact, len(rows) - len(intact), self.trusted, more)
+
+    def _shown(self, bucket: BucketName, key: ObjectKey) -> list[HeldRow]:
+        """The rows of a key that count."""
+        return list(visible(self._held(bucket, key)))
+
+    def _current(self, bucket: BucketName, key: ObjectKey) -> HeldRow | None:
+        """The row that a listing shows of a key: the newest that counts, or a tombstone."""
+        return next(iter([*self._shown(bucket, key), *self._held(bucket, key)]), None)
 
     # --- listings ----------------------------------------------------------------------
 
@@ -337,13 +376,13 @@ class MemoryDrive:
         found: dict[str, tuple[str, KeyEntry]] = {}  # where a page may end -> (prefix, entry)
         skipped = common_prefix(op, op.after) if op.after.endswith(op.delimiter or "\0") else None
         for key in sorted(key for bucket, key in self.rows if bucket == op.bucket):
-            rows = self._held(op.bucket, key)
-            if not rows or not key.startswith(op.prefix) or key <= op.after:
+            row = self._current(op.bucket, key)
+            if row is None or not key.startswith(op.prefix) or key <= op.after:
                 continue
             common = common_prefix(op, key)
-            if common is not None and (common == skipped or not rows[0].live):
+            if common is not None and (common == skipped or not row.live):
                 continue
-            found.setdefault(common or key, (common or "", entry_of(rows[0])))
+            found.setdefault(common or key, (common or "", entry_of(row)))
         page = list(found.items())[: max(1, op.limit)]
         more = self._anything_after(op, page[-1][0]) if len(page) == max(1, op.limit) else False
         return KeyPage(
@@ -363,19 +402,50 @@ class MemoryDrive:
             for (bucket, key), rows in self.rows.items()
         )
 
+    def _list_versions(self, op: ListVersions) -> VersionPage:
+        found: dict[tuple[str, bytes], tuple[str, KeyEntry]] = {}  # where it sorts -> what it is
+        after = op.after_key, descending(op.after_order)
+        skipped = None
+        if not op.after_order and op.after_key.endswith(op.delimiter or "\0"):
+            skipped = common_prefix(op, op.after_key)
+        for key in sorted(key for bucket, key in self.rows if bucket == op.bucket):
+            common = common_prefix(op, key)
+            if not key.startswith(op.prefix) or (common is not None and common == skipped):
+                continue
+            for row in self._shown(op.bucket, key):
+                if (key, descending(row.order)) <= after:
+                    continue
+                name = (key, descending(row.order)) if common is None else (common, b"")
+                found.setdefault(name, (common or "", entry_of(row)))
+        page = list(found.values())[: max(1, op.limit)]
+        more = len(found) > len(page)
+        prefix, entry = page[-1] if page else ("", None)
+        last = (prefix, NO_ORDER) if prefix or entry is None else (entry.key, entry.order)
+        return VersionPage(
+            entries=tuple(entry for prefix, entry in page if not prefix),
+            prefixes=tuple((prefix, entry) for prefix, entry in page if prefix),
+            next_after=last if more else None,
+            trusted=self.trusted,
+        )
+
+    def _read_usage(self, op: ReadUsage) -> Usage:
+        shown = [
+            rows
+            for name, key in self.rows
+            if name == op.bucket and (rows := self._shown(name, key))
+        ]
+        live = [rows[0].record.version.size for rows in shown if rows[0].live]
+        sizes = [row.record.version.size for rows in shown for row in rows]
+        return Usage(len(live), sum(live), len(sizes), sum(sizes), self.trusted)
+
     def _list_tombstones(self, op: ListTombstones) -> TombstonePage:
         found = [
-            Tombstone(bucket, key, orders[0])
+            Tombstone(bucket, key, row.order)
             for bucket, key in sorted(self.rows)
-            if (bucket, key) > (op.after_bucket, op.after_key)
-            and (
-                orders := [
-                    row.order
-                    for row in self._held(bucket, key)
-                    if row.record.version.kind is Kind.TOMBSTONE
-                    and row.record.version.stamp < op.before
-                ]
-            )
+            for row in reversed(self._held(bucket, key))
+            if (bucket, key, row.order) > (op.after_bucket, op.after_key, op.after_order)
+            and row.kind is Kind.TOMBSTONE
+            and row.record.version.stamp < op.before
         ]
         return TombstonePage(tuple(found[: max(1, op.limit)]))
 
@@ -386,6 +456,8 @@ class MemoryDrive:
         held = self._buckets.get(bucket.name)
         if held is not None and bucket.stamp <= held[0].stamp:
             raise Superseded(held[0].stamp)
+        if held is not None and op.base is not None and held[0].stamp > op.base:
+            raise Superseded(held[0].stamp)
         uploads = [
             upload_id
             for upload_id, held in self._uploads.items()
@@ -395,11 +467,8 @@ class MemoryDrive:
             for upload_id in uploads:
                 self._end_upload(upload_id)
         elif bucket.deleted:
-            live = any(
-                name == bucket.name and self._held(name, key)[:1] and self._held(name, key)[0].live
-                for name, key in self.rows
-            )
-            if live or any(self._uploads[upload_id].taken is None for upload_id in uploads):
+            used = any(name == bucket.name and self._shown(name, key) for name, key in self.rows)
+            if used or any(self._uploads[upload_id].taken is None for upload_id in uploads):
                 raise BucketNotEmpty(bucket.name)
         self._buckets[bucket.name] = (bucket, op.record)
 
@@ -497,7 +566,7 @@ class MemoryDrive:
         sizes = [
             rows[0].record.version.size
             for bucket, key in self.rows
-            if (rows := self._held(bucket, key)) and rows[0].live
+            if (rows := self._shown(bucket, key)) and rows[0].live
         ]
         missed = self._missed.values()
         used = sum(len(file.data) for file in self.files.values())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from objstore.drive.ops import KeyEntry, ListKeys
+from objstore.drive.ops import KeyEntry, ListKeys, ListVersions
 from objstore.names import DataId, Kind, Order
 from objstore.ondisk.record import HeldShard, Record, Upload
 
@@ -21,6 +21,16 @@ class HeldRow:
     def order(self) -> Order:
         """Where it stands."""
         return self.record.version.order
+
+    @property
+    def kind(self) -> Kind:
+        """What it says about its key."""
+        return self.record.version.kind
+
+    @property
+    def null_version(self) -> bool:
+        """Whether an unversioned write replaces it."""
+        return self.record.version.null_version
 
     @property
     def live(self) -> bool:
@@ -90,7 +100,7 @@ def filled_in(record: Record, upload: HeldUpload) -> tuple[HeldShard, ...]:
     )
 
 
-def common_prefix(op: ListKeys, key: str) -> str | None:
+def common_prefix(op: ListKeys | ListVersions, key: str) -> str | None:
     """Return the common prefix of a key, None when it lies at this level."""
     if not op.delimiter or not key.startswith(op.prefix):
         return None
@@ -113,4 +123,11 @@ def entry_of(row: HeldRow) -> KeyEntry:
         checksum=",".join(version.checksums),
         checksum_type=version.checksum_type,
         degraded=row.live and version.size > 0 and lacks,
+        null_version=version.null_version,
+        owner=version.owner,
     )
+
+
+def descending(order: bytes) -> bytes:
+    """Turn an order round, so that newer ones sort first and none after all."""
+    return bytes(255 - byte for byte in order) + b"\xff" * (64 - len(order))

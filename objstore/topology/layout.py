@@ -6,13 +6,13 @@ computes the same one; `Layout.fingerprint` lets them check that. Nothing here l
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from objstore.config import PoolSettings, Settings
 from objstore.errors import ConfigError
 from objstore.limits import SLOTS_PER_SET_MAX, SLOTS_PER_SET_MIN
-from objstore.names import Scheme, shard_letter
+from objstore.names import REDUCED_REDUNDANCY, Scheme, shard_letter
 from objstore.topology.endpoints import PORT_MAX, DriveAddress, expand, set_size_of
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "SetLayout",
     "default_parity",
     "layout_of",
+    "reduced_layout",
     "scheme_of",
 ]
 
@@ -41,10 +42,23 @@ class SetLayout:
     drives: tuple[DriveAddress, ...]
     slots: tuple[int, ...]
     rotate: bool  # false: slot s holds shard s of every object, as a literal layout says
+    reduced_parity: int = 1  # of the storage class REDUCED_REDUNDANCY, where it is less
 
     def __post_init__(self) -> None:
         assert len(self.slots) == self.scheme.slots
         assert all(0 <= drive < len(self.drives) for drive in self.slots)
+
+    def scheme_for(self, storage_class: str) -> Scheme:
+        """Return the scheme of an object of this class while every slot is there.
+
+        What parity REDUCED_REDUNDANCY does without becomes data, so that an object has a shard
+        for every slot whatever its class. It never has more parity than the set's others, nor
+        more than half but in full copies, which scheme_of would refuse.
+        """
+        parity = min(self.reduced_parity, self.scheme.slots // 2)
+        if storage_class != REDUCED_REDUNDANCY or parity >= self.scheme.m:
+            return self.scheme
+        return Scheme(self.scheme.slots - parity, parity)
 
     def slots_of_drive(self, drive: int) -> tuple[int, ...]:
         """Return the slots that lie on `drives[drive]`; none for a drive that holds nothing."""
@@ -74,6 +88,12 @@ class Layout:
     def drives_of_server(self, server: str) -> tuple[DriveAddress, ...]:
         """Return every drive of `server`, over all sets, in the layout's order."""
         return tuple(d for one in self.sets for d in one.drives if d.server == server)
+
+
+def reduced_layout(layout: Layout) -> Layout | None:
+    """Return the layout as objects of REDUCED_REDUNDANCY have it; None when it is no other."""
+    sets = tuple(replace(one, scheme=one.scheme_for(REDUCED_REDUNDANCY)) for one in layout.sets)
+    return replace(layout, sets=sets) if sets != layout.sets else None
 
 
 def default_parity(slots: int) -> int:
@@ -117,9 +137,10 @@ def layout_of(settings: Settings) -> Layout:
         )
     texts = [pool.endpoints or tuple(d.endpoint for d in pool.literal) for pool in settings.pools]
     expansion = expand(texts, literal=[bool(pool.literal) for pool in settings.pools])
-    sets: list[SetLayout] = []
+    plain: list[SetLayout] = []
     for index, (pool, drives) in enumerate(zip(settings.pools, expansion.pools, strict=True)):
-        sets += _literal(index, pool, drives) if pool.literal else _divided(index, pool, drives)
+        plain += _literal(index, pool, drives) if pool.literal else _divided(index, pool, drives)
+    sets = [replace(one, reduced_parity=settings.reduced_redundancy_parity) for one in plain]
     servers = tuple(dict.fromkeys(drive.server for one in sets for drive in one.drives))
     _check_servers(settings, servers)
     return Layout(
@@ -220,6 +241,7 @@ def _check_servers(settings: Settings, servers: Sequence[str]) -> None:
 def _fingerprint(sets: Sequence[SetLayout]) -> str:
     """Hash everything that servers must agree on.
 
+    That is not the parity of REDUCED_REDUNDANCY: every version says its own scheme.
     No field can be mistaken for another: a path holds no control characters, so NUL and
     newline separate.
     """

@@ -1,4 +1,4 @@
-"""Choose the version of a key that answers a read, from what the drives of its set said.
+"""Decide about the versions of a key, and which one answers a read, from what its drives said.
 
 A version is acknowledged when W slots committed it, W by the scheme it was written with. With
 `holders` slots known to have it and `unknown` slots that may have it:
@@ -14,11 +14,11 @@ Because writes while drives are away use schemes with a smaller W, "there is not
 needs the smallest W that any scheme of N slots has; see docs/adr/0002-read-quorum.md.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from objstore.names import Order
+from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, stamp_of
 from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import write_quorum, write_quorum_least
 
@@ -30,6 +30,7 @@ class DriveAnswer:
     records: tuple[Record, ...]
     unknown: int = 0
     trusted: bool = True
+    floor: Order | None = None  # rows below it were not read
 
     def find(self, order: Order) -> Record | None:
         """Return the record of this order, if the drive has it."""
@@ -37,6 +38,10 @@ class DriveAnswer:
             if record.version.order == order:
                 return record
         return None
+
+    def ends_above(self, order: Order) -> bool:
+        """Whether the rows that were read end before this order's place."""
+        return self.floor is not None and order < self.floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class Outcome(Enum):
 class Choice:
     """The decision. `acknowledged` is certain; FOUND without it means "may be".
 
-    `skipped` are newer versions that were never acknowledged; `reason` says why UNDECIDED.
+    `skipped` are newer versions that were never acknowledged; `newest` is the newest row of the key
+    that counts or buries; `reason` says why UNDECIDED.
     """
 
     outcome: Outcome
@@ -68,14 +74,36 @@ class Choice:
     acknowledged: bool = False
     skipped: tuple[Order, ...] = ()
     reason: str = ""
+    newest: Order = NO_ORDER
 
 
 def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]) -> Choice:
-    """Decide from the answers so far; a drive without an entry has not answered.
+    """Decide which version is current; a drive without an entry has not answered.
+
+    FOUND is an object or a delete marker; a key whose every version was buried is ABSENT.
 
     More answers can turn UNDECIDED into a decision and "may be" into certainty; they never turn
     FOUND with `acknowledged`, or ABSENT, into anything else (a write that is acknowledged
     meanwhile apart).
+    """
+    newest = NO_ORDER
+    acknowledged = True
+    for choice in decide(answers, slots_of_drive):
+        newest = newest or choice.newest
+        acknowledged = acknowledged and choice.acknowledged
+        buried = choice.version is not None and choice.version.kind is Kind.TOMBSTONE
+        if choice.outcome is not Outcome.FOUND or not buried:
+            return replace(choice, newest=newest, acknowledged=acknowledged)
+    raise AssertionError  # the last choice is none of a version
+
+
+def decide(
+    answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]
+) -> Iterator[Choice]:
+    """Decide about every version that counts, newest first, tombstones too.
+
+    The last choice is ABSENT, or UNDECIDED when there may be more. An UNDECIDED one of a version
+    (too few of its shards are there) does not end the sequence.
     """
     total = sum(len(slots) for slots in slots_of_drive)
     unseen = sum(
@@ -88,7 +116,11 @@ def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[in
         reverse=True,
     )
     skipped: list[Order] = []
+    stamp = NO_STAMP
+    null_seen = False
     for order in orders:
+        if stamp_of(order) == stamp:
+            continue
         choice = _weigh(order, answers, slots_of_drive)
         if choice is None:
             skipped.append(order)
@@ -96,18 +128,22 @@ def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[in
         certain = choice.outcome is Outcome.FOUND and choice.acknowledged
         if not certain and unseen >= write_quorum_least(total):
             # Something newer that nobody who answered has could be acknowledged.
-            return Choice(Outcome.UNDECIDED, reason=_too_few(total, unseen))
-        return Choice(
-            choice.outcome,
-            choice.version,
-            choice.sources,
-            choice.acknowledged,
-            tuple(skipped),
-            choice.reason,
-        )
+            yield Choice(Outcome.UNDECIDED, reason=_too_few(total, unseen))
+            return
+        assert choice.version is not None
+        stamp = stamp_of(order)
+        if choice.version.null_version:
+            if null_seen:
+                continue
+            null_seen = True
+        yield replace(choice, skipped=tuple(skipped), newest=order)
     if unseen >= write_quorum_least(total):
-        return Choice(Outcome.UNDECIDED, skipped=tuple(skipped), reason=_too_few(total, unseen))
-    return Choice(Outcome.ABSENT, skipped=tuple(skipped))
+        reason = _too_few(total, unseen)
+        yield Choice(Outcome.UNDECIDED, skipped=tuple(skipped), reason=reason)
+    elif any(answer.floor is not None for answer in answers.values()):
+        yield Choice(Outcome.UNDECIDED, skipped=tuple(skipped), reason="there are older rows")
+    else:
+        yield Choice(Outcome.ABSENT, skipped=tuple(skipped), acknowledged=True)
 
 
 def _too_few(total: int, unseen: int) -> str:
@@ -128,7 +164,7 @@ def _weigh(
             holders += len(record.held)
             version = record.version
             sources |= {held.shard: Source(drive, held) for held in record.held}
-        elif answer is None or not answer.trusted or answer.unknown:
+        elif answer is None or not answer.trusted or answer.unknown or answer.ends_above(order):
             unknown += len(slots)
     assert version is not None
     needed = write_quorum(version.scheme)

@@ -114,6 +114,11 @@ def range_still_applies(if_range: str | None, *, etag: str, modified_ms: int) ->
     return _lists(if_range, etag, weak_matches=False)
 
 
+def names_etag(header: str, etag: str) -> bool:
+    """Whether the If-Match of a write names `etag`, or is "*"."""
+    return _lists(header, etag, weak_matches=False)
+
+
 def _lists(header: str, etag: str, *, weak_matches: bool) -> bool:
     """Whether a list of entity tags names `etag`. S3 accepts a tag without its quotes too."""
     for item in header.split(","):

@@ -10,8 +10,10 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
+import xxhash
 from awscrt import checksums as crt
 from isal import isal_zlib
 
@@ -49,22 +51,25 @@ class _Crc64Nvme(_Crc32):
         return self._value.to_bytes(8, "big")
 
 
+# Every algorithm of the API. xxhash digests are canonical: big endian, seed 0.
+_HASHES: Final[Mapping[str, Callable[[], _Hash]]] = {
+    "CRC32": _Crc32,
+    "CRC32C": _Crc32c,
+    "CRC64NVME": _Crc64Nvme,
+    "SHA1": partial(hashlib.sha1, usedforsecurity=False),
+    "SHA256": hashlib.sha256,
+    "SHA512": hashlib.sha512,
+    "MD5": partial(hashlib.md5, usedforsecurity=False),
+    "XXHASH64": xxhash.xxh64,
+    "XXHASH3": xxhash.xxh3_64,
+    "XXHASH128": xxhash.xxh3_128,
+}
+ALGORITHMS: Final = frozenset(_HASHES)
+
+
 def _new_hash(algorithm: str) -> _Hash:
-    match algorithm:
-        case "MD5":
-            return hashlib.md5(usedforsecurity=False)
-        case "SHA1":
-            return hashlib.sha1(usedforsecurity=False)
-        case "SHA256":
-            return hashlib.sha256()
-        case "CRC32":
-            return _Crc32()
-        case "CRC32C":
-            return _Crc32c()
-        case "CRC64NVME":
-            return _Crc64Nvme()
-        case _:
-            raise AssertionError(algorithm)
+    assert algorithm in _HASHES, algorithm
+    return _HASHES[algorithm]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class _Expectation:
     algorithm: str
     value: bytes
     reason: str
+    additional: bool  # an x-amz-checksum- of the client's choice
 
 
 class Digests:
@@ -80,19 +86,41 @@ class Digests:
     def __init__(self, algorithms: Iterable[str]) -> None:
         self._hashes = {algorithm: _new_hash(algorithm) for algorithm in algorithms}
         self._expected: list[_Expectation] = []
+        self._started = False
 
     @property
     def algorithms(self) -> frozenset[str]:
         """The algorithms that are computed."""
         return frozenset(self._hashes)
 
+    @property
+    def claimed(self) -> frozenset[str]:
+        """The algorithms of the additional checksums that the client promised."""
+        return frozenset(one.algorithm for one in self._expected if one.additional)
+
+    def add(self, algorithm: str) -> None:
+        """Compute one more. Only before the first `update`."""
+        assert not self._started
+        if algorithm not in self._hashes:
+            self._hashes[algorithm] = _new_hash(algorithm)
+
     def expect(self, algorithm: str, value: bytes, *, reason: str = "BadDigest") -> None:
-        """Promise a digest. A trailer's comes late, when the body has passed already."""
+        """Promise an additional checksum, or by another `reason` the digest of the payload.
+
+        A trailer's checksum comes late, when the body has passed already.
+        """
         assert algorithm in self._hashes
-        self._expected.append(_Expectation(algorithm, value, reason))
+        additional = reason == "BadDigest"
+        self._expected.append(_Expectation(algorithm, value, reason, additional))
+
+    def expect_content_md5(self, value: bytes) -> None:
+        """Promise the digest of a Content-MD5 header."""
+        assert "MD5" in self._hashes
+        self._expected.append(_Expectation("MD5", value, "BadDigest", additional=False))
 
     def update(self, data: Buffer) -> None:
         """Take the next bytes. Large ones release the GIL: call it in a thread."""
+        self._started = True
         for one in self._hashes.values():
             one.update(data)
 
@@ -112,8 +140,8 @@ class Digests:
         return self._hashes[algorithm].digest()
 
     def encoded(self) -> dict[str, str]:
-        """Return every digest but the MD5 as S3 shows it: base64."""
-        return {name: encode(self.value(name)) for name in self._hashes if name != "MD5"}
+        """Return every digest as S3 shows it: base64."""
+        return {name: encode(self.value(name)) for name in self._hashes}
 
 
 def _refusal(expected: _Expectation, computed: bytes) -> RequestRefused:
@@ -124,7 +152,7 @@ def _refusal(expected: _Expectation, computed: bytes) -> RequestRefused:
             ClientComputedContentSHA256=expected.value.hex(),
             S3ComputedContentSHA256=computed.hex(),
         )
-    if expected.algorithm == "MD5":
+    if not expected.additional:
         return RequestRefused(
             expected.reason,
             "The Content-MD5 you specified did not match what we received.",

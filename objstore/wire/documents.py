@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from objstore.errors import RequestRefused
-from objstore.limits import DELETE_KEYS_MAX, PART_NUMBER_MAX
+from objstore.limits import PART_NUMBER_MAX
 from objstore.wire.conditions import iso_date
 from objstore.wire.headers import CHECKSUM_BYTES, integer
 from objstore.wire.xml_reader import Element, Node, read_document
@@ -19,36 +19,6 @@ CHECKSUM_ELEMENTS: Final = {name: f"Checksum{name}" for name in CHECKSUM_BYTES}
 
 # --- what clients send ----------------------------------------------------------------
 
-_BUCKET_CONFIGURATION: Final = Element(
-    "CreateBucketConfiguration",
-    (
-        Element("LocationConstraint"),
-        Element("Location", (Element("Name"), Element("Type"))),
-        Element("Bucket", (Element("DataRedundancy"), Element("Type"))),
-        Element(
-            "Tags",
-            (Element("Tag", (Element("Key"), Element("Value")), many=True),),
-        ),
-    ),
-)
-_DELETE: Final = Element(
-    "Delete",
-    (
-        Element(
-            "Object",
-            (
-                Element("Key", required=True),
-                Element("VersionId"),
-                Element("ETag"),
-                Element("LastModifiedTime"),
-                Element("Size"),
-            ),
-            many=True,
-            required=True,
-        ),
-        Element("Quiet"),
-    ),
-)
 _COMPLETE: Final = Element(
     "CompleteMultipartUpload",
     (
@@ -64,67 +34,7 @@ _COMPLETE: Final = Element(
         ),
     ),
 )
-_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
 _PART_NUMBER: Final = re.compile(r"[0-9]{1,9}")
-
-
-def read_bucket_configuration(data: bytes) -> str:
-    """Return the LocationConstraint of a CreateBucketConfiguration, "" without one.
-
-    Raises:
-        RequestRefused: MalformedXML; NotImplemented for directory buckets and for tags.
-    """
-    if not data.strip():
-        return ""
-    node = read_document(data, _BUCKET_CONFIGURATION)
-    for name in ("Location", "Bucket", "Tags"):
-        if node.all(name):
-            raise RequestRefused(
-                "NotImplemented", f"{name} in CreateBucketConfiguration is not implemented."
-            )
-    return node.text_of("LocationConstraint") or ""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectToDelete:
-    """One entry of a Delete document."""
-
-    key: str
-    version_id: str | None
-    conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteDocument:
-    """What a DeleteObjects request asks for."""
-
-    objects: tuple[ObjectToDelete, ...]
-    quiet: bool
-
-
-def read_delete(data: bytes) -> DeleteDocument:
-    """Read a Delete document.
-
-    "The request can contain a list of up to 1,000 keys that you want to delete."
-
-    Raises:
-        RequestRefused: MalformedXML.
-    """
-    node = read_document(data, _DELETE)
-    entries = node.all("Object")
-    quiet = _BOOLEANS.get((node.text_of("Quiet") or "").strip().lower())
-    if len(entries) > DELETE_KEYS_MAX or quiet is None:
-        raise RequestRefused("MalformedXML")
-    objects = tuple(_object_to_delete(entry) for entry in entries)
-    return DeleteDocument(objects, quiet)
-
-
-def _object_to_delete(entry: Node) -> ObjectToDelete:
-    key = entry.text_of("Key")
-    if not key:
-        raise RequestRefused("MalformedXML", Detail="Key is empty")
-    conditional = any(entry.all(name) for name in ("ETag", "LastModifiedTime", "Size"))
-    return ObjectToDelete(key, entry.text_of("VersionId") or None, conditional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +86,19 @@ Encode = Callable[[str], str]  # xml_writer.escape, or xml_writer.url_encode
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who owns something, as documents name them."""
+    """Who owns something, as documents name them; a display name that is "" is left out."""
 
     canonical_id: str
     display_name: str
 
     def element(self, name: str = "Owner") -> str:
         """Return the element that names the owner."""
-        inner = leaf("ID", self.canonical_id) + leaf("DisplayName", self.display_name)
-        return f"<{name}>{inner}</{name}>"
+        return f"<{name}>{self.content()}</{name}>"
+
+    def content(self) -> str:
+        """Return what the element holds."""
+        shown = leaf("DisplayName", self.display_name) if self.display_name else ""
+        return leaf("ID", self.canonical_id) + shown
 
 
 class ListedEntry(Protocol):
@@ -215,6 +129,31 @@ class ListedBucket(Protocol):
     def created_ms(self) -> int: ...
     @property
     def region(self) -> str: ...
+
+
+class ListedVersion(Protocol):
+    """A version or a delete marker in a listing; of a marker only the first five are read."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def version_id(self) -> str: ...  # "null" for the null version
+    @property
+    def is_latest(self) -> bool: ...
+    @property
+    def delete_marker(self) -> bool: ...
+    @property
+    def modified_ms(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def storage_class(self) -> str: ...
+    @property
+    def checksum_algorithms(self) -> tuple[str, ...]: ...
+    @property
+    def checksum_type(self) -> str: ...
 
 
 class ListedUpload(Protocol):
@@ -284,12 +223,7 @@ def object_list(
 
 
 def _entry(entry: ListedEntry, encode: Encode, owner: str) -> str:
-    checksums = ""
-    if entry.checksum_algorithms:
-        checksums = "".join(
-            [f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in entry.checksum_algorithms]
-        )
-        checksums += f"<ChecksumType>{entry.checksum_type}</ChecksumType>"
+    checksums = _checksums(entry.checksum_algorithms, entry.checksum_type)
     return (
         f"<Contents><Key>{encode(entry.key)}</Key>"
         f"<LastModified>{iso_date(entry.modified_ms)}</LastModified>"
@@ -298,8 +232,51 @@ def _entry(entry: ListedEntry, encode: Encode, owner: str) -> str:
     )
 
 
+def _checksums(algorithms: tuple[str, ...], kind: str) -> str:
+    if not algorithms:
+        return ""
+    named = "".join([f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in algorithms])
+    return f"{named}<ChecksumType>{kind}</ChecksumType>"
+
+
 def _common_prefix(prefix: str, encode: Encode) -> str:
     return f"<CommonPrefixes><Prefix>{encode(prefix)}</Prefix></CommonPrefixes>"
+
+
+def version_list(
+    head: Iterable[tuple[str, str]],
+    entries: Iterable[tuple[ListedVersion, Owner]],
+    prefixes: Iterable[str],
+    *,
+    encode: Encode,
+) -> bytes:
+    """Write a ListVersionsResult. `head` is encoded already where it has to be.
+
+    Versions and delete markers stay in the order given, mixed, as AWS sends them: "S3 returns
+    object versions in the order in which they were stored, with the most recently stored
+    returned first".
+    """
+    pieces = [f"<{name}>{text}</{name}>" for name, text in head]
+    pieces += [_version(entry, owner, encode) for entry, owner in entries]
+    pieces += [_common_prefix(prefix, encode) for prefix in prefixes]
+    return document("ListVersionsResult", "".join(pieces))
+
+
+def _version(entry: ListedVersion, owner: Owner, encode: Encode) -> str:
+    latest = "true" if entry.is_latest else "false"
+    shared = (
+        f"<Key>{encode(entry.key)}</Key>{leaf('VersionId', entry.version_id)}"
+        f"<IsLatest>{latest}</IsLatest>"
+        f"<LastModified>{iso_date(entry.modified_ms)}</LastModified>"
+    )
+    if entry.delete_marker:
+        return f"<DeleteMarker>{shared}{owner.element()}</DeleteMarker>"
+    checksums = _checksums(entry.checksum_algorithms, entry.checksum_type)
+    return (
+        f"<Version>{shared}<ETag>&quot;{entry.etag}&quot;</ETag>{checksums}"
+        f"<Size>{entry.size}</Size>{owner.element()}"
+        f"<StorageClass>{entry.storage_class}</StorageClass></Version>"
+    )
 
 
 def upload_list(
@@ -366,43 +343,6 @@ def checksum_fields(checksums: Mapping[str, str], kind: str = "") -> list[tuple[
     return [*fields, ("ChecksumType", kind)] if fields and kind else fields
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteFailure:
-    """A key that could not be deleted, and why."""
-
-    key: str
-    version_id: str | None
-    code: str
-    message: str
-
-
-def delete_result(
-    deleted: Iterable[ObjectToDelete], failures: Iterable[DeleteFailure], *, quiet: bool
-) -> bytes:
-    """Write a DeleteResult; in quiet mode "only keys where the delete action failed" are in it."""
-    pieces = [] if quiet else [_deleted(entry) for entry in deleted]
-    pieces += [_failure(failure) for failure in failures]
-    return document("DeleteResult", "".join(pieces))
-
-
-def _version(version_id: str | None) -> list[tuple[str, str]]:
-    return [("VersionId", version_id)] if version_id is not None else []
-
-
-def _deleted(entry: ObjectToDelete) -> str:
-    return f"<Deleted>{leaves([('Key', entry.key), *_version(entry.version_id)])}</Deleted>"
-
-
-def _failure(failure: DeleteFailure) -> str:
-    fields = [
-        ("Key", failure.key),
-        *_version(failure.version_id),
-        ("Code", failure.code),
-        ("Message", failure.message),
-    ]
-    return f"<Error>{leaves(fields)}</Error>"
-
-
 def flat_result(root: str, fields: Iterable[tuple[str, str]]) -> bytes:
     """Write a document of leaves: CopyObjectResult, InitiateMultipartUploadResult, ..."""
     return document(root, leaves(fields))
@@ -415,10 +355,9 @@ def location_constraint(region: str) -> bytes:
 
 def access_control_policy(owner: Owner) -> bytes:
     """Write the ACL that everything has: full control for its owner, nothing for anyone else."""
-    inner = leaf("ID", owner.canonical_id) + leaf("DisplayName", owner.display_name)
     grantee = (
         '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-        f' xsi:type="CanonicalUser">{inner}</Grantee>'
+        f' xsi:type="CanonicalUser">{owner.content()}</Grantee>'
     )
     grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
     return document(

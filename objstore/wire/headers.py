@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.limits import USER_METADATA_BYTES_MAX
+from objstore.limits import REDIRECT_LOCATION_BYTES_MAX, USER_METADATA_BYTES_MAX
 from objstore.wire.request import Request
 
 METADATA_PREFIX: Final = "x-amz-meta-"
@@ -26,19 +26,43 @@ STORED_HEADERS: Final = {
     "content-type": "Content-Type",
     "expires": "Expires",
 }
+# Kept with the object too, but "unique to each object and not copied".
+REDIRECT_LOCATION: Final = "x-amz-website-redirect-location"
+_REDIRECTS: Final = ("/", "http://", "https://")
 # Each algorithm that x-amz-checksum-... may name here, and the bytes of its digest.
-CHECKSUM_BYTES: Final = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+CHECKSUM_BYTES: Final = {
+    "CRC32": 4,
+    "CRC32C": 4,
+    "CRC64NVME": 8,
+    "SHA1": 20,
+    "SHA256": 32,
+    "SHA512": 64,
+    "MD5": 16,
+    "XXHASH64": 8,
+    "XXHASH3": 8,
+    "XXHASH128": 16,
+}
 CHECKSUM_HEADERS: Final = {name: f"x-amz-checksum-{name.lower()}" for name in CHECKSUM_BYTES}
+# The checksums of no bytes, of the algorithms that SDKs compute by default or on request.
+_OF_NOTHING: Final = {
+    "CRC32": "AAAAAA==",
+    "CRC32C": "AAAAAA==",
+    "CRC64NVME": "AAAAAAAAAAA=",
+    "SHA1": "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+    "SHA256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+}
 FULL_OBJECT: Final = "FULL_OBJECT"
 COMPOSITE: Final = "COMPOSITE"
-# "The default checksum type" of each algorithm first.
+# The types each algorithm has for objects of parts, the default first. Only of CRCs can that of
+# the whole be computed from those of the parts; AWS allows the others as checksums of checksums.
 CHECKSUM_TYPES: Final = {
+    **dict.fromkeys(CHECKSUM_BYTES, (COMPOSITE,)),
     "CRC32": (COMPOSITE, FULL_OBJECT),
     "CRC32C": (COMPOSITE, FULL_OBJECT),
     "CRC64NVME": (FULL_OBJECT,),
-    "SHA1": (COMPOSITE,),
-    "SHA256": (COMPOSITE,),
 }
+# "If you don't specify a checksum, Amazon S3 adds the default checksum, CRC64NVME".
+DEFAULT_CHECKSUM: Final = "CRC64NVME"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INTEGER: Final = re.compile(r"[0-9]{1,19}")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -104,7 +128,32 @@ def read_stored_headers(request: Request) -> dict[str, str]:
     if "content-encoding" in kept:
         kept["content-encoding"] = _without_framing(kept["content-encoding"])
     kept.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    kept |= read_redirect_location(request)
     return {name: value for name, value in kept.items() if value}
+
+
+def read_redirect_location(request: Request) -> dict[str, str]:
+    """Return x-amz-website-redirect-location by its name; nothing without it.
+
+    "Redirects requests for this object to another object in the same bucket or to an external
+    URL. Amazon S3 stores the value of this header in the object metadata."
+
+    Raises:
+        RequestRefused: InvalidRedirectLocation; InvalidArgument for control characters.
+    """
+    value = parameter(request, REDIRECT_LOCATION)
+    if value is None:
+        return {}
+    location = printable(REDIRECT_LOCATION, value)
+    if not location.startswith(_REDIRECTS):
+        raise RequestRefused("InvalidRedirectLocation")
+    if len(location.encode()) > REDIRECT_LOCATION_BYTES_MAX:
+        raise RequestRefused(
+            "InvalidRedirectLocation",
+            "The length of website redirect location cannot exceed"
+            f" {REDIRECT_LOCATION_BYTES_MAX:,} characters.",
+        )
+    return {REDIRECT_LOCATION: location}
 
 
 def _without_framing(encodings: str) -> str:
@@ -140,6 +189,8 @@ def object_headers(stored: Mapping[str, str], metadata: Mapping[str, str]) -> di
     "If the metadata contains non-US-ASCII characters, they are encoded as RFC 2047."
     """
     response = {STORED_HEADERS[name]: stored[name] for name in STORED_HEADERS if name in stored}
+    if REDIRECT_LOCATION in stored:
+        response[REDIRECT_LOCATION] = stored[REDIRECT_LOCATION]
     for name, value in metadata.items():
         response[METADATA_PREFIX + name] = value if value.isascii() else _encoded_word(value)
     return response
@@ -182,7 +233,8 @@ def integer(name: str, text: str, *, least: int, most: int) -> int:
 class ChecksumClaim:
     """The additional checksum that a client named; all empty when it named none.
 
-    `value` is None when the value comes in a trailer, after the body.
+    `value` is None when the value comes in a trailer, after the body, and when the client leaves
+    it to the server (x-amz-checksum-algorithm without a value).
     """
 
     algorithm: str = ""
@@ -192,6 +244,10 @@ class ChecksumClaim:
 
 def read_checksum(request: Request) -> ChecksumClaim:
     """Return what the headers say about the body's checksum.
+
+    The SDK for JavaScript makes its links to upload by with the checksum of an empty body in
+    their query, since it does not know the body. AWS takes any body by such a link, and so that
+    value is no claim; the algorithm is.
 
     Raises:
         RequestRefused: InvalidRequest, when they name several, contradict each other, or when
@@ -211,10 +267,30 @@ def read_checksum(request: Request) -> ChecksumClaim:
     declared = (parameter(request, "x-amz-sdk-checksum-algorithm") or "").upper()
     if declared:
         _agree(declared, [*sent, *trailing])
+    chosen = read_checksum_algorithm(request)
+    if chosen and chosen not in ([*sent, *trailing] or [chosen]):
+        raise _contradiction("x-amz-checksum-algorithm", chosen, [*sent, *trailing][0])
     if sent:
         ((name, value),) = sent.items()
+        if CHECKSUM_HEADERS[name] not in request.headers and value == _OF_NOTHING.get(name):
+            return ChecksumClaim(name)
         return ChecksumClaim(name, decode_checksum(name, value))
-    return ChecksumClaim(trailing[0], None, trailing=True) if trailing else ChecksumClaim()
+    if trailing:
+        return ChecksumClaim(trailing[0], None, trailing=True)
+    return ChecksumClaim(chosen)
+
+
+def read_checksum_algorithm(request: Request) -> str:
+    """Return the algorithm that x-amz-checksum-algorithm names, "" without it.
+
+    Raises:
+        RequestRefused: InvalidRequest. "Unrecognized or unsupported values will respond with the
+            HTTP status code 400 Bad Request."
+    """
+    algorithm = (parameter(request, "x-amz-checksum-algorithm") or "").upper()
+    if algorithm and algorithm not in CHECKSUM_BYTES:
+        raise unknown_algorithm("x-amz-checksum-algorithm", algorithm)
+    return algorithm
 
 
 def _trailing_algorithms(request: Request) -> list[str]:
@@ -233,19 +309,22 @@ def _agree(declared: str, found: list[str]) -> None:
             " x-amz-trailer headers were found.",
         )
     if found != [declared]:
-        raise RequestRefused(
-            "InvalidRequest",
-            f"Value for x-amz-sdk-checksum-algorithm header is {declared}, but the checksum sent"
-            f" is {found[0]}.",
-        )
+        raise _contradiction("x-amz-sdk-checksum-algorithm", declared, found[0])
+
+
+def _contradiction(header: str, declared: str, found: str) -> RequestRefused:
+    return RequestRefused(
+        "InvalidRequest",
+        f"Value for {header} header is {declared}, but the checksum sent is {found}.",
+    )
 
 
 def unknown_algorithm(header: str, value: str) -> RequestRefused:
     """Return the refusal of an algorithm that is none of CHECKSUM_BYTES."""
     return RequestRefused(
         "InvalidRequest",
-        f"Checksum algorithm provided is unsupported. Please try again with any of the valid"
-        f" types: {sorted(CHECKSUM_BYTES)}",
+        "Checksum algorithm provided is unsupported. Please try again with any of the valid"
+        f" types: [{', '.join(sorted(CHECKSUM_BYTES))}]",
         ArgumentName=header,
         ArgumentValue=value,
     )
@@ -293,7 +372,7 @@ def read_upload_checksum(request: Request) -> tuple[str, str]:
     Raises:
         RequestRefused: InvalidRequest, for an unknown one or a pair that does not go together.
     """
-    algorithm = (parameter(request, "x-amz-checksum-algorithm") or "").upper()
+    algorithm = read_checksum_algorithm(request)
     kind = (parameter(request, "x-amz-checksum-type") or "").upper()
     if not algorithm:
         if kind:
@@ -303,8 +382,6 @@ def read_upload_checksum(request: Request) -> tuple[str, str]:
                 " x-amz-checksum-algorithm header.",
             )
         return "", ""
-    if algorithm not in CHECKSUM_TYPES:
-        raise unknown_algorithm("x-amz-checksum-algorithm", algorithm)
     allowed = CHECKSUM_TYPES[algorithm]
     if kind and kind not in allowed:
         raise RequestRefused(

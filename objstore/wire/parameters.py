@@ -36,15 +36,12 @@ NEUTRAL_HEADERS: Final = _AUTHENTICATION | {
 BODY_CHECKSUMS: Final = frozenset(CHECKSUM_HEADERS.values())
 # Values that ask for what happens anyway.
 _HARMLESS: Final = {
+    "x-amz-api-version": frozenset({"2006-03-01"}),  # the only one; the SDK for C++ says it always
     "x-amz-acl": frozenset({"private", "bucket-owner-full-control"}),
     "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
     "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
-    "x-amz-bypass-governance-retention": frozenset({"false", "False"}),
-    "x-amz-tagging-directive": frozenset({"COPY", "REPLACE"}),
-    "x-amz-tagging": frozenset({""}),
     "x-amz-storage-class": frozenset({"STANDARD"}),
     "x-amz-object-annotation-directive": frozenset({"COPY", "REPLACE"}),
-    "x-amz-object-lock-legal-hold": frozenset({"OFF"}),
     "x-amz-server-side-encryption-bucket-key-enabled": frozenset({"false", "False"}),
     "x-amz-optional-object-attributes": frozenset({"RestoreStatus"}),
 }
@@ -52,21 +49,21 @@ _HARMLESS: Final = {
 _REMEDIES: Final = (
     ("x-amz-server-side-encryption", "Server-side encryption is not implemented; store the object without it, or encrypt it in the client."),
     ("x-amz-copy-source-server-side-encryption", "Server-side encryption is not implemented; no object needs a key."),
-    ("x-amz-tagging", "Object tags are not implemented; use user metadata (x-amz-meta-*) instead."),
-    ("x-amz-object-lock", "Object lock is not implemented."),
-    ("x-amz-bucket-object-lock", "Object lock is not implemented; create the bucket without it."),
-    ("x-amz-bypass-governance", "Object lock is not implemented; there is nothing to bypass."),
+    ("x-amz-tagging", "Tags come with an object that is made: by PutObject, CopyObject, CreateMultipartUpload, PostObject."),
+    ("x-amz-object-lock", "A lock comes with an object that is made: by PutObject, CopyObject, CreateMultipartUpload, PostObject."),
+    ("x-amz-bucket-object-lock", "This is for CreateBucket."),
+    ("x-amz-bypass-governance", "This operation has nothing to bypass."),
     ("x-amz-acl", "ACLs are not implemented; only the canned ACLs private and bucket-owner-full-control, which are what holds anyway, are accepted."),
     ("x-amz-grant-", "ACLs are not implemented; only the bucket's owner has access."),
     ("x-amz-object-ownership", "Object ownership is always BucketOwnerEnforced."),
-    ("x-amz-website-redirect-location", "Website hosting is not implemented."),
+    ("x-amz-website-redirect-location", "A redirect location is kept with objects: send it with PutObject, CopyObject or CreateMultipartUpload."),
     ("x-amz-write-offset-bytes", "Appending to an object is not implemented."),
-    ("x-amz-expected-bucket-owner", "Bucket owners have no account numbers here, so an expected owner cannot be checked."),
-    ("x-amz-source-expected-bucket-owner", "Bucket owners have no account numbers here, so an expected owner cannot be checked."),
+    ("x-amz-expected-bucket-owner", "This operation addresses no bucket that is there already, so no owner can be expected."),
+    ("x-amz-source-expected-bucket-owner", "This operation copies nothing, so there is no source whose owner can be expected."),
     ("x-amz-mfa", "MFA delete is not implemented."),
-    ("if-match", "Conditional writes are not implemented; send the request without If-Match."),
-    ("if-none-match", "Conditional writes are not implemented; send the request without If-None-Match."),
-    ("x-amz-if-match-", "Conditional writes are not implemented."),
+    ("if-match", "This operation has no condition If-Match."),
+    ("if-none-match", "This operation has no condition If-None-Match."),
+    ("x-amz-if-match-", "This operation has no such condition."),
     ("x-amz-checksum-", f"This checksum is not implemented; use one of {', '.join(sorted(BODY_CHECKSUMS))}."),
 )  # fmt: skip
 # Headers without the x-amz- prefix that change what a write means.

@@ -7,18 +7,22 @@ that a request for one is never mistaken for another.
 # ruff: noqa: E501 - a row of a table is one line
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
 from objstore.errors import RequestRefused
-from objstore.wire.headers import METADATA_PREFIX, parameter
+from objstore.wire.headers import METADATA_PREFIX, REDIRECT_LOCATION, parameter
 from objstore.wire.parameters import (
     BODY_CHECKSUMS,
     refuse_unknown_headers,
     refuse_unknown_query,
 )
 from objstore.wire.request import Request
+
+# Whose bucket a request expects; s3/authorize.py holds it against the bucket's owner.
+EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
+EXPECTED_SOURCE_OWNER: Final = "x-amz-source-expected-bucket-owner"
 
 
 class Operation(Enum):
@@ -171,7 +175,12 @@ _OVERRIDES: Final = _names(
 _READ_OBJECT: Final = _OVERRIDES | {"versionId", "partNumber"}
 _LIST: Final = _names("delimiter encoding-type max-keys prefix")
 _UPLOADS: Final = _names("delimiter encoding-type key-marker max-uploads prefix upload-id-marker")
-_WRITE_HEADERS: Final = _names("x-amz-storage-class") | {METADATA_PREFIX}
+_WRITE_HEADERS: Final = _names(
+    "x-amz-storage-class x-amz-tagging x-amz-object-lock-mode"
+    " x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold"
+) | {METADATA_PREFIX, REDIRECT_LOCATION}
+_WRITE_CONDITIONS: Final = _names("if-match if-none-match")
+_BYPASS: Final = _names("x-amz-bypass-governance-retention")
 _SOURCE_HEADERS: Final = _names(
     "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-none-match"
     " x-amz-copy-source-if-modified-since x-amz-copy-source-if-unmodified-since"
@@ -179,7 +188,9 @@ _SOURCE_HEADERS: Final = _names(
 # What a new upload chooses. Some SDKs repeat it with Put, UploadPart and Complete, where the
 # checksum that comes along, or the upload, says the same.
 _CHECKSUM_CHOICE: Final = _names("x-amz-checksum-algorithm x-amz-checksum-type")
-_COMPLETE_HEADERS: Final = BODY_CHECKSUMS | _CHECKSUM_CHOICE | _names("x-amz-mp-object-size")
+_COMPLETE_HEADERS: Final = (
+    BODY_CHECKSUMS | _CHECKSUM_CHOICE | _WRITE_CONDITIONS | _names("x-amz-mp-object-size")
+)
 
 _S, _B, _O = Level
 _OP = Operation
@@ -191,12 +202,14 @@ _SERVED: Final = (
     Shape(_OP.GET_BUCKET_LOCATION, "GET", _B, "location"),
     Shape(_OP.LIST_OBJECTS, "GET", _B, query=_LIST | {"marker"}),
     Shape(_OP.LIST_OBJECTS_V2, "GET", _B, "list-type", query=_LIST | _names("continuation-token fetch-owner start-after")),
-    Shape(_OP.DELETE_OBJECTS, "POST", _B, "delete", headers=BODY_CHECKSUMS),
-    Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
+    Shape(_OP.DELETE_OBJECTS, "POST", _B, "delete", headers=BODY_CHECKSUMS | _BYPASS),
+    Shape(_OP.POST_OBJECT, "POST", _B),
+    Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | _WRITE_CONDITIONS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
     Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
-    Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId")),
-    Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-checksum-algorithm")),
+    Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=_names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
+    Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId"), headers=_names("if-match x-amz-if-match-last-modified-time x-amz-if-match-size") | _BYPASS),
+    Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _WRITE_CONDITIONS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm")),
     Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _CHECKSUM_CHOICE),
     Shape(_OP.UPLOAD_PART, "PUT", _O, "uploadId", query=_names("partNumber"), headers=BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.UPLOAD_PART_COPY, "PUT", _O, "uploadId", copies=True, query=_names("partNumber"), headers=_SOURCE_HEADERS | _names("x-amz-copy-source-range")),
@@ -223,6 +236,17 @@ _SERVED: Final = (
     Shape(_OP.GET_BUCKET_WEBSITE, "GET", _B, "website"),
     Shape(_OP.GET_BUCKET_ACCELERATE, "GET", _B, "accelerate"),
     Shape(_OP.GET_OBJECT_LOCK_CONFIGURATION, "GET", _B, "object-lock"),
+    Shape(_OP.LIST_OBJECT_VERSIONS, "GET", _B, "versions", query=_LIST | _names("key-marker version-id-marker")),
+    Shape(_OP.PUT_BUCKET_VERSIONING, "PUT", _B, "versioning", headers=BODY_CHECKSUMS),
+    Shape(_OP.PUT_BUCKET_TAGGING, "PUT", _B, "tagging", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_TAGGING, "DELETE", _B, "tagging"),
+    Shape(_OP.PUT_OBJECT_LOCK_CONFIGURATION, "PUT", _B, "object-lock", headers=BODY_CHECKSUMS),
+    Shape(_OP.PUT_OBJECT_TAGGING, "PUT", _O, "tagging", query=_names("versionId"), headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_OBJECT_TAGGING, "DELETE", _O, "tagging", query=_names("versionId")),
+    Shape(_OP.GET_OBJECT_RETENTION, "GET", _O, "retention", query=_names("versionId")),
+    Shape(_OP.PUT_OBJECT_RETENTION, "PUT", _O, "retention", query=_names("versionId"), headers=BODY_CHECKSUMS | _BYPASS),
+    Shape(_OP.GET_OBJECT_LEGAL_HOLD, "GET", _O, "legal-hold", query=_names("versionId")),
+    Shape(_OP.PUT_OBJECT_LEGAL_HOLD, "PUT", _O, "legal-hold", query=_names("versionId"), headers=BODY_CHECKSUMS),
 )  # fmt: skip
 
 
@@ -230,12 +254,7 @@ _SERVED: Final = (
 # parameter that tells two of them apart.
 _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = {
     Level.BUCKET: (
-        (_OP.POST_OBJECT, "POST", "", ""),
-        (_OP.LIST_OBJECT_VERSIONS, "GET", "versions", ""),
-        (_OP.PUT_BUCKET_VERSIONING, "PUT", "versioning", ""),
         (_OP.PUT_BUCKET_ACL, "PUT", "acl", ""),
-        (_OP.PUT_BUCKET_TAGGING, "PUT", "tagging", ""),
-        (_OP.DELETE_BUCKET_TAGGING, "DELETE", "tagging", ""),
         (_OP.PUT_BUCKET_POLICY, "PUT", "policy", ""),
         (_OP.DELETE_BUCKET_POLICY, "DELETE", "policy", ""),
         (_OP.PUT_BUCKET_CORS, "PUT", "cors", ""),
@@ -284,18 +303,10 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
         (_OP.UPDATE_METADATA_INVENTORY_TABLE, "PUT", "metadataInventoryTable", ""),
         (_OP.UPDATE_METADATA_JOURNAL_TABLE, "PUT", "metadataJournalTable", ""),
         (_OP.CREATE_SESSION, "GET", "session", ""),
-        (_OP.PUT_OBJECT_LOCK_CONFIGURATION, "PUT", "object-lock", ""),
     ),
     Level.OBJECT: (
         (_OP.RENAME_OBJECT, "PUT", "renameObject", ""),
-        (_OP.GET_OBJECT_ATTRIBUTES, "GET", "attributes", ""),
         (_OP.PUT_OBJECT_ACL, "PUT", "acl", ""),
-        (_OP.PUT_OBJECT_TAGGING, "PUT", "tagging", ""),
-        (_OP.DELETE_OBJECT_TAGGING, "DELETE", "tagging", ""),
-        (_OP.GET_OBJECT_RETENTION, "GET", "retention", ""),
-        (_OP.PUT_OBJECT_RETENTION, "PUT", "retention", ""),
-        (_OP.GET_OBJECT_LEGAL_HOLD, "GET", "legal-hold", ""),
-        (_OP.PUT_OBJECT_LEGAL_HOLD, "PUT", "legal-hold", ""),
         (_OP.LIST_OBJECT_ANNOTATIONS, "GET", "annotation", ""),
         (_OP.GET_OBJECT_ANNOTATION, "GET", "annotation", "annotationName"),
         (_OP.PUT_OBJECT_ANNOTATION, "PUT", "annotation", ""),
@@ -306,7 +317,17 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
         (_OP.UPDATE_OBJECT_ENCRYPTION, "PUT", "encryption", ""),
     ),
 }
-SHAPES: Final = _SERVED + tuple(
+
+
+def _with_expected_owners(shape: Shape) -> Shape:
+    """Let a request for a bucket that is there say whose bucket it expects."""
+    if shape.level is Level.SERVICE or shape.operation is Operation.CREATE_BUCKET:
+        return shape
+    headers = {EXPECTED_OWNER, EXPECTED_SOURCE_OWNER} if shape.copies else {EXPECTED_OWNER}
+    return replace(shape, headers=shape.headers | headers)
+
+
+SHAPES: Final = tuple(map(_with_expected_owners, _SERVED)) + tuple(
     Shape(operation, method, level, selector, needs, served=False)
     for level, rows in _UNSERVED.items()
     for operation, method, selector, needs in rows
@@ -340,7 +361,7 @@ def route(request: Request) -> Operation:
     """
     if request.method == "OPTIONS":
         raise RequestRefused("AccessForbidden")
-    shape = _shape_of(request)
+    shape = shape_of(request)
     if shape.served:
         accepted = shape.query | {shape.selector, shape.needs}
         refuse_unknown_query(request, accepted, _KNOWN_QUERY)
@@ -348,7 +369,12 @@ def route(request: Request) -> Operation:
     return shape.operation
 
 
-def _shape_of(request: Request) -> Shape:
+def shape_of(request: Request) -> Shape:
+    """Return the shape a request has, whatever else it says.
+
+    Raises:
+        RequestRefused: MethodNotAllowed or InvalidArgument, as `route`.
+    """
     level = _level_of(request)
     selector = _selector_of(request)
     needs = _NEEDS.get(selector, "")

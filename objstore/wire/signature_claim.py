@@ -15,6 +15,8 @@ from objstore.limits import CLOCK_SKEW_SECONDS_MAX, PRESIGN_SECONDS_MAX
 from objstore.wire.request import Query, Request
 from objstore.wire.signing import (
     ALGORITHM,
+    GLOBAL_REGION,
+    QUERY_SERVICES,
     SERVICE,
     TERMINATOR,
     UNSIGNED_PAYLOAD,
@@ -42,6 +44,7 @@ _QUERY_MARKS: Final = ("X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential")
 _UNSUPPORTED: Final = (
     "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 )
+_QUERY_SCOPE: Final = re.compile(rf"/({'|'.join(sorted(QUERY_SERVICES))})/{TERMINATOR}(?:,| |$)")
 _CREDENTIAL_SHAPE: Final = f'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/{TERMINATOR}"'
 
 
@@ -65,18 +68,43 @@ def signed_in_query(query: Query) -> bool:
     return signed_by_v2(query) or any(query.has(name) for name in _QUERY_MARKS)
 
 
+def claimed_service(request: Request) -> str:
+    """Return which service a request seems to be for: "s3", unless its scope names another here.
+
+    A look, no proof: a request is verified for this service and no other, so one that looks like
+    something else than it is does not get past its signature.
+    """
+    for text in (*request.headers.all("authorization"), *request.query.all("X-Amz-Credential")):
+        found = _QUERY_SCOPE.search(text)
+        if found is not None:
+            return found[1]
+    return SERVICE
+
+
 # --- the Authorization header ---------------------------------------------------------
 
 
-def read_header(request: Request, text: str, region: str, now_s: int) -> Claim:
+def read_header(
+    request: Request, text: str, region: str, now_s: int, *, query_body: str | None = None
+) -> Claim:
     """Return what an Authorization header, `text`, claims.
+
+    Args:
+        request: the request.
+        text: the header.
+        region: the deployment's region.
+        now_s: the current time, in seconds since the epoch.
+        query_body: None for a request to S3; the SHA-256 of the whole body of one to iam or sts,
+            whose clients sign it without saying it.
 
     Raises:
         RequestRefused: AuthorizationHeaderMalformed, RequestTimeTooSkewed, AccessDenied (empty,
             or no date), InvalidRequest or InvalidArgument (another mechanism, no payload hash).
     """
     fields = _authorization_fields(text)
-    access_key, scope = _read_credential(fields["Credential"], region, _malformed_header)
+    access_key, scope = _read_credential(
+        fields["Credential"], region, _malformed_header, services=_services(query_body)
+    )
     timestamp, signed_at_s = _header_date(request)
     if scope.date != timestamp[:8]:
         raise _malformed_header(
@@ -90,7 +118,7 @@ def read_header(request: Request, text: str, region: str, now_s: int) -> Claim:
             ServerTime=_iso(now_s),
             MaxAllowedSkewMilliseconds=str(CLOCK_SKEW_SECONDS_MAX * 1000),
         )
-    payload = request.headers.get("x-amz-content-sha256")
+    payload = query_body or request.headers.get("x-amz-content-sha256")
     if payload is None:
         raise RequestRefused(
             "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"
@@ -162,15 +190,19 @@ def _malformed_header(detail: str, **more: str) -> RequestRefused:
 # --- the query of a presigned URL -----------------------------------------------------
 
 
-def read_query(request: Request, region: str, now_s: int) -> Claim:
-    """Return what the query of a presigned URL claims.
+def read_query(
+    request: Request, region: str, now_s: int, *, query_body: str | None = None
+) -> Claim:
+    """Return what the query of a presigned URL claims; the arguments are read_header's.
 
     Raises:
         RequestRefused: AuthorizationQueryParametersError, AccessDenied (expired, not yet valid,
             or a credential without signature), InvalidRequest (version 2).
     """
     fields = _query_fields(request.query)
-    access_key, scope = _read_credential(fields["X-Amz-Credential"], region, _malformed_credential)
+    access_key, scope = _read_credential(
+        fields["X-Amz-Credential"], region, _malformed_credential, services=_services(query_body)
+    )
     timestamp = fields["X-Amz-Date"]
     signed_at_s = read_timestamp(timestamp)
     if signed_at_s is None:
@@ -189,7 +221,7 @@ def read_query(request: Request, region: str, now_s: int) -> Claim:
         timestamp=timestamp,
         signed_headers=tuple(fields["X-Amz-SignedHeaders"].split(";")),
         signature=fields["X-Amz-Signature"],
-        payload=_query_payload(request),
+        payload=query_body or _query_payload(request),
         query=canonical_query(pair for pair in request.query.pairs if pair[0] != "X-Amz-Signature"),
     )
 
@@ -262,11 +294,36 @@ def _malformed_credential(detail: str, **more: str) -> RequestRefused:
     return _malformed_query(f"Error parsing the X-Amz-Credential parameter; {detail}", **more)
 
 
-# --- what both have -------------------------------------------------------------------
+# --- the fields of a form -------------------------------------------------------------
+
+
+def read_form_credential(text: str, region: str) -> tuple[str, Scope]:
+    """Return the access key and the scope that a form's X-Amz-Credential names.
+
+    Raises:
+        RequestRefused: InvalidArgument.
+    """
+    return _read_credential(text, region, _malformed_field, services=_services(None))
+
+
+def _malformed_field(detail: str, **more: str) -> RequestRefused:
+    message = f"Error parsing the X-Amz-Credential field; {detail}"
+    return RequestRefused("InvalidArgument", message, ArgumentName="X-Amz-Credential", **more)
+
+
+# --- what all have --------------------------------------------------------------------
+
+
+def _services(query_body: str | None) -> frozenset[str]:
+    return frozenset({SERVICE}) if query_body is None else QUERY_SERVICES
 
 
 def _read_credential(
-    text: str, region: str, malformed: Callable[..., RequestRefused]
+    text: str,
+    region: str,
+    malformed: Callable[..., RequestRefused],
+    *,
+    services: frozenset[str],
 ) -> tuple[str, Scope]:
     """Return the access key and the scope; every part of the scope but the date is known."""
     parts = text.rsplit("/", 4)  # an access key may have slashes
@@ -275,13 +332,13 @@ def _read_credential(
     access_key, date, named_region, service, terminator = parts
     if terminator != TERMINATOR:
         raise malformed(f'incorrect terminal; this endpoint uses "{TERMINATOR}".')
-    if service != SERVICE:
+    if service not in services:
         raise malformed(f'incorrect service; this endpoint belongs to "{SERVICE}".')
-    if named_region != region:
+    if named_region != region and (service == SERVICE or named_region != GLOBAL_REGION):
         raise malformed(f"the region is wrong; expecting '{region}'", Region=region)
     if _DATE.fullmatch(date) is None:
         raise malformed("incorrect date format; this date is to be in the form YYYYMMDD.")
-    return access_key, Scope(date, region, service)
+    return access_key, Scope(date, named_region, service)
 
 
 def _iso(seconds: int) -> str:

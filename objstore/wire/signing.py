@@ -22,6 +22,10 @@ from objstore.limits import SIGNING_KEYS_MAX
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 TERMINATOR: Final = "aws4_request"
 SERVICE: Final = "s3"
+# The services that share S3's endpoint: `?Action=` requests, told apart by the signature's scope.
+QUERY_SERVICES: Final = frozenset({"iam", "sts"})
+# Where AWS signs requests to its global services, whatever region a client is in.
+GLOBAL_REGION: Final = "us-east-1"
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 _CHUNK_ALGORITHM: Final = f"{ALGORITHM}-PAYLOAD"

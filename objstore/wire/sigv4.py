@@ -39,9 +39,6 @@ from objstore.wire.signing import (
 from objstore.wire.sigv2 import signed_by_v2, verify_link
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-# "The CanonicalHeaders list must include: the HTTP host header; if the Content-Type header is
-# present in the request, you must add it; any x-amz-* headers that you plan to include."
-_ALWAYS_SIGNED: Final = frozenset({"host", "content-type"})
 
 
 class PayloadMode(Enum):
@@ -104,6 +101,7 @@ def verify(
     now_s: int,
     keys: SigningKeys | None = None,
     sigv2_links: bool = True,
+    query_body: str | None = None,
 ) -> Verified | Anonymous:
     """Return who signed a request.
 
@@ -114,6 +112,8 @@ def verify(
         now_s: the current time, in seconds since the epoch.
         keys: signing keys to reuse; without it the key is derived anew.
         sigv2_links: whether links by version 2 are believed; see wire/sigv2.py.
+        query_body: None: only a signature for S3 holds. Otherwise the SHA-256, in hexadecimal,
+            of the whole body of a request to iam or sts, and only a signature for these holds.
 
     Raises:
         RequestRefused: with AWS's code for what is wrong; see docs/protocol/sigv4.md.
@@ -128,15 +128,15 @@ def verify(
             ArgumentName="Authorization",
         )
     if authorizations:
-        claim = read_header(request, authorizations[0], region, now_s)
-    elif sigv2_links and signed_by_v2(request.query):
+        claim = read_header(request, authorizations[0], region, now_s, query_body=query_body)
+    elif sigv2_links and query_body is None and signed_by_v2(request.query):
         return _verify_v2(request, secret_of, region, now_s)
     elif in_query:
-        claim = read_query(request, region, now_s)
+        claim = read_query(request, region, now_s, query_body=query_body)
     else:
         return _anonymous(request)
     mode, payload_sha256 = _read_payload(claim.payload, in_query=in_query)
-    _require_signed_headers(request, claim.signed_headers, in_query=in_query)
+    _require_signed_headers(request, claim.signed_headers)
     key = _key_of(claim, secret_of, keys)
     _require_no_token(request)
     _check_signature(request, claim, key)
@@ -189,18 +189,19 @@ def _read_payload(text: str, *, in_query: bool = False) -> tuple[PayloadMode, by
     return mode, None
 
 
-def _require_signed_headers(request: Request, signed: tuple[str, ...], *, in_query: bool) -> None:
+def _require_signed_headers(request: Request, signed: tuple[str, ...]) -> None:
     """Refuse headers that act and that nobody signed.
 
-    A presigned URL is handed to browsers and to curl, which add a content type of their own; AWS
-    lets them.
+    "The CanonicalHeaders list must include: the HTTP host header; if the Content-Type header is
+    present in the request, you must add it; any x-amz-* headers that you plan to include." AWS
+    does not hold clients to the part about Content-Type: the SDK for JavaScript before version 3
+    and minio-js sign it never, and browsers and curl add one of their own to a presigned URL.
     """
-    always = _ALWAYS_SIGNED - {"content-type"} if in_query else _ALWAYS_SIGNED
     covered = frozenset(signed)
     unsigned = [
         name
         for name in request.headers
-        if name not in covered and (name in always or name.startswith("x-amz-"))
+        if name not in covered and (name == "host" or name.startswith("x-amz-"))
     ]
     if unsigned:
         raise RequestRefused(

@@ -20,17 +20,25 @@ _QUALIFIED: Final = f"{{{NAMESPACE}}}"
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """An element a document may have. Without children it is a leaf that holds text."""
+    """An element a document may have. Without children it is a leaf that holds text.
+
+    `aliases` are other names that clients use for it; it is read under `name`. `attributes` are
+    those that matter, in Clark notation ("{namespace}name"); others are ignored, as AWS does.
+    `group` makes an element without declared children an empty one instead of a leaf.
+    """
 
     name: str
     children: tuple["Element", ...] = ()
     many: bool = False
     required: bool = False
+    aliases: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    group: bool = False
     by_name: Mapping[str, "Element"] = field(init=False, repr=False)  # of the children
     needed: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        children = {child.name: child for child in self.children}
+        children = {name: child for child in self.children for name in (child.name, *child.aliases)}
         object.__setattr__(self, "by_name", children)
         needed = tuple(child.name for child in self.children if child.required)
         object.__setattr__(self, "needed", needed)
@@ -47,11 +55,17 @@ class Node:
 
     text: str = ""
     children: dict[str, list["Node"]] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def text_of(self, name: str) -> str | None:
         """Return the text of the child of that name, or None without one."""
         found = self.children.get(name)
         return found[0].text if found else None
+
+    def one(self, name: str) -> "Node | None":
+        """Return the child of that name, or None without one."""
+        found = self.children.get(name)
+        return found[0] if found else None
 
     def all(self, name: str) -> list["Node"]:
         """Return the children of that name, in their order."""
@@ -82,7 +96,7 @@ def read_document(data: bytes, root: Element) -> Node:
         raise _malformed(str(error)) from error
     if tree.getroottree().docinfo.internalDTD is not None:
         raise _malformed("a document type is not allowed")
-    if _local_name(tree) != root.name:
+    if _local_name(tree) not in (root.name, *root.aliases):
         raise _malformed(f"expected {root.name}")
     return _read(tree, root)
 
@@ -99,21 +113,24 @@ def _refuse_oversized(data: bytes) -> None:
 
 
 def _read(element: etree._Element, expected: Element) -> Node:
-    if not expected.children:
-        return Node(_leaf_text(element))
+    attributes = {
+        name: value for name in expected.attributes if (value := element.get(name)) is not None
+    }
+    if not expected.children and not expected.group:
+        return Node(_leaf_text(element), {}, attributes)
     children: dict[str, list[Node]] = {}
     for name, child in _children(element):
         rule = expected.by_name.get(name)
         if rule is None:
             raise _malformed(f"{name} is not expected in {expected.name}")
-        found = children.setdefault(name, [])
+        found = children.setdefault(rule.name, [])
         if found and not rule.many:
             raise _malformed(f"{name} may occur once in {expected.name}")
         found.append(_read(child, rule))
     for name in expected.needed:
         if name not in children:
             raise _malformed(f"{expected.name} lacks {name}")
-    return Node("", children)
+    return Node("", children, attributes)
 
 
 def _children(element: etree._Element) -> Iterator[tuple[str, etree._Element]]:

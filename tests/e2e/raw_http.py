@@ -16,7 +16,9 @@ import urllib.parse
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
+import xxhash
 from awscrt import checksums
 
 from tests.e2e.credentials import ACCESS_KEY, REGION, SECRET_KEY
@@ -267,16 +269,24 @@ def canonical_query(query: str) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
 
+_DIGESTS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "crc32": lambda data: zlib.crc32(data).to_bytes(4, "big"),
+    "crc32c": lambda data: checksums.crc32c(data).to_bytes(4, "big"),
+    "crc64nvme": lambda data: checksums.crc64nvme(data).to_bytes(8, "big"),
+    "sha1": lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
+    "sha256": lambda data: hashlib.sha256(data).digest(),
+    "sha512": lambda data: hashlib.sha512(data).digest(),
+    "md5": lambda data: hashlib.md5(data, usedforsecurity=False).digest(),
+    "xxhash64": xxhash.xxh64_digest,
+    "xxhash3": xxhash.xxh3_64_digest,
+    "xxhash128": xxhash.xxh3_128_digest,
+}
+CHECKSUM_NAMES: Final = tuple(_DIGESTS)
+
+
 def checksum(algorithm: str, data: bytes) -> str:
     """Return the base64 value of an x-amz-checksum-* header."""
-    digests: dict[str, Callable[[], bytes]] = {
-        "crc32": lambda: zlib.crc32(data).to_bytes(4, "big"),
-        "crc32c": lambda: checksums.crc32c(data).to_bytes(4, "big"),
-        "crc64nvme": lambda: checksums.crc64nvme(data).to_bytes(8, "big"),
-        "sha1": lambda: hashlib.sha1(data, usedforsecurity=False).digest(),
-        "sha256": lambda: hashlib.sha256(data).digest(),
-    }
-    return base64.b64encode(digests[algorithm]()).decode()
+    return base64.b64encode(_DIGESTS[algorithm](data)).decode()
 
 
 def send(address: tuple[str, int], request: Shot | bytes, *, timeout_s: float = 10) -> Answer:

@@ -32,7 +32,8 @@ class Cluster:
     """Four drives of two servers (or one): server1/drive1, server1/drive2, server2/drive1 ...
 
     Or whatever layout the file `config` describes. Servers and drives are numbered from 0.
-    `prepare` is called before the first start, for example to mount something on a drive.
+    `sections` are added to the servers' configuration file. `prepare` is called before the first
+    start, for example to mount something on a drive.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Cluster:
         workers: int = 1,
         config: Path | None = None,
         buckets: tuple[str, ...] = (),
+        sections: str = "",
         prepare: Callable[["Cluster"], None] | None = None,
     ) -> None:
         port = free_base_port(8, high=32_000)  # below the ports that the kernel gives to clients
@@ -65,6 +67,7 @@ class Cluster:
             Secrets(ACCESS_KEY, SECRET_KEY, CLUSTER_SECRET),
             workers=workers,
             environment={"OBJSTORE_DOMAINS": "localhost"},
+            sections=sections,
         )
 
     @classmethod
@@ -141,15 +144,23 @@ class Cluster:
         """Return the endpoint of a server."""
         return self._local.endpoint(server + 1)
 
-    def client(self, server: int = 0) -> S3Client:
+    def client(
+        self,
+        server: int = 0,
+        *,
+        access_key: str = ACCESS_KEY,
+        secret_key: str = SECRET_KEY,
+        service: str = "s3",
+    ) -> S3Client:
         """Return a boto3 client that repeats nothing and knows no other configuration."""
         client = boto3.session.Session(
-            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
+            aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=REGION
         ).client(
-            "s3",
+            service,
             endpoint_url=self.url(server),
             config=Config(
-                signature_version="s3v4",  # of links; else boto3 makes them by SigV2
+                # Of links; else boto3 makes them by SigV2.
+                signature_version="s3v4" if service == "s3" else None,
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
                 connect_timeout=5,

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.content import Content, sha256_of
-from tests.e2e.raw_http import checksum
+from tests.e2e.raw_http import CHECKSUM_NAMES, checksum
 from tests.e2e.running import Cluster, S3Client
 
 MIB = 1024 * 1024
@@ -201,20 +201,72 @@ def test_full_object_checksums(s3: S3Client, bucket: str, algorithm: str) -> Non
     assert (head[name], head["ChecksumType"]) == (value, "FULL_OBJECT")
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
+@pytest.mark.parametrize("algorithm", [n.upper() for n in CHECKSUM_NAMES if n != "crc64nvme"])
 def test_composite_checksums(s3: S3Client, bucket: str, algorithm: str) -> None:
     """AWS: "Composite checksums ... are calculated based on the individual checksums"."""
     name = f"Checksum{algorithm}"
     upload = begin(s3, bucket, ChecksumAlgorithm=algorithm, ChecksumType="COMPOSITE")
     named = []
     for number, part in enumerate(PARTS, 1):
-        answer = s3.upload_part(
-            PartNumber=number, Body=part.bytes(), ChecksumAlgorithm=algorithm, **upload
-        )
+        value = checksum(algorithm.lower(), part.bytes())
+        answer = s3.upload_part(PartNumber=number, Body=part.bytes(), **{name: value}, **upload)
         named.append({"PartNumber": number, "ETag": answer["ETag"], name: answer[name]})
     done = s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **upload)
     raw = b"".join(base64.b64decode(str(part[name])) for part in named)
     assert done[name] == f"{checksum(algorithm.lower(), raw)}-3"
+
+
+def test_the_default_checksum(s3: S3Client, cluster: Cluster, bucket: str) -> None:
+    """AWS: "Amazon S3 added the default checksum, CRC64NVME", of the full object. Parts may bring
+    checksums of other algorithms, as boto3's do.
+    """
+    upload = begin(s3, bucket)
+    named = []
+    for number, part in enumerate(PARTS, 1):
+        crc32 = {"ChecksumCRC32": checksum("crc32", part.bytes())}
+        extra = crc32 if number == 1 else {}  # boto3 adds a CRC32 trailer to the others
+        answer = s3.upload_part(PartNumber=number, Body=part.bytes(), **extra, **upload)
+        assert answer["ChecksumCRC32"] == crc32["ChecksumCRC32"]
+        named.append({"PartNumber": number, "ETag": answer["ETag"], **crc32})
+    done = s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **upload)
+    value = checksum("crc64nvme", whole())
+    assert (done["ChecksumCRC64NVME"], done["ChecksumType"]) == (value, "FULL_OBJECT")
+    head = cluster.client(1).head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
+    assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (value, "FULL_OBJECT")
+    wanted = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+    known = s3.get_object_attributes(Bucket=bucket, Key="key", ObjectAttributes=wanted)
+    assert f'"{known["ETag"]}"' == done["ETag"]
+    assert known["Checksum"] == {"ChecksumCRC64NVME": value, "ChecksumType": "FULL_OBJECT"}
+    assert (known["StorageClass"], known["ObjectSize"]) == ("STANDARD", len(whole()))
+    assert [(one["Size"], one["ChecksumCRC64NVME"]) for one in known["ObjectParts"]["Parts"]] == [
+        (part.size, checksum("crc64nvme", part.bytes())) for part in PARTS
+    ]
+
+
+def test_complete_says_what_the_upload_said(s3: S3Client, bucket: str) -> None:
+    """AWS: "The complete request must include the checksum for each part."."""
+    upload = begin(s3, bucket, ChecksumAlgorithm="SHA256")
+    value = checksum("sha256", b"x")
+    part = s3.upload_part(PartNumber=1, Body=b"x", ChecksumSHA256=value, **upload)
+    etag = {"PartNumber": 1, "ETag": part["ETag"]}
+    whole_value = checksum("sha256", base64.b64decode(value)) + "-1"
+
+    def complete(parts: list[dict[str, object]], **more: object) -> str:
+        with pytest.raises(ClientError) as refused:
+            s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **more, **upload)
+        return code_of(refused)
+
+    right = [{**etag, "ChecksumSHA256": value}]
+    assert complete([etag]) == "InvalidRequest"
+    assert complete([{**etag, "ChecksumSHA256": "bad"}], ChecksumSHA256="bad") == "InvalidPart"
+    assert complete(right, ChecksumSHA256="bad") == "InvalidRequest"
+    assert complete(right, ChecksumSHA256=checksum("sha256", b"y")) == "BadDigest"
+    assert complete(right, ChecksumType="FULL_OBJECT") == "BadDigest"
+    assert complete(right, MpuObjectSize=2) == "InvalidRequest"
+    done = s3.complete_multipart_upload(
+        MultipartUpload={"Parts": right}, ChecksumSHA256=whole_value, MpuObjectSize=1, **upload
+    )
+    assert (done["ChecksumSHA256"], done["ChecksumType"]) == (whole_value, "COMPOSITE")
 
 
 @pytest.mark.slow

@@ -164,6 +164,7 @@ def test_every_outermost_loop_is_there() -> None:
 # Started from outside: by Python, by the operator's shell, by the supervisor, or by the tests.
 ENTRY_POINTS = {
     "objstore",
+    "objstore.s3.limits_page",
     "objstore.s3.support_page",
     "objstore.__main__",
     "objstore.cli.app",

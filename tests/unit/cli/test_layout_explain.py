@@ -156,3 +156,18 @@ def test_nothing_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     explained("data/drive{1...4}")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_reduced_redundancy_survives_where_it_differs(tmp_path: Path) -> None:
+    text = unwrapped(explained(shipped("two-server-ec2")))
+    assert "Objects of the class REDUCED_REDUNDANCY take 3 + 1 (overhead 1.333)." in text
+    assert "Such objects with one server lost: reading and writing stop." in text
+    assert "REDUCED_REDUNDANCY" not in explained()  # 3 + 1 is what every object takes there
+    described = json.loads(explained("--servers", "2", "--drives", "2", "--parity", "2", "--json"))
+    assert described["reduced_redundancy"]["sets"] == [{"data": 3, "parity": 1, "overhead": 4 / 3}]
+    assert json.loads(explained("--json"))["reduced_redundancy"] is None
+    config = tmp_path / "c.toml"
+    config.write_text(
+        'reduced_redundancy_parity = "EC:2"\n[[pools]]\nendpoints = ["/data/drive{1...8}"]\n'
+    )
+    assert "REDUCED_REDUNDANCY take 6 + 2" in unwrapped(explained(str(config)))

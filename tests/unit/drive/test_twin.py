@@ -26,17 +26,28 @@ from objstore.drive.ops import (
     ListMissed,
     ListTombstones,
     ListUploads,
+    ListVersions,
     Op,
     ReadBucket,
     ReadKey,
     ReadStatus,
     ReadUpload,
+    ReadUsage,
     Settle,
     Undo,
 )
 from objstore.drive.reaper import empty_trash
 from objstore.errors import DriveError
-from objstore.names import BucketName, DriveId, Kind, ObjectKey, Order, UploadId
+from objstore.names import (
+    NO_ORDER,
+    REVISION_LAST,
+    BucketName,
+    DriveId,
+    Kind,
+    ObjectKey,
+    Order,
+    UploadId,
+)
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import HeldShard
 from objstore.testing.drive_values import (
@@ -64,7 +75,8 @@ _FILES = [(data, number, shard) for data in _DATA for number in (1, 2) for shard
 buckets = st.sampled_from(_BUCKETS)
 keys = st.sampled_from(_KEYS)
 numbers = st.integers(1, 6)
-orders: st.SearchStrategy[Order] = st.builds(order, numbers, st.integers(0, 1))
+revisions = st.sampled_from([0, 0, 1, REVISION_LAST])
+orders: st.SearchStrategy[Order] = st.builds(order, numbers, revisions)
 uploads = st.sampled_from(_UPLOADS)
 limits = st.sampled_from([1, 2, 3, 100])
 texts = st.sampled_from(["", "a", "a/", "a/b", "a/c/", "a0", "é", "z"])
@@ -79,7 +91,7 @@ def commits(draw: st.DrawFn) -> Commit:
         key=draw(keys),
         bucket=draw(buckets),
         kind=draw(st.sampled_from([Kind.OBJECT, Kind.OBJECT, Kind.TOMBSTONE, Kind.DELETE_MARKER])),
-        revision=draw(st.integers(0, 1)),
+        revision=draw(revisions),
         null_version=draw(st.sampled_from([True, True, True, False])),
         size=draw(st.sampled_from([0, 10, 1000])),
         parts=[part(1, data), part(2, data)],
@@ -92,11 +104,14 @@ def commits(draw: st.DrawFn) -> Commit:
         st.sampled_from([(), (1,), (1, 2)]),
     )
     shards = draw(st.lists(held, max_size=2, unique_by=lambda shard: shard.shard))
+    mode = draw(st.sampled_from(CommitMode))
     return Commit(
         sealed(made, *shards),
-        draw(st.sampled_from(CommitMode)),
+        mode,
         draw(st.none() | orders),
         completes,
+        draw(orders) if mode is CommitMode.REVISED else None,
+        draw(st.none() | st.none() | orders),
     )
 
 
@@ -147,6 +162,25 @@ writes: st.SearchStrategy[Op[Any]] = st.one_of(
 )
 reads: st.SearchStrategy[Op[Any]] = st.one_of(
     st.builds(ReadKey, buckets, keys, limits),
+    st.builds(
+        ReadKey,
+        buckets,
+        keys,
+        limits,
+        st.none() | st.builds(stamp, numbers),
+        st.booleans(),
+        st.none() | orders,
+    ),
+    st.builds(
+        ListVersions,
+        buckets,
+        texts,
+        texts | keys,
+        st.just(NO_ORDER) | orders,
+        st.sampled_from(["", "/", "b"]),
+        limits,
+    ),
+    st.builds(ReadUsage, buckets),
     st.builds(ListKeys, buckets, texts, texts, st.sampled_from(["", "/", "b"]), limits),
     st.builds(ListKeys, buckets, texts, texts, st.sampled_from(["", "/", "b"]), limits),
     st.builds(ReadBucket, buckets),
@@ -155,10 +189,11 @@ reads: st.SearchStrategy[Op[Any]] = st.one_of(
     st.builds(ListUploads, buckets, texts, texts, st.sampled_from(["", "u1", "u2"]), limits),
     st.builds(ListMissed, st.sampled_from(["", "b"]), texts, limits),
     st.builds(
-        lambda n, b, k, limit: ListTombstones(stamp(n), b, k, limit),
+        lambda n, b, k, after, limit: ListTombstones(stamp(n), b, k, after, limit),
         numbers,
         st.sampled_from(["", "b"]),
         texts,
+        st.just(NO_ORDER) | orders,
         limits,
     ),
     st.just(ReadStatus()),
@@ -214,7 +249,12 @@ async def _compare(path: Path, calls: list[list[Op[Any]]]) -> None:
         for name in left - set(twin.files):
             assert await local.is_named(ShardName(*name)), name
         for bucket in _BUCKETS:
-            for op in (ListKeys(bucket), ListUploads(bucket)):
+            for op in (
+                ListKeys(bucket),
+                ListVersions(bucket),
+                ReadUsage(bucket),
+                ListUploads(bucket),
+            ):
                 assert await _outcome(local, op) == await _outcome(twin, op)
     finally:
         await local.close()

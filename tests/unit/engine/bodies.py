@@ -3,7 +3,7 @@
 import hashlib
 
 from objstore.drive.api import Buffer
-from objstore.engine.ports import Attributes, ObjectReader
+from objstore.engine.ports import UNCONDITIONAL, Attributes, ObjectReader, Precondition
 from objstore.names import BucketName, ObjectKey
 from objstore.ondisk.record import Version
 from objstore.testing.memory_set import BUCKET, MemorySet
@@ -26,13 +26,21 @@ def pattern(size: int, seed: int = 0) -> bytes:
     return (block * (size // 32 + 1))[:size]
 
 
-async def put(on: MemorySet, key: str, data: bytes, *, bucket: BucketName = BUCKET) -> Version:
+async def put(
+    on: MemorySet,
+    key: str,
+    data: bytes,
+    *,
+    bucket: BucketName = BUCKET,
+    precondition: Precondition = UNCONDITIONAL,
+) -> Version:
     version = await on.store.put_object(
         bucket,
         ObjectKey(key),
         BytesBody(data),
         attributes=Attributes(headers={"content-type": "text/plain"}),
         digests=Digests(["MD5"]),
+        precondition=precondition,
     )
     await on.idle()
     return version
@@ -48,7 +56,7 @@ async def get(on: MemorySet, key: str, *, bucket: BucketName = BUCKET) -> bytes:
 
 
 async def delete(on: MemorySet, key: str) -> None:
-    await on.store.delete_object(BUCKET, ObjectKey(key))
+    await on.store.delete_object(BUCKET, ObjectKey(key), permission=lambda _: None)
     await on.idle()
 
 

@@ -97,7 +97,9 @@ async def test_notes_heal_a_missed_write_and_restore_the_sets_scheme() -> None:
         assert await heal_missed_once(m.background, m.handle) == 2
         await m.idle()
         for key, data in {"large": LARGE, "small": b"hello"}.items():
-            assert (await m.store.head_object(BUCKET, ObjectKey(key))).scheme == Scheme(3, 1)
+            assert (await m.store.open_object(BUCKET, ObjectKey(key))).version.scheme == Scheme(
+                3, 1
+            )
             assert await get(m, key) == data
         for drive in m.drives:
             assert not (await drive.call(ListMissed())).entries

@@ -24,12 +24,12 @@ async def begin(m: MemorySet, algorithm: str = "", kind: str = "") -> UploadId:
     return (await m.store.create_upload(BUCKET, KEY, attributes=attributes)).upload_id
 
 
-async def send(m: MemorySet, upload: UploadId, number: int, data: bytes, *more: str) -> NamedPart:
+async def send(m: MemorySet, upload: UploadId, number: int, data: bytes) -> NamedPart:
     result = await m.store.put_part(
-        BUCKET, KEY, upload, number, BytesBody(data), digests=Digests(["MD5", *more])
+        BUCKET, KEY, upload, number, BytesBody(data), digests=Digests(["MD5"])
     )
     await m.idle()
-    return NamedPart(number, result.part.etag)
+    return NamedPart(number, result.part.etag, result.part.checksums)
 
 
 async def complete(m: MemorySet, upload: UploadId, parts: list[NamedPart]) -> Version:
@@ -151,17 +151,32 @@ async def test_a_wrong_list_is_refused(numbers: list[int], reason: str) -> None:
 
 async def test_full_object_and_composite_checksums() -> None:
     async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        data = dict(enumerate(PARTS.values(), 1))
         for algorithm, kind in [
+            ("", ""),
             ("CRC32", "FULL_OBJECT"),
             ("CRC64NVME", ""),
             ("SHA256", "COMPOSITE"),
         ]:
             upload = await begin(m, algorithm, kind)
-            named = [await send(m, upload, n, data, algorithm) for n, data in PARTS.items()]
+            named = [await send(m, upload, n, part) for n, part in data.items()]
             version = await complete(m, upload, named)
-            whole = Digests([algorithm])
+            name = algorithm or "CRC64NVME"
+            whole = Digests([name])
             whole.update(WHOLE)
             if kind == "COMPOSITE":
-                assert version.checksums[algorithm].endswith("-3")
+                assert version.checksums[name].endswith("-3")
+                assert version.checksum_type == "COMPOSITE"
             else:
-                assert version.checksums == {algorithm: whole.encoded()[algorithm]}
+                assert version.checksums == {name: whole.encoded()[name]}
+                assert version.checksum_type == "FULL_OBJECT"
+
+
+async def test_a_part_keeps_the_checksum_its_client_sent() -> None:
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        digests = Digests(["MD5", "SHA1", "SHA256"])
+        digests.expect("SHA1", hashlib.sha1(b"x").digest())
+        digests.expect("SHA256", hashlib.sha256(b"x").digest(), reason="XAmzContentSHA256Mismatch")
+        result = await m.store.put_part(BUCKET, KEY, upload, 1, BytesBody(b"x"), digests=digests)
+        assert set(result.part.checksums) == {"CRC64NVME", "SHA1"}

@@ -20,7 +20,8 @@ from objstore.engine.ports import Location, ObjectReader, ShardPlace
 from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
 from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
-from objstore.names import BucketName, ObjectKey
+from objstore.iam.identities import Identities, Identity
+from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
 from tests.unit.s3.fake_store import FakeStore
 
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 ACCESS_KEY = "rootuser"
 SECRET_KEY = "rootsecret"
+ROOT = Identity(ACCESS_KEY, SECRET_KEY, root=True)
+ALICE = Identity("alice-key", "alice's secret", display_name="Alice")
+BOB = Identity("bob-key", "bob's secret", canonical_id="b0b" * 21)
+IDENTITIES = Identities([ROOT, ALICE, BOB])
 REGION = "us-east-1"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
@@ -79,12 +84,14 @@ class StagedStore(FakeStore):
         self.staged: dict[str, Pieces] = {}
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader:
+    async def open_object(
+        self, bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
+    ) -> ObjectReader:
         if key in self.gates:
             await self.gates[key].wait()
         if key in self.staged:
             return self.staged[key]
-        return await super().open_object(bucket, key)
+        return await super().open_object(bucket, key, version_id)
 
 
 @dataclass
@@ -119,7 +126,7 @@ class FixedCluster:
         self.heals += 1
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
-        version = await self.store.head_object(bucket, key)
+        version = (await self.store.open_object(bucket, key)).version
         place = ShardPlace(shard=0, letter="A", server="", drive="/d1", slot=0, state="ok")
         return Location(bucket, key, version, 0, 0, (place,))
 
@@ -159,13 +166,19 @@ class Service:
         return f"127.0.0.1:{self.port}"
 
     def sign(
-        self, method: str, target: str, headers: Mapping[str, str] | None = None, *, sha: str
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        sha: str,
+        by: Identity = ROOT,
     ) -> dict[str, str]:
         """Return the headers of a signed request."""
         request = AWSRequest(method, f"http://{self.host}{target}", headers=dict(headers or {}))
         request.headers["X-Amz-Content-SHA256"] = sha
         request.context["payload_signing_enabled"] = sha != UNSIGNED
-        signer = _Signer(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION)
+        signer = _Signer(Credentials(by.access_key, by.secret), "s3", REGION)
         signer.sha = sha
         signer.add_auth(request)
         return {"Host": self.host, **dict(request.headers.items())}
@@ -178,11 +191,12 @@ class Service:
         *,
         sha: str = UNSIGNED,
         signed: bool = True,
+        by: Identity = ROOT,
     ) -> bytes:
         """Return the bytes of a request's head."""
         fields = {"Host": self.host, **(headers or {})}
         if signed:
-            fields = self.sign(method, target, headers, sha=sha)
+            fields = self.sign(method, target, headers, sha=sha, by=by)
         lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
@@ -195,12 +209,13 @@ class Service:
         *,
         sha: str = UNSIGNED,
         signed: bool = True,
+        by: Identity = ROOT,
     ) -> Answer:
         """Send one request on a connection of its own."""
         fields = dict(headers or {})
         if body is not None:
             fields["Content-Length"] = str(len(body))
-        head = self.head(method, target, fields, sha=sha, signed=signed)
+        head = self.head(method, target, fields, sha=sha, signed=signed, by=by)
         return await self.send_raw(head + (body or b""), method)
 
     async def send_raw(self, request: bytes, method: str) -> Answer:
@@ -268,6 +283,7 @@ async def gateway(
     metrics_public: bool = False,
     domains: tuple[str, ...] = (),
     access_log: bool = False,
+    sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
@@ -277,7 +293,7 @@ async def gateway(
     threads = InlineThreads()
     context = GatewayContext(
         store=store,
-        secret_of={ACCESS_KEY: SECRET_KEY}.get,
+        identities=IDENTITIES,
         region=REGION,
         clock=SystemClock(),
         entropy=CountingEntropy(),
@@ -287,6 +303,7 @@ async def gateway(
         domains=domains,
         metrics_public=metrics_public,
         access_log=access_log,
+        sigv2_links=sigv2_links,
         requests_max=requests_max,
         connections_max=connections_max,
         deadlines=deadlines or Deadlines(header_s=5.0, stall_s=5.0, linger_s=0.2),

@@ -16,9 +16,12 @@ from botocore.serialize import create_serializer
 
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
+from objstore.iam.identities import Identities, Identity
+from objstore.s3.authorize import authorize
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
+from objstore.s3.object_store import ObjectStore
 from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.wire.request import Request, parse_request
 from objstore.wire.route import route
@@ -28,6 +31,10 @@ MODEL = botocore.session.get_session().get_service_model("s3")
 _SERIALIZER = create_serializer("rest-xml")
 _PARSER = create_parser("rest-xml")
 ACCESS_KEY = "AKIDTEST"
+ROOT = Identity(ACCESS_KEY, "root's secret", display_name="Root", root=True)
+ALICE = Identity("AKIDALICE", "alice's secret", display_name="Alice", canonical_id="a1" * 32)
+BOB = Identity("AKIDBOB", "bob's secret", email="bob@example.com")
+IDENTITIES = Identities([ROOT, ALICE, BOB])
 
 
 class BytesBody:
@@ -75,8 +82,15 @@ def make_request(
 class Client:
     """Calls operations on a store of its own."""
 
-    def __init__(self, *, region: str = "eu-test-1", virtual_host: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        region: str = "eu-test-1",
+        virtual_host: str = "",
+        real_store: ObjectStore | None = None,
+    ) -> None:
         self.store = FakeStore()
+        self._real_store = real_store
         self.region = region
         self._virtual_host = virtual_host  # the bucket that Host names
 
@@ -88,7 +102,7 @@ class Client:
         body: bytes = b"",
         *,
         size: int | None = -1,
-        access_key: str = ACCESS_KEY,
+        caller: Identity | None = ROOT,
     ) -> Reply:
         """Dispatch as the gateway does; failures come out as they are raised."""
         host = f"{self._virtual_host}.s3.test".removeprefix(".")
@@ -99,19 +113,23 @@ class Client:
         if spec.body is not BodyKind.NONE:
             digests = prepare_digests(request, operation, None)
         call = Call(
-            store=self.store,
+            store=self._real_store or self.store,
             request=request,
             body=BytesBody(body, len(body) if size == -1 else size),
-            access_key=access_key,
+            caller=caller,
+            identities=IDENTITIES,
             region=self.region,
             digests=digests,
             now_ms=NOW_MS,
         )
+        if caller is not None:  # handlers have rules of their own for anonymous requests
+            await authorize(call, spec)
         return await spec.handler(call)
 
     async def __call__(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call an operation by AWS's name; `Headers` adds raw ones."""
+        """Call an operation by AWS's name; `Headers` adds raw ones, `Caller` signs."""
         extra = arguments.pop("Headers", {})
+        caller = arguments.pop("Caller", ROOT)
         model = MODEL.operation_model(operation)
         wire = _SERIALIZER.serialize_to_request(arguments, model)
         pairs = wire["query_string"]
@@ -123,7 +141,7 @@ class Client:
         headers = {**wire["headers"], **extra}
         target = f"{path}?{query}" if query else path
         try:
-            reply = await self.raw(wire["method"], target, headers, body)
+            reply = await self.raw(wire["method"], target, headers, body, caller=caller)
         except RequestRefused as refusal:
             raise _failure(refusal, target, model) from refusal
         return await _parse(reply, model)

@@ -1,26 +1,42 @@
-"""A store in dictionaries, for tests of the handlers: real bytes, no drives."""
+"""A store in dictionaries, for tests of the handlers: real bytes, no drives, no versions."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from objstore.drive.api import Buffer
+from objstore.engine.completion import object_checksums
 from objstore.engine.ports import (
+    UNCONDITIONAL,
     Attributes,
     Body,
     CompleteRequest,
+    Deleted,
     ListedObject,
     ObjectListing,
     ObjectReader,
     PartListing,
+    Precondition,
     UploadedPartResult,
     UploadListing,
+    VersionListing,
 )
 from objstore.errors import RequestRefused
-from objstore.names import NO_STAMP, BucketName, DataId, Kind, ObjectKey, UploadId
+from objstore.names import (
+    CURRENT,
+    NO_STAMP,
+    NULL,
+    BucketName,
+    DataId,
+    Kind,
+    ObjectKey,
+    UploadId,
+    VersionId,
+)
 from objstore.ondisk.record import Bucket, Part, Upload, UploadedPart, Version
-from objstore.s3.call import ObjectStore
+from objstore.s3.object_store import NO_SETTINGS, ObjectStore
 from objstore.wire.digests import Digests
+from objstore.wire.headers import DEFAULT_CHECKSUM
 
 NOW_MS = 1_700_000_000_123
 
@@ -59,11 +75,20 @@ class FakeStore:
 
     # --- buckets
 
-    async def create_bucket(self, name: BucketName, *, owner: str, region: str) -> Bucket:
+    async def create_bucket(
+        self,
+        name: BucketName,
+        *,
+        owner: str,
+        region: str,
+        settings: Mapping[str, bytes] = NO_SETTINGS,
+    ) -> Bucket:
         if name in self.buckets:
             mine = self.buckets[name].owner == owner
             raise RequestRefused("BucketAlreadyOwnedByYou" if mine else "BucketAlreadyExists")
-        bucket = Bucket(name, NO_STAMP, self.now_ms, owner=owner, region=region)
+        bucket = Bucket(
+            name, NO_STAMP, self.now_ms, owner=owner, region=region, settings=dict(settings)
+        )
         self.buckets[name] = bucket
         return bucket
 
@@ -78,6 +103,10 @@ class FakeStore:
             raise RequestRefused("BucketNotEmpty")
         del self.buckets[name]
 
+    async def change_bucket(self, name: BucketName, change: Callable[[Bucket], Bucket]) -> Bucket:
+        self.buckets[name] = change(await self.head_bucket(name))
+        return self.buckets[name]
+
     async def list_buckets(self) -> list[Bucket]:
         return list(self.buckets.values())
 
@@ -91,10 +120,16 @@ class FakeStore:
         *,
         attributes: Attributes,
         digests: Digests,
+        precondition: Precondition = UNCONDITIONAL,
     ) -> Version:
         await self.head_bucket(bucket)
+        precondition(self._current(bucket, key))
         data = await _read(body, digests)
         return self._keep(bucket, key, data, attributes, digests)
+
+    def _current(self, bucket: BucketName, key: ObjectKey) -> Version | None:
+        held = self.objects.get((bucket, key))
+        return None if held is None else held.version
 
     def _keep(
         self,
@@ -126,26 +161,56 @@ class FakeStore:
             checksum_type=attributes.checksum_type,
             storage_class=attributes.storage_class,
             owner=attributes.owner,
+            tags=dict(attributes.tags),
+            acl=attributes.acl,
         )
         self.objects[bucket, key] = FakeObject(version, data)
         return version
 
-    async def open_object(self, bucket: BucketName, key: ObjectKey) -> ObjectReader:
+    async def open_object(
+        self, bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
+    ) -> ObjectReader:
         await self.head_bucket(bucket)
         if key in self.broken_keys:
             raise self.broken_keys[key]
+        if version_id not in {CURRENT, NULL}:
+            raise RequestRefused("NoSuchVersion", Key=key, VersionId=version_id)
         if (bucket, key) not in self.objects:
             raise RequestRefused("NoSuchKey", Key=key)
         return self.objects[bucket, key]
 
-    async def head_object(self, bucket: BucketName, key: ObjectKey) -> Version:
-        return (await self.open_object(bucket, key)).version
-
-    async def delete_object(self, bucket: BucketName, key: ObjectKey) -> None:
+    async def delete_object(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        version_id: VersionId = CURRENT,
+        *,
+        owner: str = "",
+        permission: Callable[[Version], None],
+        precondition: Precondition = UNCONDITIONAL,
+    ) -> Deleted:
         await self.head_bucket(bucket)
         if key in self.broken_keys:
             raise self.broken_keys[key]
-        self.objects.pop((bucket, key), None)
+        precondition(self._current(bucket, key))
+        held = self.objects.get((bucket, key))
+        if held is not None and version_id in {CURRENT, NULL}:
+            if version_id == NULL:
+                permission(held.version)
+            del self.objects[bucket, key]
+        return Deleted(version_id)
+
+    async def edit_object(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        version_id: VersionId,
+        change: Callable[[Version], Version],
+    ) -> Version:
+        reader = await self.open_object(bucket, key, version_id)
+        held = self.objects[bucket, key]
+        self.objects[bucket, key] = FakeObject(change(reader.version), held.data)
+        return self.objects[bucket, key].version
 
     async def copy_object(
         self,
@@ -155,8 +220,10 @@ class FakeStore:
         *,
         attributes: Attributes,
         digests: Digests,
+        precondition: Precondition = UNCONDITIONAL,
     ) -> Version:
         await self.head_bucket(bucket)
+        precondition(self._current(bucket, key))
         data = b"".join([bytes(piece) async for piece in source.read(0, source.version.size)])
         digests.update(data)
         digests.verify()
@@ -183,6 +250,18 @@ class FakeStore:
             last=shown[-1] if shown else "",
         )
 
+    async def list_versions(
+        self,
+        bucket: BucketName,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_version: VersionId,
+        limit: int,
+    ) -> VersionListing:
+        raise AssertionError("versions are tested on the real engine")
+
     # --- multipart
 
     async def create_upload(
@@ -201,6 +280,7 @@ class FakeStore:
             stripe_bytes=1 << 20,
             headers=dict(attributes.headers),
             user_metadata=dict(attributes.user_metadata),
+            storage_class=attributes.storage_class,
             checksum_algorithm=next(iter(attributes.checksum_algorithms), ""),
             checksum_type=attributes.checksum_type,
             owner=attributes.owner,
@@ -228,6 +308,7 @@ class FakeStore:
         digests: Digests,
     ) -> UploadedPartResult:
         held = self._upload(bucket, key, upload_id)
+        digests.add(held.upload.checksum_algorithm or DEFAULT_CHECKSUM)
         return self._keep_part(held, number, await _read(body, digests), digests)
 
     def _keep_part(
@@ -253,6 +334,7 @@ class FakeStore:
         digests: Digests,
     ) -> UploadedPartResult:
         held = self._upload(bucket, key, upload_id)
+        digests.add(held.upload.checksum_algorithm or DEFAULT_CHECKSUM)
         data = b"".join([bytes(piece) async for piece in source.read(start, stop)])
         digests.update(data)
         return self._keep_part(held, number, data, digests)
@@ -304,6 +386,8 @@ class FakeStore:
             if part is None or part[0].part.etag != named.etag:
                 raise RequestRefused("InvalidPart")
             chosen.append(part)
+        parts = [uploaded.part for uploaded, _ in chosen]
+        checksums, checksum_type = object_checksums(held.upload, parts, request)
         del self.uploads[request.upload_id]
         data = b"".join(data for _, data in chosen)
         version = Version(
@@ -320,11 +404,12 @@ class FakeStore:
             size=len(data),
             etag=f"{'0' * 32}-{len(chosen)}",
             modified_ms=self.now_ms,
-            parts=tuple(uploaded.part for uploaded, _ in chosen),
+            parts=tuple(parts),
             headers=held.upload.headers,
             user_metadata=held.upload.user_metadata,
-            checksums=dict(request.checksums),
-            checksum_type=held.upload.checksum_type if request.checksums else "",
+            checksums=checksums,
+            checksum_type=checksum_type,
+            storage_class=held.upload.storage_class,
             upload_id=request.upload_id,
         )
         self.objects[request.bucket, request.key] = FakeObject(version, data)

@@ -30,7 +30,7 @@ ANSWERS = {
 
 
 def test_the_table_is_total() -> None:
-    assert set(ANSWERS) == {operation.value for operation in UNCONFIGURED}
+    assert set(ANSWERS) >= {operation.value for operation in UNCONFIGURED}
 
 
 @pytest.mark.parametrize("name", ANSWERS)

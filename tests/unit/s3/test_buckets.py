@@ -3,8 +3,8 @@
 import pytest
 
 from objstore.errors import RequestRefused
-from objstore.s3.attributes import owner_of
-from tests.unit.s3.client import ACCESS_KEY, Client, Failure
+from objstore.names import BucketName
+from tests.unit.s3.client import ALICE, BOB, ROOT, Client, Failure
 
 
 async def test_create_head_list_delete() -> None:
@@ -16,7 +16,7 @@ async def test_create_head_list_delete() -> None:
     listed = await client("ListBuckets")
     assert [bucket["Name"] for bucket in listed["Buckets"]] == ["bucket-a"]
     assert listed["Buckets"][0]["CreationDate"].timestamp() == 1_700_000_000
-    assert listed["Owner"]["ID"] == owner_of(ACCESS_KEY).canonical_id
+    assert listed["Owner"] == {"ID": ROOT.canonical_id, "DisplayName": "Root"}
     deleted = await client("DeleteBucket", Bucket="bucket-a")
     assert deleted["Status"] == 204
     with pytest.raises(Failure) as failure:
@@ -62,8 +62,59 @@ async def test_creating_again() -> None:
         await client("CreateBucket", Bucket="bucket")
     assert (failure.value.status, failure.value.code) == (409, "BucketAlreadyOwnedByYou")
     with pytest.raises(RequestRefused) as refusal:
-        await legacy.raw("PUT", "/bucket", access_key="SOMEBODYELSE")
+        await legacy.raw("PUT", "/bucket", caller=ALICE)
     assert refusal.value.reason == "BucketAlreadyExists"
+
+
+async def test_a_name_that_another_has() -> None:
+    """AWS: "The requested bucket name is not available." Root is no exception."""
+    for region in ("us-east-1", "eu-x"):
+        client = Client(region=region)
+        await client("CreateBucket", Bucket="bucket", Caller=ALICE)
+        for caller in (BOB, ROOT):
+            with pytest.raises(Failure) as failure:
+                await client("CreateBucket", Bucket="bucket", Caller=caller)
+            assert (failure.value.status, failure.value.code) == (409, "BucketAlreadyExists")
+
+
+async def test_creating_again_what_an_access_key_owns() -> None:
+    """Records from before canonical ids: the same answers as for any bucket of one's own."""
+    for region, code in (("us-east-1", None), ("eu-x", "BucketAlreadyOwnedByYou")):
+        client = Client(region=region)
+        await client.store.create_bucket(
+            BucketName("bucket"), owner=ALICE.access_key, region=region
+        )
+        with pytest.raises(Failure) as failure:
+            await client("CreateBucket", Bucket="bucket", Caller=BOB)
+        assert failure.value.code == "BucketAlreadyExists"
+        if code is None:
+            await client("CreateBucket", Bucket="bucket", Caller=ALICE)
+            continue
+        with pytest.raises(Failure) as failure:
+            await client("CreateBucket", Bucket="bucket", Caller=ALICE)
+        assert failure.value.code == code
+
+
+async def test_everybody_lists_their_own_buckets_and_root_all() -> None:
+    """AWS: "Returns a list of all buckets owned by the authenticated sender of the request." """
+    client = Client()
+    await client("CreateBucket", Bucket="alices", Caller=ALICE)
+    await client("CreateBucket", Bucket="roots")
+    await client.store.create_bucket(BucketName("old"), owner=ALICE.access_key, region="")
+    seen = {}
+    for caller in (ALICE, BOB, ROOT):
+        page = await client("ListBuckets", Caller=caller)
+        assert page["Owner"]["ID"] == caller.canonical_id
+        seen[caller] = [bucket["Name"] for bucket in page["Buckets"]]
+    assert seen == {ALICE: ["alices", "old"], BOB: [], ROOT: ["alices", "old", "roots"]}
+    page = await client("ListBuckets", MaxBuckets=1, Caller=ALICE)
+    rest = await client(
+        "ListBuckets", MaxBuckets=1, ContinuationToken=page["ContinuationToken"], Caller=ALICE
+    )
+    assert ([one["Name"] for one in rest["Buckets"]], "ContinuationToken" in rest) == (
+        ["old"],
+        False,
+    )
 
 
 @pytest.mark.parametrize("name", ["ab", "a" * 64, "A_b", "1.2.3.4", "a..b", "xn--x"])

@@ -1,6 +1,8 @@
 """CopyObject, and the grammar of its source."""
 
+import base64
 import hashlib
+import itertools
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey
-from objstore.s3.copy_source import CopySource, read_copy_source
+from objstore.s3.copy_source import read_copy_source
+from objstore.wire.digests import Digests
+from objstore.wire.headers import CHECKSUM_BYTES
 from tests.unit.s3.client import Client, Failure
 from tests.unit.s3.fake_store import FakeObject
 
@@ -70,12 +74,59 @@ async def test_replace() -> None:
 
 async def test_another_checksum_algorithm() -> None:
     client = await bucket()
-    for directive in ("COPY", "REPLACE"):
-        result = await copy(client, ChecksumAlgorithm="SHA256", MetadataDirective=directive)
-        assert result["CopyObjectResult"]["ChecksumSHA256"]
+    for algorithm, directive in itertools.product(CHECKSUM_BYTES, ("COPY", "REPLACE")):
+        result = await copy(client, ChecksumAlgorithm=algorithm, MetadataDirective=directive)
+        digests = Digests([algorithm])
+        digests.update(DATA)
+        assert result["CopyObjectResult"][f"Checksum{algorithm}"] == digests.encoded()[algorithm]
         assert result["CopyObjectResult"]["ChecksumType"] == "FULL_OBJECT"
+    await copy(client, ChecksumAlgorithm="SHA256")
     again = await copy(client, "other/b", Key="c")
     assert again["CopyObjectResult"]["ChecksumSHA256"]  # as its source
+
+
+async def test_a_composite_checksum_becomes_one_of_the_full_object() -> None:
+    """AWS: "the checksum algorithm will be copied from the source object to the destination
+    object"; a copy has no parts, so its checksum is a direct one.
+    """
+    client = await bucket()
+    where = {"Bucket": "bucket", "Key": "mp"}
+    upload = await client("CreateMultipartUpload", **where, ChecksumAlgorithm="SHA256")
+    uploaded = {**where, "UploadId": upload["UploadId"]}
+    value = base64.b64encode(hashlib.sha256(DATA).digest()).decode()
+    part = await client("UploadPart", **uploaded, PartNumber=1, Body=DATA, ChecksumSHA256=value)
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"], "ChecksumSHA256": value}]}
+    done = await client("CompleteMultipartUpload", **uploaded, MultipartUpload=named)
+    assert (done["ChecksumSHA256"][-2:], done["ChecksumType"]) == ("-1", "COMPOSITE")
+    result = (await copy(client, "bucket/mp"))["CopyObjectResult"]
+    assert (result["ChecksumSHA256"], result["ChecksumType"]) == (value, "FULL_OBJECT")
+    head = await client("HeadObject", Bucket="other", Key="b", ChecksumMode="ENABLED")
+    assert (head["ChecksumSHA256"], head["ChecksumType"]) == (value, "FULL_OBJECT")
+    wanted = ["Checksum", "ObjectParts"]
+    known = await client("GetObjectAttributes", Bucket="other", Key="b", ObjectAttributes=wanted)
+    assert known["Checksum"]["ChecksumSHA256"] == value
+    assert "ObjectParts" not in known
+
+
+async def test_a_redirect_location_is_not_copied() -> None:
+    """AWS: it "is unique to each object and is not copied when using the
+    x-amz-metadata-directive header. Instead, you may opt to provide this header".
+    """
+    client = await bucket()
+    member = "WebsiteRedirectLocation"
+    await client("PutObject", Bucket="bucket", Key="r", Body=b"x", WebsiteRedirectLocation="/old")
+    for directive in ("COPY", "REPLACE"):
+        await copy(client, "bucket/r", MetadataDirective=directive)
+        assert member not in await client("HeadObject", Bucket="other", Key="b")
+        await copy(client, "bucket/r", MetadataDirective=directive, WebsiteRedirectLocation="/new")
+        assert (await client("HeadObject", Bucket="other", Key="b"))[member] == "/new"
+    # To set one is a change, so an object may be copied onto itself for it.
+    await copy(client, Bucket="bucket", Key="a", WebsiteRedirectLocation="/b")
+    got = await client("HeadObject", Bucket="bucket", Key="a")
+    assert (got[member], got["Metadata"]) == ("/b", {"m": "1"})
+    with pytest.raises(Failure) as failure:
+        await copy(client, WebsiteRedirectLocation="b")
+    assert failure.value.code == "InvalidRedirectLocation"
 
 
 async def test_onto_itself_needs_a_change() -> None:
@@ -128,7 +179,9 @@ async def test_conditions(conditions: dict[str, Any], *, holds: bool) -> None:
         ({"MetadataDirective": "MERGE"}, "InvalidArgument"),
         ({"ChecksumAlgorithm": "CRC16"}, "InvalidRequest"),
         ({"StorageClass": "GLACIER"}, "InvalidStorageClass"),
-        ({"Tagging": "a=b"}, "NotImplemented"),
+        ({"Tagging": "a=b"}, "InvalidRequest"),
+        ({"TaggingDirective": "KEEP"}, "InvalidArgument"),
+        ({"IfNoneMatch": '"x"'}, "NotImplemented"),
         ({"ACL": "public-read"}, "NotImplemented"),
         ({"CopySourceSSECustomerKey": "k"}, "NotImplemented"),
     ],
@@ -180,7 +233,9 @@ async def test_a_source_too_large() -> None:
     ],
 )
 def test_grammar_of_the_source(value: str, key: str) -> None:
-    assert read_copy_source(value) == CopySource(BucketName("bucket"), ObjectKey(key))
+    source = read_copy_source(value)
+    assert (source.bucket, source.key) == ("bucket", key)
+    assert source.version_id == ("null" if value.endswith("?versionId=null") else "")
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def test_each_key_fails_on_its_own() -> None:
     assert [(error["Key"][:1], error["Code"]) for error in answer["Errors"]] == [
         ("b", "SlowDownWrite"),
         ("c", "NoSuchVersion"),
-        ("d", "NotImplemented"),
+        ("d", "PreconditionFailed"),
         ("x", "KeyTooLongError"),
     ]
     assert all(error["Message"] for error in answer["Errors"])

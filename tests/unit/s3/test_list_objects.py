@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX
-from objstore.s3.attributes import owner_of
-from tests.unit.s3.client import ACCESS_KEY, Client, Failure
+from tests.unit.s3.client import ROOT, Client, Failure
 
 
 async def bucket(*keys: str) -> Client:
@@ -49,7 +48,7 @@ async def test_v2_defaults() -> None:
 async def test_v2_fetch_owner() -> None:
     client = await bucket("a")
     page = await client("ListObjectsV2", Bucket="bucket", FetchOwner=True)
-    assert page["Contents"][0]["Owner"]["ID"] == owner_of(ACCESS_KEY).canonical_id
+    assert page["Contents"][0]["Owner"]["ID"] == ROOT.canonical_id
 
 
 async def test_v1() -> None:
@@ -59,7 +58,7 @@ async def test_v1() -> None:
     assert (page["Marker"], page["MaxKeys"], page["IsTruncated"]) == ("a", 1, True)
     # AWS says: NextMarker "is returned only if you have the delimiter request parameter specified"
     assert "NextMarker" not in page
-    assert page["Contents"][0]["Owner"]["ID"] == owner_of(ACCESS_KEY).canonical_id
+    assert page["Contents"][0]["Owner"]["ID"] == ROOT.canonical_id
 
 
 async def test_delimiter_in_pages() -> None:

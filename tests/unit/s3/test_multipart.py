@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import zlib
+from functools import partial
 from typing import Any
 
 import pytest
+from awscrt import checksums
 
 from objstore.errors import RequestRefused
 from tests.unit.s3.client import Client, Failure
@@ -15,6 +17,14 @@ CRC = base64.b64encode(bytes(4)).decode()
 
 def crc32(data: bytes) -> str:
     return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
+
+
+def crc64(data: bytes) -> str:
+    return base64.b64encode(checksums.crc64nvme(data).to_bytes(8, "big")).decode()
+
+
+def sha1(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha1(data).digest()).decode()
 
 
 async def begin(**arguments: Any) -> tuple[Client, dict[str, Any]]:
@@ -100,15 +110,17 @@ async def test_part_checksums() -> None:
     assert part["ChecksumCRC32"] == crc32(b"one")
     listed = await client("ListParts", **where)
     assert listed["Parts"][0]["ChecksumCRC32"] == crc32(b"one")
+    whole = crc32(base64.b64decode(crc32(b"one"))) + "-1"
     done = await client(
         "CompleteMultipartUpload",
         **where,
         MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
-        ChecksumCRC32=f"{CRC}-1",
+        ChecksumCRC32=whole,
         ChecksumType="COMPOSITE",
         MpuObjectSize=3,
+        Headers={"x-amz-checksum-algorithm": "CRC32"},
     )
-    assert (done["ChecksumCRC32"], done["ChecksumType"]) == (f"{CRC}-1", "COMPOSITE")
+    assert (done["ChecksumCRC32"], done["ChecksumType"]) == (whole, "COMPOSITE")
 
 
 @pytest.mark.parametrize(
@@ -177,8 +189,8 @@ async def test_upload_ids(upload_id: str) -> None:
         ({}, [(1, "x")], "InvalidPart"),
         ({"x-amz-mp-object-size": "-1"}, [(1, "x")], "InvalidArgument"),
         ({"x-amz-checksum-type": "WHOLE"}, [(1, "x")], "InvalidRequest"),
-        ({"x-amz-checksum-crc32": "?"}, [(1, "x")], "InvalidRequest"),
-        ({"If-None-Match": "*"}, [(1, "x")], "NotImplemented"),
+        ({"x-amz-checksum-algorithm": "CRC16"}, [(1, "x")], "InvalidRequest"),
+        ({"If-None-Match": "x"}, [(1, "x")], "NotImplemented"),
     ],
 )
 async def test_complete_refusals(
@@ -197,13 +209,55 @@ async def test_complete_refusals(
 async def test_completes_checksum_header_is_not_the_documents() -> None:
     client, where = await begin()
     part = await client("UploadPart", **where, PartNumber=1, Body=b"x")
-    done = await client(
+    complete = partial(
+        client,
         "CompleteMultipartUpload",
         **where,
         MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
-        ChecksumSHA256=base64.b64encode(bytes(32)).decode(),
     )
+    with pytest.raises(Failure) as failure:
+        await complete(ChecksumCRC64NVME=base64.b64encode(bytes(8)).decode())
+    assert failure.value.code == "BadDigest"
+    with pytest.raises(Failure) as failure:
+        await complete(ChecksumCRC64NVME="?")
+    assert failure.value.code == "InvalidRequest"
+    done = await complete(ChecksumCRC64NVME=crc64(b"x"))
     assert done["ETag"]
+
+
+async def test_an_upload_without_an_algorithm_has_the_default_checksum() -> None:
+    """AWS: "if the object was uploaded without a checksum [...] Amazon S3 added the default
+    checksum, CRC64NVME", "always a full object checksum".
+    """
+    client, where = await begin()
+    await client("PutObject", Bucket="bucket", Key="source", Body=b"two")
+    one = await client("UploadPart", **where, PartNumber=1, Body=b"one")
+    # AWS says of a part's answer: "This will only be present if the checksum was provided in the
+    # request."
+    assert not [name for name in one if name.startswith("Checksum")]
+    copied = await client("UploadPartCopy", **where, PartNumber=2, CopySource="bucket/source")
+    three = await client(
+        "UploadPart", **where, PartNumber=3, Body=b"three", ChecksumSHA1=sha1(b"three")
+    )
+    assert three["ChecksumSHA1"] == sha1(b"three")
+    etags = [one["ETag"], copied["CopyPartResult"]["ETag"], three["ETag"]]
+    listed = await client("ListParts", **where)
+    assert [part["ChecksumCRC64NVME"] for part in listed["Parts"]] == [
+        crc64(data) for data in (b"one", b"two", b"three")
+    ]
+    assert "ChecksumSHA1" not in listed["Parts"][2]
+    parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, 1)]
+    done = await client("CompleteMultipartUpload", **where, MultipartUpload={"Parts": parts})
+    whole = crc64(b"onetwothree")
+    assert (done["ChecksumCRC64NVME"], done["ChecksumType"]) == (whole, "FULL_OBJECT")
+    for name in ("GetObject", "HeadObject"):
+        got = await client(name, Bucket="bucket", Key="k/ü", ChecksumMode="ENABLED")
+        assert (got["ChecksumCRC64NVME"], got["ChecksumType"]) == (whole, "FULL_OBJECT")
+    part = await client(
+        "HeadObject", Bucket="bucket", Key="k/ü", PartNumber=3, ChecksumMode="ENABLED"
+    )
+    assert part["ChecksumCRC64NVME"] == crc64(b"three")
+    assert "ChecksumSHA1" not in part
 
 
 async def test_part_copy() -> None:

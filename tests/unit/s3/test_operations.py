@@ -24,7 +24,7 @@ def test_what_has_to_be_served_is(name: str) -> None:
 
 def test_bodies_are_as_the_model_has_them() -> None:
     for operation, spec in OPERATIONS.items():
-        if not spec.served:
+        if not spec.served or operation is Operation.POST_OBJECT:  # a form; no SDK has a model
             continue
         model = MODEL.operation_model(operation.value)
         if model.has_streaming_input:

@@ -7,6 +7,7 @@ import pytest
 
 from objstore.errors import RequestRefused
 from objstore.limits import OBJECT_PUT_BYTES_MAX
+from objstore.wire.headers import CHECKSUM_BYTES
 from tests.unit.s3.client import Client, Failure
 
 
@@ -66,7 +67,7 @@ async def test_an_empty_object() -> None:
     assert got["ContentType"] == "binary/octet-stream"
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+@pytest.mark.parametrize("algorithm", CHECKSUM_BYTES)
 async def test_checksums_are_kept_and_returned_on_request(algorithm: str) -> None:
     from objstore.wire.digests import Digests
 
@@ -93,19 +94,42 @@ async def test_without_a_checksum_crc64nvme_is_computed() -> None:
     assert put["ChecksumType"] == "FULL_OBJECT"
 
 
+async def test_an_algorithm_without_a_value_is_computed() -> None:
+    client = await bucket()
+    headers = {"x-amz-checksum-algorithm": "XXHASH3", "x-amz-checksum-type": "FULL_OBJECT"}
+    put = await client("PutObject", Bucket="bucket", Key="k", Body=b"hello", Headers=headers)
+    assert put["ChecksumXXHASH3"]
+    assert "ChecksumCRC64NVME" not in put
+
+
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
+        # AWS says: "For PutObject uploads, the checksum type is always FULL_OBJECT."
+        ({"x-amz-checksum-type": "COMPOSITE"}, "InvalidRequest"),
+        ({"x-amz-checksum-algorithm": "CRC16"}, "InvalidRequest"),
+        (
+            {"x-amz-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": b64(bytes(4))},
+            "InvalidRequest",
+        ),
+        ({"x-amz-checksum-md5": b64(bytes(16))}, "BadDigest"),
+        ({"x-amz-checksum-sha512": b64(bytes(64))}, "BadDigest"),
+        ({"x-amz-checksum-xxhash128": b64(bytes(8))}, "InvalidRequest"),
         ({"Content-MD5": b64(bytes(16))}, "BadDigest"),  # N078
         ({"Content-MD5": "nonsense"}, "InvalidDigest"),
         ({"x-amz-checksum-crc32": b64(bytes(4))}, "BadDigest"),  # N072
         ({"x-amz-checksum-crc32": "x"}, "InvalidRequest"),
         ({"x-amz-sdk-checksum-algorithm": "CRC32"}, "InvalidRequest"),
         ({"x-amz-storage-class": "GLACIER"}, "InvalidStorageClass"),
-        ({"x-amz-storage-class": "REDUCED_REDUNDANCY"}, "InvalidStorageClass"),
+        ({"x-amz-storage-class": "STANDARD_IA"}, "InvalidStorageClass"),
+        ({"x-amz-storage-class": ""}, "InvalidStorageClass"),
         ({"x-amz-meta-big": "x" * 2100}, "MetadataTooLarge"),  # N102
-        ({"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ({"If-None-Match": "*"}, "NotImplemented"),
+        ({"x-amz-tagging": "a=b&a=c"}, "InvalidArgument"),
+        ({"x-amz-tagging": "=b"}, "InvalidTag"),
+        ({"If-None-Match": "x"}, "NotImplemented"),
+        ({"If-Match": "x"}, "NoSuchKey"),
+        ({"x-amz-object-lock-mode": "COMPLIANCE"}, "InvalidArgument"),
+        ({"x-amz-object-lock-legal-hold": "ON"}, "InvalidRequest"),
     ],
 )
 async def test_refusals_store_nothing(headers: dict[str, str], code: str) -> None:
@@ -155,3 +179,74 @@ async def test_metadata_that_is_not_ascii_comes_back_encoded() -> None:
     await client.raw("PUT", "/bucket/k", {"x-amz-meta-a": raw}, b"x")
     reply = await client.raw("HEAD", "/bucket/k")
     assert reply.headers["x-amz-meta-a"] == "=?UTF-8?B?Z3LDtsOfZQ==?="
+
+
+@pytest.mark.parametrize(
+    "location", ["/other", "http://example.com/a?b", "https://example.com/", "/" + "x" * 2047]
+)
+async def test_a_redirect_location_is_stored_and_returned(location: str) -> None:
+    """AWS: "Amazon S3 stores the value of this header in the object metadata."."""
+    client = await bucket()
+    where = {"Bucket": "bucket", "Key": "k"}
+    await client("PutObject", **where, Body=b"x", WebsiteRedirectLocation=location)
+    for name in ("GetObject", "HeadObject"):
+        answer = await client(name, **where)
+        assert (answer["WebsiteRedirectLocation"], answer["Status"]) == (location, 200)
+    upload = await client("CreateMultipartUpload", **where, WebsiteRedirectLocation=location)
+    uploaded = {**where, "UploadId": upload["UploadId"]}
+    part = await client("UploadPart", **uploaded, PartNumber=1, Body=b"y")
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    await client("CompleteMultipartUpload", **uploaded, MultipartUpload=named)
+    assert (await client("HeadObject", **where))["WebsiteRedirectLocation"] == location
+
+
+@pytest.mark.parametrize("location", ["other", "", "ftp://example.com", "/" + "x" * 2048])
+async def test_redirect_locations_that_are_none(location: str) -> None:
+    client = await bucket()
+    for name in ("PutObject", "CreateMultipartUpload"):
+        with pytest.raises(Failure) as failure:
+            await client(
+                name,
+                Bucket="bucket",
+                Key="k",
+                Headers={"x-amz-website-redirect-location": location},
+            )
+        assert (failure.value.status, failure.value.code) == (400, "InvalidRedirectLocation")
+
+
+async def test_storage_classes() -> None:
+    """AWS: "Amazon S3 returns this header for all objects except for S3 Standard storage class
+    objects."
+    """
+    client = await bucket()
+    reduced = {"StorageClass": "REDUCED_REDUNDANCY"}
+    where = {"Bucket": "bucket", "Key": "k"}
+
+    async def shown(key: str = "k") -> list[str | None]:
+        read = [
+            await client(name, Bucket="bucket", Key=key) for name in ("GetObject", "HeadObject")
+        ]
+        return [answer.get("StorageClass") for answer in read]
+
+    await client("PutObject", **where, Body=b"x", **reduced)
+    assert await shown() == ["REDUCED_REDUNDANCY"] * 2
+    listing = await client("ListObjectsV2", Bucket="bucket")
+    assert listing["Contents"][0]["StorageClass"] == "REDUCED_REDUNDANCY"
+    known = await client("GetObjectAttributes", **where, ObjectAttributes=["StorageClass"])
+    assert known["StorageClass"] == "REDUCED_REDUNDANCY"
+    # "If the x-amz-storage-class header is not used, the copied object will be stored in the
+    # STANDARD Storage Class by default."
+    await client("CopyObject", Bucket="bucket", Key="copy", CopySource="bucket/k")
+    assert await shown("copy") == [None, None]
+    await client("CopyObject", Bucket="bucket", Key="copy", CopySource="bucket/copy", **reduced)
+    assert await shown("copy") == ["REDUCED_REDUNDANCY"] * 2
+
+    upload = await client("CreateMultipartUpload", **where, **reduced)
+    uploads = await client("ListMultipartUploads", Bucket="bucket")
+    assert uploads["Uploads"][0]["StorageClass"] == "REDUCED_REDUNDANCY"
+    uploaded = {**where, "UploadId": upload["UploadId"]}
+    assert (await client("ListParts", **uploaded))["StorageClass"] == "REDUCED_REDUNDANCY"
+    part = await client("UploadPart", **uploaded, PartNumber=1, Body=b"y")
+    named = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    await client("CompleteMultipartUpload", **uploaded, MultipartUpload=named)
+    assert await shown() == ["REDUCED_REDUNDANCY"] * 2

@@ -87,6 +87,7 @@ def plan(endpoints: list[str], environment: dict[str, str], tmp_path: Path) -> S
         secrets=made.secrets,
         log_format=made.log_format,
         replay_descriptor=7,
+        buckets_descriptor=8,
     )
 
 

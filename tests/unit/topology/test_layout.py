@@ -2,13 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from objstore.config import LiteralDrive, PoolSettings, Settings, load_settings
 from objstore.errors import ConfigError
-from objstore.names import Scheme
-from objstore.topology.layout import DriveAddress, Layout, default_parity, layout_of, scheme_of
+from objstore.limits import SLOTS_PER_SET_MAX
+from objstore.names import REDUCED_REDUNDANCY, STANDARD, Scheme
+from objstore.quorum.thresholds import schemes_up_to
+from objstore.topology.layout import (
+    DriveAddress,
+    Layout,
+    SetLayout,
+    default_parity,
+    layout_of,
+    reduced_layout,
+    scheme_of,
+)
 
 CONFIGS = Path(__file__).parents[3] / "config"
 
@@ -171,3 +182,34 @@ def test_the_fingerprint_tells_layouts_apart_and_nothing_else() -> None:
     ]
     assert len({one.fingerprint for one in same}) == 1
     assert len({one.fingerprint for one in same + other}) == 1 + len(other)
+
+
+@pytest.mark.parametrize("scheme", schemes_up_to(SLOTS_PER_SET_MAX)[1:], ids=str)
+def test_reduced_redundancy_has_at_most_the_parity_of_its_set(scheme: Scheme) -> None:
+    drives = tuple(DriveAddress("", f"/d{n}") for n in range(scheme.slots))
+    for parity in range(scheme.slots + 2):
+        one = SetLayout(
+            0, 0, scheme, drives, tuple(range(scheme.slots)), rotate=True, reduced_parity=parity
+        )
+        assert one.scheme_for(STANDARD) == scheme
+        reduced = one.scheme_for(REDUCED_REDUNDANCY)
+        assert reduced.slots == scheme.slots  # a shard for every slot, whatever the class
+        assert reduced.m <= scheme.m
+        assert reduced.m == scheme.m or reduced.m == min(parity, scheme.slots // 2)
+        if reduced != scheme:
+            assert scheme_of(scheme.slots, reduced.m) == reduced  # one that a set could have
+
+
+def test_the_parity_of_the_class_is_a_setting_that_servers_need_not_share() -> None:
+    def laid_out(**more: Any) -> Layout:
+        pool = PoolSettings(endpoints=("/data/drive{1...8}",))
+        return layout_of(Settings(pools=(pool,), **more))
+
+    plain, two = laid_out(), laid_out(reduced_redundancy_parity=2)
+    assert plain.sets[0].scheme_for(REDUCED_REDUNDANCY) == Scheme(7, 1)
+    assert two.sets[0].scheme_for(REDUCED_REDUNDANCY) == Scheme(6, 2)
+    assert plain.fingerprint == two.fingerprint
+    reduced = reduced_layout(two)
+    assert reduced is not None
+    assert reduced.sets[0].scheme == Scheme(6, 2)
+    assert reduced_layout(laid_out(reduced_redundancy_parity=4)) is None

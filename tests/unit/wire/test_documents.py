@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from objstore.engine.ports import ListedObject
 from objstore.errors import RequestRefused
-from objstore.limits import DELETE_KEYS_MAX, DOCUMENT_BYTES_MAX
+from objstore.limits import DOCUMENT_BYTES_MAX
 from objstore.names import ObjectKey
 from objstore.wire import documents
 from objstore.wire.documents import Owner, PartToComplete
@@ -28,78 +28,6 @@ def read_back(operation: str, body: bytes) -> dict[str, object]:
 
 
 # --- reading --------------------------------------------------------------------------
-
-
-def test_location_constraint() -> None:
-    assert documents.read_bucket_configuration(b"") == ""
-    assert documents.read_bucket_configuration(b"\n") == ""
-    assert documents.read_bucket_configuration(b"<CreateBucketConfiguration/>") == ""
-    body = (
-        b"<CreateBucketConfiguration xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"
-        b"<LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>"
-    )
-    assert documents.read_bucket_configuration(body) == "eu-west-1"
-
-
-@pytest.mark.parametrize(
-    ("inner", "reason"),
-    [
-        ("<Location><Name>x</Name></Location>", "NotImplemented"),
-        ("<Bucket><Type>Directory</Type></Bucket>", "NotImplemented"),
-        ("<Tags><Tag><Key>k</Key><Value>v</Value></Tag></Tags>", "NotImplemented"),
-        ("<Other/>", "MalformedXML"),
-    ],
-)
-def test_bucket_configuration_refusals(inner: str, reason: str) -> None:
-    body = f"<CreateBucketConfiguration>{inner}</CreateBucketConfiguration>".encode()
-    with pytest.raises(RequestRefused) as refusal:
-        documents.read_bucket_configuration(body)
-    assert refusal.value.reason == reason
-
-
-def delete_body(*objects: str, quiet: str = "") -> bytes:
-    return f"<Delete>{''.join(objects)}{quiet}</Delete>".encode()
-
-
-def test_delete() -> None:
-    document = documents.read_delete(
-        delete_body(
-            "<Object><Key> a&lt;b </Key></Object>",
-            "<Object><Key>c</Key><VersionId>null</VersionId></Object>",
-            "<Object><Key>d</Key><ETag>x</ETag></Object>",
-            quiet="<Quiet>true</Quiet>",
-        )
-    )
-    assert document.quiet
-    assert [(entry.key, entry.version_id, entry.conditional) for entry in document.objects] == [
-        (" a<b ", None, False),
-        ("c", "null", False),
-        ("d", None, True),
-    ]
-
-
-KEY = "<Object><Key>k</Key></Object>"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        delete_body(),
-        delete_body("<Object/>"),
-        delete_body("<Object><Key/></Object>"),
-        delete_body(KEY, quiet="<Quiet>maybe</Quiet>"),
-        delete_body(*[KEY] * (DELETE_KEYS_MAX + 1)),
-        delete_body(KEY, "<Surprise/>"),
-    ],
-)
-def test_delete_refusals(body: bytes) -> None:
-    with pytest.raises(RequestRefused) as refusal:
-        documents.read_delete(body)
-    assert refusal.value.reason == "MalformedXML"
-
-
-def test_a_thousand_keys_are_allowed() -> None:
-    assert len(documents.read_delete(delete_body(*[KEY] * DELETE_KEYS_MAX)).objects) == 1000
 
 
 def complete_body(*parts: str) -> bytes:
@@ -193,18 +121,6 @@ def test_any_key_at_all_travels_url_encoded(key: str) -> None:
     parsed = read_back("ListObjects", body)
     assert parsed["Contents"][0]["Key"] == url_encode(key)  # type: ignore[index]
     assert parsed["CommonPrefixes"] == [{"Prefix": url_encode(key)}]
-
-
-def test_delete_result() -> None:
-    entries = documents.read_delete(delete_body(KEY)).objects
-    failures = [documents.DeleteFailure("x<", "null", "SlowDownWrite", "later & later")]
-    loud = read_back("DeleteObjects", documents.delete_result(entries, failures, quiet=False))
-    quiet = read_back("DeleteObjects", documents.delete_result(entries, failures, quiet=True))
-    errors = [
-        {"Key": "x<", "VersionId": "null", "Code": "SlowDownWrite", "Message": "later & later"}
-    ]
-    assert loud == {"Deleted": [{"Key": "k"}], "Errors": errors}
-    assert quiet == {"Errors": errors}
 
 
 def test_location() -> None:

@@ -38,6 +38,31 @@ def test_the_namespace_is_optional() -> None:
     assert read_document(qualified, ROOT) == plain == read_document(prefixed, ROOT)
 
 
+def test_aliases_attributes_and_empty_groups() -> None:
+    kind = "{urn:kinds}type"
+    root = Element(
+        "Root",
+        (Element("Name", aliases=("OldName",)), Element("Empty", group=True)),
+        aliases=("OldRoot",),
+        attributes=(kind,),
+    )
+    node = read_document(
+        b"<OldRoot xmlns:k='urn:kinds' k:type='a' type='b'><OldName>c</OldName><Empty/></OldRoot>",
+        root,
+    )
+    assert node.attributes == {kind: "a"}
+    assert node.text_of("Name") == "c"
+    assert node.one("Empty") is not None
+    assert node.one("Other") is None
+    for inner in (
+        "<Name>a</Name><OldName>b</OldName>",
+        "<Empty>text</Empty>",
+        "<Empty><a/></Empty>",
+    ):
+        with pytest.raises(RequestRefused):
+            read_document(f"<Root>{inner}</Root>".encode(), root)
+
+
 LAUGHS = b"".join(
     b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10 if n else b"lol") for n in range(12)
 )

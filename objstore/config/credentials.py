@@ -1,0 +1,125 @@
+"""Secrets: from the environment, or from files that the environment names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from objstore.errors import ConfigError
+
+PREFIX: Final = "OBJSTORE_"
+ROOT_USER_CHARACTERS_MIN: Final = 3
+ROOT_PASSWORD_CHARACTERS_MIN: Final = 8
+CLUSTER_SECRET_CHARACTERS_MIN: Final = 32
+
+# What people leave in place, or copy from documents.
+_WELL_KNOWN: Final = frozenset(
+    {"12345678", "123456789", "1234567890", "admin", "admin123", "administrator"}
+    | {"akiaiosfodnn7example", "wjalrxutnfemi/k7mdeng/bpxrficyexamplekey"}  # AWS's documents
+    | {"changeme", "changeme123", "default", "letmein", "minio", "minio123", "minioadmin"}
+    | {"minioadmin123", "objstore", "objstore123", "objstoreadmin", "passw0rd", "password"}
+    | {"password1", "password123", "qwertyui", "root", "rootpass", "rootroot", "rustfsadmin"}
+    | {"secret", "secretkey", "secretsecret", "test", "testtest"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The root credential of S3, and what servers prove themselves to each other with."""
+
+    root_user: str
+    root_password: str = field(repr=False)
+    cluster_secret: str = field(repr=False)
+
+
+def load_secrets(environment: Mapping[str, str]) -> Secrets:
+    """Read the secrets, each from its variable or from the file that `..._FILE` names.
+
+    Raises:
+        ConfigError: one is missing, given twice, too short, or a well-known default. The
+            message never contains it.
+    """
+    user = _secret(environment, "ROOT_USER", ROOT_USER_CHARACTERS_MIN)
+    check_access_key(f"{PREFIX}ROOT_USER", user)
+    password = _secret(environment, "ROOT_PASSWORD", ROOT_PASSWORD_CHARACTERS_MIN)
+    cluster = _secret(environment, "CLUSTER_SECRET", CLUSTER_SECRET_CHARACTERS_MIN)
+    if len({user, password, cluster}) < 3:
+        raise refused_secret(
+            f"{PREFIX}ROOT_PASSWORD", "the same value as another secret", "three different values"
+        )
+    return Secrets(root_user=user, root_password=password, cluster_secret=cluster)
+
+
+def _secret(environment: Mapping[str, str], name: str, characters_min: int) -> str:
+    variable, file_variable = PREFIX + name, f"{PREFIX}{name}_FILE"
+    direct, named = environment.get(variable), environment.get(file_variable)
+    if bool(direct) == bool(named):
+        raise ConfigError(
+            found=f"both {variable} and {file_variable}" if direct else f"no {variable}",
+            expected=f"{variable} in the environment, or {file_variable} naming a file with it",
+            remedy=f"set one of the two, with at least {characters_min} characters",
+        )
+    value = direct or read_secret_file(file_variable, Path(named or ""))
+    return check_secret(variable, value, characters_min)
+
+
+def check_secret(name: str, value: str, characters_min: int) -> str:
+    """Return `value` when it can serve as a secret; `name` is what the refusal calls it.
+
+    Raises:
+        ConfigError: it is too short, unprintable or well known. The message never contains it.
+    """
+    if len(value) < characters_min:
+        raise refused_secret(
+            name, f"{len(value)} characters", f"at least {characters_min} characters"
+        )
+    if not value.isprintable() or value != value.strip():
+        raise refused_secret(name, "spaces at an end, or control characters", "printable text")
+    if value.lower() in _WELL_KNOWN or len(set(value)) < characters_min // 4:
+        raise refused_secret(
+            name, "a well-known value that anybody would try first", "a value of your own"
+        )
+    return value
+
+
+def check_access_key(name: str, value: str) -> str:
+    """Return `value` when it can serve as an access key.
+
+    Raises:
+        ConfigError: it cannot; the message never contains it.
+    """
+    value = check_secret(name, value, ROOT_USER_CHARACTERS_MIN)
+    if not re.fullmatch(r"[A-Za-z0-9._~+@-]{3,128}", value):
+        raise refused_secret(
+            name,
+            "a character that S3 signatures cannot carry, or more than 128 characters",
+            "3 to 128 letters, digits and . _ ~ + @ -",
+        )
+    return value
+
+
+def read_secret_file(name: str, path: Path) -> str:
+    """Return the secret that a file holds; `name` is the setting that names the file.
+
+    Raises:
+        ConfigError: it cannot be read as text.
+    """
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            found=f"{name} = {str(path)!r}, which cannot be read as text",
+            expected="a file that holds the secret and nothing else",
+            remedy="correct the path or the file's permissions",
+        ) from error
+
+
+def refused_secret(name: str, found: str, expected: str) -> ConfigError:
+    """Return the refusal of a secret, without it."""
+    return ConfigError(
+        found=f"{name} with {found}",
+        expected=expected,
+        remedy='draw one, for example with: python3 -c "import secrets; '
+        'print(secrets.token_urlsafe(32))"',
+    )

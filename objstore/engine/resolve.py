@@ -1,0 +1,129 @@
+"""Ask the drives of a set for a key's records, and decide which version answers."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from objstore.drive.ops import KeyState, ReadKey
+from objstore.engine.fanout import Fanout, call_all
+from objstore.engine.sets import Context, SetHandle
+from objstore.errors import DriveError, ReadQuorumLost, RecordUnknown
+from objstore.limits import CALL_DEADLINE_S, READ_DECISION_DEADLINE_S, READ_UNDECIDED_DEADLINE_S
+from objstore.names import CURRENT, NULL, BucketName, ObjectKey, Order, VersionId
+from objstore.ondisk.record import Record, decode_record
+from objstore.quorum.reduce import describe_errors
+from objstore.versions.hlc import parse_version_id
+from objstore.versions.select import Choice, DriveAnswer, Outcome, choose
+
+# Rows of one answer when all rows of a key are read; records with inline shards are large.
+_HISTORY_ROWS = 64
+
+
+def answer_of(state: KeyState) -> DriveAnswer:
+    """Open what a drive answered; a record that fails its checksum is unknown, never absent."""
+    records: list[Record] = []
+    unknown = state.unknown
+    for sealed in state.records:
+        try:
+            records.append(decode_record(sealed))
+        except RecordUnknown:
+            unknown += 1
+    floor = records[-1].version.order if state.more and records else None
+    return DriveAnswer(tuple(records), unknown, state.trusted, floor)
+
+
+async def resolve(
+    context: Context,
+    handle: SetHandle,
+    bucket: BucketName,
+    key: ObjectKey,
+    version_id: VersionId = CURRENT,
+) -> Choice:
+    """Choose the version of a key that answers: FOUND (an object or a delete marker) or ABSENT.
+
+    Raises:
+        ReadQuorumLost: the slots that answered cannot tell, or too few shards are left.
+    """
+    op = read_key(bucket, key, version_id)
+    answers: dict[int, DriveAnswer] = {}
+
+    def decide(fanout: Fanout[KeyState], *, wait_for_all: bool = True) -> Choice | None:
+        for drive, state in fanout.answers.items():
+            if drive not in answers:
+                answers[drive] = answer_of(state)
+        choice = choose(answers, handle.slots_of_drive)
+        certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
+        enough = certain or not wait_for_all or not fanout.pending
+        return choice if choice.outcome is not Outcome.UNDECIDED and enough else None
+
+    fanout = Fanout(
+        context.group,
+        {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
+    )
+    try:
+        choice = await fanout.until(decide, deadline_s=READ_DECISION_DEADLINE_S)
+        if choice is None and fanout.pending:
+            # Slow drives count as away from here on, if the others can tell without them.
+            choice = await fanout.until(
+                partial(decide, wait_for_all=False), deadline_s=READ_UNDECIDED_DEADLINE_S
+            )
+    finally:
+        fanout.cancel()
+    if choice is None and any(answer.floor is not None for answer in answers.values()):
+        # The rows that were read are not enough, for example many versions that were buried.
+        answers, _ = await read_history(context, handle, op)
+    if choice is None:
+        choice = choose(answers, handle.slots_of_drive)
+    if choice.outcome is Outcome.UNDECIDED:
+        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(fanout.errors)}")
+    return choice
+
+
+def read_key(bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT) -> ReadKey:
+    """Return the call that reads the rows which decide about a version."""
+    if version_id == CURRENT:
+        return ReadKey(bucket, key)
+    if version_id == NULL:
+        return ReadKey(bucket, key, nulls=True)
+    stamp = parse_version_id(version_id)
+    assert stamp is not None
+    return ReadKey(bucket, key, stamp=stamp)
+
+
+async def read_history(
+    context: Context, handle: SetHandle, op: ReadKey
+) -> tuple[dict[int, DriveAnswer], Mapping[int, DriveError]]:
+    """Read every row that `op` speaks of from every drive that answers; also say which did not."""
+    states: dict[int, list[KeyState]] = {drive: [] for drive in handle.readable()}
+    errors: dict[int, DriveError] = {}
+    below: dict[int, Order | None] = dict.fromkeys(states)
+    while below:
+        fanout = await call_all(
+            context.group,
+            {
+                drive: partial(
+                    handle.drives[drive].call,
+                    ReadKey(op.bucket, op.key, _HISTORY_ROWS, op.stamp, op.nulls, order),
+                )
+                for drive, order in below.items()
+            },
+            deadline_s=CALL_DEADLINE_S,
+        )
+        errors |= fanout.errors
+        for drive in [drive for drive in states if drive in below and drive not in fanout.answers]:
+            del states[drive]
+        below = {}
+        for drive, state in fanout.answers.items():
+            states[drive].append(state)
+            floor = answer_of(state).floor
+            if floor is not None:
+                below[drive] = floor
+    return {drive: _join(parts) for drive, parts in states.items()}, errors
+
+
+def _join(parts: list[KeyState]) -> DriveAnswer:
+    answers = [answer_of(part) for part in parts]
+    return DriveAnswer(
+        records=tuple(record for answer in answers for record in answer.records),
+        unknown=sum(answer.unknown for answer in answers),
+        trusted=all(answer.trusted for answer in answers),
+    )

@@ -1,0 +1,1 @@
+"""Who may sign requests: the identities, and how they are named."""

@@ -1,0 +1,41 @@
+"""Which rows of a key count: the versions that a listing shows, newest first.
+
+Of the revisions of one version the latest counts; of null versions the newest, because each
+replaces the one before; a tombstone counts as nothing, and hides what it buried: the revisions
+of its own stamp and, when it is a null one, older null versions.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from objstore.names import STAMP_BYTES, Kind, Order
+
+
+class VersionRow(Protocol):
+    """What decides about a row."""
+
+    @property
+    def order(self) -> Order: ...
+    @property
+    def kind(self) -> int: ...
+    @property
+    def null_version(self) -> bool: ...
+
+
+R = TypeVar("R", bound=VersionRow)
+
+
+def visible(rows: Iterable[R]) -> Iterator[R]:
+    """Yield the rows that count, of `rows` of one key, newest first."""
+    stamp = b""
+    null_seen = False
+    for row in rows:
+        if row.order[:STAMP_BYTES] == stamp:
+            continue
+        stamp = row.order[:STAMP_BYTES]
+        if row.null_version:
+            if null_seen:
+                continue
+            null_seen = True
+        if row.kind != Kind.TOMBSTONE:
+            yield row
