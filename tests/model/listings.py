@@ -117,10 +117,10 @@ class Listings:
             "LastModified": version.modified,
             "ETag": f'"{version.etag}"',
             "Size": len(version.body),
-            "StorageClass": "STANDARD",
+            "StorageClass": kept.storage_class,
+            "ChecksumAlgorithm": [kept.algorithm],
+            "ChecksumType": kept.checksum_type,
         }
-        if kept.algorithm:
-            entry |= {"ChecksumAlgorithm": [kept.algorithm], "ChecksumType": kept.checksum_type}
         return entry | ({"Owner": self._buckets.owner} if owner else {})
 
     # --- versions --------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Listings:
             "Key": upload.key,
             "UploadId": upload.id,
             "Initiated": upload.initiated,
-            "StorageClass": "STANDARD",
+            "StorageClass": upload.attributes.storage_class,
             "Owner": owner,
             "Initiator": owner,
         }

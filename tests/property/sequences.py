@@ -8,7 +8,6 @@ from tests.property import draws
 from tests.property.listing_rules import ListingRules
 from tests.property.object_rules import ObjectRules
 from tests.property.upload_rules import UploadRules
-from tests.property.world import FEATURES
 
 
 class Sequences(ObjectRules, ListingRules, UploadRules):
@@ -30,11 +29,11 @@ class Sequences(ObjectRules, ListingRules, UploadRules):
         bucket = draws.BUCKETS[0]
         for name in draws.BUCKETS:
             self.create_bucket(name)
-        if status and FEATURES["versioning"]:
+        if status:
             self.put_bucket_versioning(bucket, status)
         for key, body in content:
             self.put_plain_object(draws.Wanted(bucket, key, 0), body)
         for at, (key, chosen) in enumerate(uploads):
             self.create_multipart_upload(draws.Wanted(bucket, key, 0), Attributes(), chosen)
             for size, number in parts:
-                self.upload_part(at, number, size, 0)
+                self.upload_part(at, number, size, 0, "")

@@ -11,20 +11,21 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import uvloop
 
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
-from objstore.drive.ops import ReadStatus
+from objstore.drive.ops import ReadUsage
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
 from objstore.engine.store import Store
 from objstore.gateway.app import serve
 from objstore.gateway.context import Deadlines, GatewayContext
-from objstore.names import DriveId, Scheme
+from objstore.iam.identities import Identities, Identity
+from objstore.names import BucketName, DriveId, Scheme
 from objstore.testing.fake_clock import FakeClock
 from objstore.testing.memory_drive import MemoryDrive
 from objstore.testing.memory_set import SeededEntropy, SwitchedDrive
@@ -56,6 +57,15 @@ LAYOUTS: Final[dict[str, Pools]] = {
 }
 
 
+class Counts(NamedTuple):
+    """What a bucket holds."""
+
+    objects: int
+    object_bytes: int
+    versions: int
+    version_bytes: int
+
+
 class Served(Protocol):
     """A server that a sequence talks to."""
 
@@ -82,8 +92,8 @@ class Served(Protocol):
         """Wait until every server knows that a bucket went or changed its settings."""
         ...
 
-    def usage(self) -> list[tuple[int, int]]:
-        """(objects, their bytes) as each drive of a set counts them, summed over the sets."""
+    def usage(self, bucket: str) -> list[Counts]:
+        """What a bucket holds as each drive of a set counts it, summed over the sets."""
         ...
 
     def files(self) -> int:
@@ -148,7 +158,7 @@ async def _deployment(pools: Pools, cpu: Cpu) -> AsyncIterator[_Deployment]:
         cluster = FixedCluster(StagedStore())
         gateway = GatewayContext(
             store=Store(context),
-            secret_of={ACCESS_KEY: SECRET_KEY}.get,
+            identities=Identities([Identity(ACCESS_KEY, SECRET_KEY, root=True)]),
             region=REGION,
             clock=clock,
             entropy=entropy,
@@ -207,21 +217,22 @@ class InProcess:
     def settle(self) -> None:
         """There is one server."""
 
-    def usage(self) -> list[tuple[int, int]]:
-        return self._loop.run(self._usage())
+    def usage(self, bucket: str) -> list[Counts]:
+        return self._loop.run(self._usage(BucketName(bucket)))
 
-    async def _usage(self) -> list[tuple[int, int]]:
-        sets = [await self._usage_of(handle) for handle in self._held.context.sets]
-        width = min(len(counts) for counts in sets)
-        return [
-            (sum(counts[at][0] for counts in sets), sum(counts[at][1] for counts in sets))
-            for at in range(width)
-        ]
-
-    async def _usage_of(self, handle: SetHandle) -> list[tuple[int, int]]:
+    async def _usage(self, bucket: BucketName) -> list[Counts]:
         await self._idle()
-        statuses = [await handle.drives[index].call(ReadStatus()) for index in handle.readable()]
-        return [(status.objects, status.object_bytes) for status in statuses]
+        sets = [await self._usage_of(handle, bucket) for handle in self._held.context.sets]
+        width = min(len(counts) for counts in sets)
+        return [Counts(*map(sum, zip(*(counts[at] for counts in sets), strict=True)))
+                for at in range(width)]  # fmt: skip
+
+    async def _usage_of(self, handle: SetHandle, bucket: BucketName) -> list[Counts]:
+        op = ReadUsage(bucket)
+        usages = [await handle.drives[index].call(op) for index in handle.readable()]
+        return [
+            Counts(one.objects, one.object_bytes, one.versions, one.version_bytes) for one in usages
+        ]
 
     async def _idle(self) -> None:
         """Let stragglers finish: nothing here takes longer than a few turns of the loop."""

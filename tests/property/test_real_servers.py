@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -11,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from objstore.limits import BUCKET_CACHE_S, PART_BYTES_MIN
 from tests.e2e.running import Cluster, S3Client
 from tests.property.sequences import Sequences
+from tests.property.server import Counts
 
 
 class RealServers:
@@ -41,7 +41,7 @@ class RealServers:
         """AWS: "Bucket configurations have an eventual consistency model." Ours takes a second."""
         time.sleep(BUCKET_CACHE_S + 0.05)
 
-    def usage(self) -> list[tuple[int, int]]:
+    def usage(self, bucket: str) -> list[Counts]:
         return []
 
     def files(self) -> int:
@@ -52,9 +52,9 @@ class RealServers:
 
 
 def _remove(client: S3Client, bucket: str) -> None:
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for entry in page.get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=entry["Key"])
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for entry in page.get("Versions", []) + page.get("DeleteMarkers", []):
+            client.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
     client.delete_bucket(Bucket=bucket)
 
 

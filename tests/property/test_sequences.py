@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from objstore.engine import multipart
-from tests.property.server import LAYOUTS, InProcess, loop_in_a_thread
+from objstore.engine import completion
 from tests.property.sequences import Sequences
+from tests.property.server import LAYOUTS, InProcess, loop_in_a_thread
 
 _SEQUENCES: Final = 2000
 _SETTINGS: Final = settings(
@@ -60,7 +60,7 @@ class HarmedSequences(Sequences):
 def run_sequences(machine: Callable[[InProcess], Sequences], layout: str, sequences: int) -> None:
     """Run sequences against a layout, in this process."""
     # Every part but the last has five bytes at least, instead of 5 MiB.
-    multipart.PART_BYTES_MIN = InProcess.part_bytes_min  # type: ignore[misc]
+    completion.PART_BYTES_MIN = InProcess.part_bytes_min  # type: ignore[misc]
     with loop_in_a_thread() as loop:
         run_state_machine_as_test(
             lambda: machine(loop.open(LAYOUTS[layout])),

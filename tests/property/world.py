@@ -1,26 +1,19 @@
 """The state of one sequence: a server, the model beside it, and what always has to hold."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from tests.model.listings import Ask, Listings
-from tests.model.objects import Buckets, Conditions, Objects, Source
+from tests.model.objects import NULL, Buckets, Conditions, Objects, Source
 from tests.model.uploads import Uploads
 from tests.model.values import Attributes, Bucket, Fields, Opaque, Refused, Upload, Version
 from tests.property.compare import Comparison
 from tests.property.draws import BUCKETS, Drawn, Wanted, conditions_on
-from tests.property.server import Served
+from tests.property.server import Counts, Served
 from tests.property.wire import Answered, Wire
 
-FEATURES: Final = {
-    "versioning": False,
-    "conditional writes": False,
-    "conditional deletes": False,
-    "tagging": False,
-}
 _EVERYTHING: Final = Ask()
 # What one call says, by operation; and what the model answers to it.
 Call = tuple[str, dict[str, Any]]
@@ -92,13 +85,15 @@ class World(RuleBasedStateMachine):
         kind, choice = wanted.choice % 6, wanted.choice // 6
         names = sorted(held.keys)
         key = wanted.new_key if kind == 5 or not names else names[choice % len(names)]
-        if kind < 3 or not held.versioning:
+        if kind < 3:
             return Place(wanted.bucket, key)
+        if not held.versioning:
+            return Place(wanted.bucket, key, NULL if kind == 3 else None)
         own = [one.id for one in held.versions(key)]
         others = [one.id for name in names if name != key for one in held.versions(name)]
         # An id of another key is the best of all wrong ids: there is such a version.
-        ids = own * 3 + [one for one in others if one.bound != "null"]
-        return Place(wanted.bucket, key, ids[choice // 3 % len(ids)] if ids else None)
+        ids = own * 3 + others + [NULL]
+        return Place(wanted.bucket, key, ids[choice // 3 % len(ids)])
 
     def new_place(self, wanted: Wanted) -> Place:
         """Return where to write: any key, seldom one that is there."""
@@ -113,13 +108,9 @@ class World(RuleBasedStateMachine):
         except Refused:
             return None
 
-    def featured(self, attributes: Attributes) -> Attributes:
-        """Leave out what the server does not have."""
-        return attributes if FEATURES["tagging"] else replace(attributes, tags={})
-
     def write_conditions(self, drawn: Drawn, place: Place) -> Conditions:
         """Return the conditions under which a place is written."""
-        return conditions_on(drawn if FEATURES["conditional writes"] else {}, self.found(place))
+        return conditions_on(drawn, self.found(place))
 
     def source(self, wanted: Wanted, drawn: Drawn) -> Source:
         """Return what is to be copied, under conditions."""
@@ -192,7 +183,7 @@ class World(RuleBasedStateMachine):
         if self.any_upload():
             call = ("ListMultipartUploads", arguments)
             wanted.append((call, lambda: listings.uploads(bucket, _EVERYTHING)))
-        if FEATURES["versioning"]:
+        if self.buckets.held[bucket].versioning:
             call = ("ListObjectVersions", arguments)
             wanted.append((call, lambda: listings.versions(bucket, _EVERYTHING)))
         return wanted
@@ -204,10 +195,17 @@ class World(RuleBasedStateMachine):
         )
 
     def _compare_usage(self) -> None:
-        live = [one for bucket in self.buckets.held.values() for one in bucket.live().values()]
-        wanted = (len(live), sum(len(one.body) for one in live))
-        for counted in self.served.usage():
-            assert counted == wanted, f"drives count {counted}, there are {wanted}"
+        for name, bucket in self.buckets.held.items():
+            live = bucket.live().values()
+            versions = [one for found in bucket.keys.values() for one in found]
+            wanted = Counts(
+                len(live),
+                sum(len(one.body) for one in live),
+                len(versions),
+                sum(len(one.body) for one in versions),
+            )
+            for counted in self.served.usage(name):
+                assert counted == wanted, f"drives count {counted}, there are {wanted}"
 
     # --- the end ---------------------------------------------------------------------
 
@@ -239,5 +237,6 @@ class World(RuleBasedStateMachine):
 
     def _compare_nothing_left(self) -> None:
         assert self.served.files() == 0
-        for counted in self.served.usage():
-            assert counted == (0, 0)
+        for name in BUCKETS:
+            for counted in self.served.usage(name):
+                assert counted == (0, 0, 0, 0)
