@@ -15,16 +15,16 @@ class Sequences(ObjectRules, ListingRules, UploadRules):
 
     @initialize(
         status=st.sampled_from(["", "Enabled", "Suspended"]),
-        content=st.lists(st.tuples(draws.new_keys, draws.bodies), max_size=5),
-        uploads=st.lists(st.tuples(draws.new_keys, draws.uploads_choose), max_size=2),
-        parts=st.lists(st.tuples(draws.part_sizes, draws.part_numbers), max_size=3),
+        content=st.lists(st.tuples(draws.new_keys, draws.bodies), min_size=1, max_size=6),
+        chosen=st.none() | draws.uploads_choose,
+        sizes=st.lists(draws.part_sizes, min_size=1, max_size=3),
     )
     def begin(
         self,
         status: str,
         content: list[tuple[str, bytes]],
-        uploads: list[tuple[str, tuple[str, str]]],
-        parts: list[tuple[str, int]],
+        chosen: tuple[str, str] | None,
+        sizes: list[str],
     ) -> None:
         bucket = draws.BUCKETS[0]
         for name in draws.BUCKETS:
@@ -33,7 +33,6 @@ class Sequences(ObjectRules, ListingRules, UploadRules):
             self.put_bucket_versioning(bucket, status)
         for key, body in content:
             self.put_plain_object(draws.Wanted(bucket, key, 0), body)
-        for at, (key, chosen) in enumerate(uploads):
-            self.create_multipart_upload(draws.Wanted(bucket, key, 0), Attributes(), chosen)
-            for size, number in parts:
-                self.upload_part(at, number, size, 0, "")
+        if chosen is not None:
+            wanted = draws.Wanted(bucket, content[0][0], 0)
+            self.create_multipart_upload(wanted, Attributes(), chosen, sizes)

@@ -31,10 +31,12 @@ def _arguments(bucket: str, upload: Upload) -> dict[str, str | None]:
 class UploadRules(World):
     """Everything from CreateMultipartUpload to Complete and Abort."""
 
-    @rule(wanted=draws.places, described=draws.described, chosen=draws.uploads_choose)
+    @rule(wanted=draws.places, described=draws.described, chosen=draws.uploads_choose,
+          sizes=st.lists(draws.part_sizes, max_size=3))  # fmt: skip
     def create_multipart_upload(
-        self, wanted: Wanted, described: Attributes, chosen: tuple[str, str]
+        self, wanted: Wanted, described: Attributes, chosen: tuple[str, str], sizes: list[str]
     ) -> None:
+        """Begin an upload, and send some parts at once so that Complete has what to complete."""
         bucket, key, _ = self.new_place(wanted)
         algorithm, kind = chosen
         attributes = replace(described, algorithm=algorithm, checksum_type=kind)
@@ -45,6 +47,10 @@ class UploadRules(World):
             lambda: self.uploads.create(bucket, key, attributes),
             "CreateMultipartUpload", Bucket=bucket, Key=key, **arguments,
         )  # fmt: skip
+        if bucket in self.buckets.held:
+            upload = self.buckets.held[bucket].uploads[-1]
+            for number, size in enumerate(sizes, 1):
+                self._upload_part(bucket, upload, number, size, number, "")
 
     @precondition(lambda self: self.any_upload())
     @rule(choice=choices, number=draws.part_numbers, size=draws.part_sizes,
@@ -53,6 +59,11 @@ class UploadRules(World):
         self, choice: int, number: int, size: str, seed: int, any_algorithm: str
     ) -> None:
         bucket, upload = self.upload(choice)
+        self._upload_part(bucket, upload, number, size, seed, any_algorithm)
+
+    def _upload_part(
+        self, bucket: str, upload: Upload, number: int, size: str, seed: int, any_algorithm: str
+    ) -> None:
         least = self.served.part_bytes_min
         sizes = {"none": 0, "less": 3, "least": least, "more": least + 7}
         body = body_of(sizes.get(size, least + draws.MIB), seed)

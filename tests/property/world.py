@@ -1,6 +1,7 @@
 """The state of one sequence: a server, the model beside it, and what always has to hold."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
@@ -51,6 +52,7 @@ class World(RuleBasedStateMachine):
         self.dirty = False
         self.failed = False
         self.harmed = False  # a drive was away, so not every drive holds everything
+        self._compared_uploads: dict[str, list[Upload]] = {}
         self._compared: dict[tuple[str, str], list[tuple[Version, Attributes]]] = {}
 
     # --- one step --------------------------------------------------------------------
@@ -80,20 +82,21 @@ class World(RuleBasedStateMachine):
     # --- choosing among what there is -------------------------------------------------
 
     def place(self, wanted: Wanted) -> Place:
-        """Return what a request is about: mostly a key there is, seldom one of its versions."""
+        """Return what a request is about: mostly a key there is, or one of its versions."""
         held = self.buckets.held.get(wanted.bucket, Bucket())
-        kind, choice = wanted.choice % 6, wanted.choice // 6
+        kind, choice = wanted.choice % 8, wanted.choice // 8
         names = sorted(held.keys)
-        key = wanted.new_key if kind == 5 or not names else names[choice % len(names)]
-        if kind < 3:
+        key = names[choice % len(names)] if names else wanted.new_key
+        if kind < 5:
             return Place(wanted.bucket, key)
-        if not held.versioning:
-            return Place(wanted.bucket, key, NULL if kind == 3 else None)
         own = [one.id for one in held.versions(key)]
-        others = [one.id for name in names if name != key for one in held.versions(name)]
+        if kind < 7:
+            return Place(wanted.bucket, key, own[choice // 3 % len(own)] if own else None)
         # An id of another key is the best of all wrong ids: there is such a version.
-        ids = own * 3 + others + [NULL]
-        return Place(wanted.bucket, key, ids[choice // 3 % len(ids)])
+        others = [one.id for name in names if name != key for one in held.versions(name)]
+        wrong: list[Opaque | None] = [None, None, NULL, *others]
+        version_id = wrong[choice // 3 % len(wrong)]
+        return Place(wanted.bucket, key if version_id else wanted.new_key, version_id)
 
     def new_place(self, wanted: Wanted) -> Place:
         """Return where to write: any key, seldom one that is there."""
@@ -151,10 +154,13 @@ class World(RuleBasedStateMachine):
 
     def compare(self, touched: Iterable[tuple[str, str]]) -> None:
         """Compare listings, every version of some keys, and usage."""
+        places = sorted(touched)
+        changed = {bucket for bucket, _ in places} | {BUCKETS[0]}
         wanted: list[Expected] = []
-        for bucket in self.buckets.held:
+        for bucket in changed & self.buckets.held.keys():
             wanted += self._listing(bucket)
-        for bucket, key in sorted(touched):
+        wanted += self._uploads_listing()
+        for bucket, key in places:
             versions = self.buckets.held.get(bucket, Bucket()).versions(key)
             ids = [None, *(version.id for version in versions[1:])]
             wanted += [self._reading(Place(bucket, key, version_id)) for version_id in ids]
@@ -180,13 +186,23 @@ class World(RuleBasedStateMachine):
         wanted: list[Expected] = [
             (("ListObjectsV2", arguments), lambda: listings.objects_v2(bucket, _EVERYTHING))
         ]
-        if self.any_upload():
-            call = ("ListMultipartUploads", arguments)
-            wanted.append((call, lambda: listings.uploads(bucket, _EVERYTHING)))
         if self.buckets.held[bucket].versioning:
             call = ("ListObjectVersions", arguments)
             wanted.append((call, lambda: listings.versions(bucket, _EVERYTHING)))
         return wanted
+
+    def _uploads_listing(self) -> list[Expected]:
+        """List the uploads of buckets where some began or ended, and of all after a fault."""
+        now = {name: list(held.uploads) for name, held in self.buckets.held.items()}
+        before, self._compared_uploads = self._compared_uploads, now
+        return [
+            (
+                ("ListMultipartUploads", {"Bucket": name}),
+                partial(self.listings.uploads, name, _EVERYTHING),
+            )
+            for name in now
+            if self.harmed or now[name] != before.get(name)
+        ]
 
     def _reading(self, place: Place) -> Expected:
         return (
