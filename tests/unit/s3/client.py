@@ -5,7 +5,9 @@ table and the handler; what comes back is read by botocore's parser. So a shape 
 AWS's fails here, in either direction.
 """
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
+from hashlib import md5
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -130,21 +132,37 @@ class Client:
         """Call an operation by AWS's name; `Headers` adds raw ones, `Caller` signs."""
         extra = arguments.pop("Headers", {})
         caller = arguments.pop("Caller", ROOT)
+        method, target, headers, body = serialized(operation, arguments)
         model = MODEL.operation_model(operation)
-        wire = _SERIALIZER.serialize_to_request(arguments, model)
-        pairs = wire["query_string"]
-        listed = pairs.items() if isinstance(pairs, dict) else pairs
-        path, _, fixed = wire["url_path"].partition("?")
-        query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
-        raw_body = wire["body"]
-        body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
-        headers = {**wire["headers"], **extra}
-        target = f"{path}?{query}" if query else path
         try:
-            reply = await self.raw(wire["method"], target, headers, body, caller=caller)
+            reply = await self.raw(method, target, {**headers, **extra}, body, caller=caller)
         except RequestRefused as refusal:
             raise _failure(refusal, target, model) from refusal
         return await _parse(reply, model)
+
+    async def reply(self, operation: str, /, **arguments: Any) -> Reply:
+        """Call an operation by AWS's name, for the reply as it is; refusals come out as raised.
+
+        As from an SDK, a document comes with the digest that some operations need.
+        """
+        method, target, headers, body = serialized(operation, arguments)
+        model = MODEL.operation_model(operation)
+        if model.http_checksum.get("requestChecksumRequired") and "Content-MD5" not in headers:
+            headers["Content-MD5"] = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+        return await self.raw(method, target, headers, body)
+
+
+def serialized(
+    operation: str, arguments: Mapping[str, Any]
+) -> tuple[str, str, dict[str, str], bytes]:
+    """Return what botocore makes of arguments: method, target, headers, body."""
+    wire = _SERIALIZER.serialize_to_request(dict(arguments), MODEL.operation_model(operation))
+    pairs = wire["query_string"]
+    listed = pairs.items() if isinstance(pairs, dict) else pairs
+    path, _, fixed = wire["url_path"].partition("?")
+    query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
+    body = wire["body"].encode() if isinstance(wire["body"], str) else bytes(wire["body"])
+    return wire["method"], f"{path}?{query}" if query else path, dict(wire["headers"]), body
 
 
 def _failure(refusal: RequestRefused, target: str, model: Any) -> Failure:
