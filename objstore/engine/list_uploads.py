@@ -9,7 +9,7 @@ from objstore.engine.fanout import call_all
 from objstore.engine.ports import UploadListing
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import ReadQuorumLost
-from objstore.limits import CALL_DEADLINE_S
+from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX
 from objstore.names import BucketName
 from objstore.ondisk.record import Upload, decode_upload
 from objstore.quorum.reduce import describe_errors
@@ -39,12 +39,11 @@ async def list_uploads(context: Context, query: UploadQuery) -> UploadListing:
     while True:
         cuts: list[tuple[str, str]] = []
         for handle in context.sets:
-            op = ListUploads(query.bucket, query.prefix, after_key, after_upload, 1000)
-            for page in (await _upload_pages(context, handle, op)).values():
-                held = [decode_upload(sealed) for sealed in page.uploads]
-                uploads |= {(upload.key, upload.upload_id): upload for upload in held}
-                if page.truncated:
-                    cuts.append((held[-1].key, held[-1].upload_id))
+            after = (after_key, after_upload)
+            found, cut = await set_uploads(context, handle, query.bucket, query.prefix, after)
+            uploads |= found
+            if cut is not None:
+                cuts.append(cut)
         names = _group_uploads(query, uploads, min(cuts, default=None))
         if not cuts or len(names) > query.limit:
             break
@@ -58,6 +57,28 @@ async def list_uploads(context: Context, query: UploadQuery) -> UploadListing:
         last_key=last[0],
         last_upload=last[1],
     )
+
+
+async def set_uploads(
+    context: Context, handle: SetHandle, bucket: BucketName, prefix: str, after: tuple[str, str]
+) -> tuple[dict[tuple[str, str], Upload], tuple[str, str] | None]:
+    """Return uploads of one set above (key, upload id), and up to where they are all there.
+
+    None says that there are no more.
+
+    Raises:
+        ReadQuorumLost: the set cannot tell.
+        RecordUnknown: the record of an upload is damaged.
+    """
+    uploads: dict[tuple[str, str], Upload] = {}
+    cuts: list[tuple[str, str]] = []
+    op = ListUploads(bucket, prefix, *after, LIST_KEYS_MAX)
+    for page in (await _upload_pages(context, handle, op)).values():
+        held = [decode_upload(sealed) for sealed in page.uploads]
+        uploads |= {(upload.key, upload.upload_id): upload for upload in held}
+        if page.truncated:
+            cuts.append((held[-1].key, held[-1].upload_id))
+    return uploads, min(cuts, default=None)
 
 
 def _group_uploads(

@@ -115,9 +115,7 @@ def lets_one_of_many_writers_win(target: Target) -> None:
 
     def claim(writer: int) -> bool:
         try:
-            s3.put_object(
-                Bucket=target.bucket, Key="lock", Body=b"%d" % writer, IfNoneMatch="*"
-            )
+            s3.put_object(Bucket=target.bucket, Key="lock", Body=b"%d" % writer, IfNoneMatch="*")
         except ClientError as error:
             assert error.response["Error"]["Code"] in (
                 "PreconditionFailed",
@@ -134,9 +132,7 @@ def lets_one_of_many_writers_win(target: Target) -> None:
     s3.put_object(Bucket=target.bucket, Key="lock", Body=b"next", IfMatch=held["ETag"])
     late = raised(
         ClientError,
-        lambda: s3.put_object(
-            Bucket=target.bucket, Key="lock", Body=b"late", IfMatch=held["ETag"]
-        ),
+        lambda: s3.put_object(Bucket=target.bucket, Key="lock", Body=b"late", IfMatch=held["ETag"]),
     )
     assert "PreconditionFailed" in str(late)
 
@@ -178,7 +174,9 @@ def asks_for_attributes(target: Target) -> None:
     part = 5 * 1024 * 1024
     s3.upload_fileobj(io.BytesIO(b"a" * (2 * part)), target.bucket, "parts")
     found = s3.get_object_attributes(
-        Bucket=target.bucket, Key="parts", ObjectAttributes=["ObjectSize", "ObjectParts", "Checksum"]
+        Bucket=target.bucket,
+        Key="parts",
+        ObjectAttributes=["ObjectSize", "ObjectParts", "Checksum"],
     )
     assert found["ObjectSize"] == 2 * part
     assert found["ObjectParts"]["TotalPartsCount"] == 2
