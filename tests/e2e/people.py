@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -45,8 +46,6 @@ def client_of(cluster: Cluster, who: Identity, server: int = 0, service: str = "
 
 def unsigned(client: S3Client) -> S3Client:
     """Return a client that signs nothing."""
-    import boto3
-
     return boto3.client(
         "s3",
         endpoint_url=client.meta.endpoint_url,
