@@ -21,6 +21,7 @@ from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
 from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus, UsageInfo
 from objstore.iam.identities import Identities, Identity
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
 from tests.unit.s3.fake_store import FakeStore
@@ -288,6 +289,7 @@ async def gateway(
     access_log: bool = False,
     sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
+    lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
     store = StagedStore()
@@ -306,6 +308,7 @@ async def gateway(
         domains=domains,
         metrics_public=metrics_public,
         access_log=access_log,
+        lifecycle_day_s=lifecycle_day_s,
         sigv2_links=sigv2_links,
         requests_max=requests_max,
         connections_max=connections_max,
