@@ -97,7 +97,7 @@ def bucket(**more: Any) -> Arguments:
     return lambda scene: {"Bucket": scene.bucket, **more}
 
 
-def key(name: str = "key", **more: Any) -> Arguments:
+def key(name: str = "key", /, **more: Any) -> Arguments:
     return lambda scene: {"Bucket": scene.bucket, "Key": name, **more}
 
 

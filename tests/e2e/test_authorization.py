@@ -297,7 +297,7 @@ def test_versions_have_actions_of_their_own(stage: Stage) -> None:
 def test_a_copy_reads_its_source(stage: Stage, operation: str) -> None:
     """N138: a source that its caller may not read is not copied, wherever it goes."""
     scene, mine = stage.scene(), new_scene(stage.bob, "")
-    target = {"Bucket": mine.bucket, "Key": "upload", "CopySource": scene.copied}
+    target: dict[str, Any] = {"Bucket": mine.bucket, "Key": "upload", "CopySource": scene.copied}
     if operation == "UploadPartCopy":
         target |= {"UploadId": mine.upload_id, "PartNumber": 1}
     assert code_of(stage.bob, operation, target) == DENIED
