@@ -84,17 +84,27 @@ async def set_uploads(
 def _group_uploads(
     query: UploadQuery, uploads: Mapping[tuple[str, str], Upload], cut: tuple[str, str] | None
 ) -> list[tuple[str, str]]:
-    """Return names in order; those that share a prefix up to the delimiter become (prefix, "")."""
+    """Return names in order; those that share a prefix up to the delimiter become (prefix, "").
+
+    As in a listing of objects, a marker that ends with the delimiter stands for all that was
+    rolled up into the common prefix it lies in.
+    """
+    over = _common_prefix(query, query.after_key)
     names: set[tuple[str, str]] = set()
     for name in uploads:
         if cut is not None and name > cut:
             continue
-        end = name[0].find(query.delimiter, len(query.prefix)) if query.delimiter else -1
-        if end < 0:
+        prefix = _common_prefix(query, name[0])
+        if prefix is None:
             names.add(name)
-        elif (prefix := name[0][: end + len(query.delimiter)]) > query.after_key:
+        elif prefix != over or not query.after_key.endswith(query.delimiter):
             names.add((prefix, ""))
     return sorted(names)
+
+
+def _common_prefix(query: UploadQuery, key: str) -> str | None:
+    end = key.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+    return None if end < 0 else key[: end + len(query.delimiter)]
 
 
 async def _upload_pages(

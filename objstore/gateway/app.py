@@ -225,8 +225,8 @@ class Gateway:
             digests=prepare_digests(put, Operation.PUT_OBJECT, None),
             now_ms=context.clock.now_ns() // _NS_PER_MS,
             form=fields,
-            tls_version=_tls_version(http) if self._secure else "",
             lifecycle_day_s=context.lifecycle_day_s,
+            tls_version=_tls_version(http) if self._secure else "",
         )
         return await answer(call, OPERATIONS[Operation.POST_OBJECT])
 

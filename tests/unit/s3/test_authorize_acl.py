@@ -1,5 +1,7 @@
 """N132, N144: what access control lists allow, for every operation there is."""
 
+from typing import Any
+
 import pytest
 
 from objstore.access.acl import Group, Permission
@@ -224,7 +226,7 @@ async def test_what_is_missing_is_told_to_those_who_may_list(operation: str) -> 
     """
     client = Client()
     await client("CreateBucket", Bucket=NAME, Caller=ALICE)
-    arguments = {"Bucket": NAME, "Key": "none"}
+    arguments: dict[str, Any] = {"Bucket": NAME, "Key": "none"}
     if operation == "GetObjectAttributes":
         arguments["ObjectAttributes"] = ["ETag"]
     reads = allow(
