@@ -34,7 +34,11 @@ from objstore.engine.pages import Position
 from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError, RequestRefused
-from objstore.limits import LIFECYCLE_ACTIONS_AT_ONCE_MAX, LIFECYCLE_REST_S_MAX
+from objstore.limits import (
+    LIFECYCLE_ACTIONS_AT_ONCE_MAX,
+    LIFECYCLE_DAY_SECONDS,
+    LIFECYCLE_REST_S_MAX,
+)
 from objstore.names import Kind, ObjectKey, Order
 from objstore.ondisk.record import Bucket
 from objstore.rules.lifecycle import (
@@ -81,7 +85,7 @@ async def lifecycle_once(
         except (QuorumError, DriveError) as error:
             tally.broken_off()
             _log.warning("lifecycle broken off", bucket=bucket.name, set=name, reason=str(error))
-    return tally.finish()
+    return tally.finish(quiet=background.lifecycle_day_s != LIFECYCLE_DAY_SECONDS)
 
 
 def _configured(bucket: Bucket, day_s: int) -> Lifecycle | None:

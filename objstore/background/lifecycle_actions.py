@@ -17,12 +17,12 @@ import structlog
 from objstore.background.lifecycle_report import WORK_OF, Result, Tally, Work
 from objstore.drive.ops import KeyEntry
 from objstore.engine.buckets import Buckets
-from objstore.engine.delete import delete_judged, delete_object, mark_deleted
+from objstore.engine.delete import MAYBE_ACKNOWLEDGED, delete_judged, delete_object, mark_deleted
 from objstore.engine.list_versions import version_id_of_entry
 from objstore.engine.multipart import FoundUpload, abort_upload
 from objstore.engine.resolve import resolve
 from objstore.engine.sets import Context, Place, SetHandle
-from objstore.errors import DriveError, QuorumError, RequestRefused
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RequestRefused
 from objstore.limits import LIFECYCLE_ACTIONS_AT_ONCE_MAX
 from objstore.names import Kind, ObjectKey, Versioning
 from objstore.ondisk.record import Bucket, Upload, Version
@@ -160,6 +160,8 @@ class Actor:
         the object".
         """
         place, key, versioning = self._place(entry.key), entry.key, bucket.versioning
+        if not (await resolve(self._context, self._handle, bucket.name, key)).acknowledged:
+            raise ReadQuorumLost(MAYBE_ACKNOWLEDGED)
         condition = partial(self._check_expiring, entry, versioning)
         record = self._buckets.record
         if versioning is Versioning.OFF:

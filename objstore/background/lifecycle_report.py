@@ -97,9 +97,9 @@ class Tally:
         """A bucket could not be walked to its end."""
         self._complete = False
 
-    def finish(self) -> LifecycleReport:
-        """Return the report; log it when the pass was about anything."""
-        if self._buckets:
+    def finish(self, *, quiet: bool) -> LifecycleReport:
+        """Return the report; log it when the pass was about anything, or `quiet`, did anything."""
+        if self._results or not self._complete or (self._buckets and not quiet):
             _log.info("lifecycle pass finished", complete=self._complete, **self._figures())
         return LifecycleReport(
             self._buckets, self._versions, self._uploads, dict(self._results), self._complete

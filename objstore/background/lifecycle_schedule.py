@@ -8,7 +8,8 @@ A set is walked by the server that has the first drive of the set that can be re
 at another drive for each set, so that sets share the servers. When a server is away the next one
 takes over, within a minute. A server keeps in memory, and nowhere else, what it has done: after a
 restart, or when a drive comes back, a pass may be made twice, even by two servers at once. That
-costs a walk and does no harm, because every action is conditional.
+costs a walk and does no harm, because every action is conditional. docs/operating/lifecycle.md
+says it to the operator.
 """
 
 import asyncio

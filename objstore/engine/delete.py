@@ -8,6 +8,7 @@ names a version buries that one: its tombstone has the version's stamp and the l
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
@@ -32,6 +33,7 @@ from objstore.quorum.thresholds import write_quorum
 from objstore.versions.hlc import wall_ms_of
 from objstore.versions.select import Outcome
 
+MAYBE_ACKNOWLEDGED: Final = "drives are away: nobody knows whether the newest version counts"
 # Given the version that is to go, raises RequestRefused when it must stay.
 Permission = Callable[[Version], None]
 # Given the current version of a key, an object or a delete marker, and the one that is to go;
@@ -158,7 +160,7 @@ async def delete_judged(
         if current is None or version is None:
             return False
         if not newest.acknowledged:
-            raise ReadQuorumLost("the newest version may never have been acknowledged")
+            raise ReadQuorumLost(MAYBE_ACKNOWLEDGED)
         judgement(current, version)
         version_at = partial(_tombstone, place, version, context.stamp())
         proposal = Proposal(version_at, _held(place), base=version.order, not_above=newest.newest)

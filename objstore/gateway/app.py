@@ -21,6 +21,7 @@ from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.body import open_body
 from objstore.gateway.connection import Connection, ConnectionFactory
 from objstore.gateway.context import GatewayContext
+from objstore.gateway.cross_origin import answer_preflight, cross_origin_headers
 from objstore.gateway.form import open_form
 from objstore.gateway.framing import check_framing, malformed_reason
 from objstore.gateway.metrics import Metrics
@@ -46,6 +47,7 @@ _OUR_FAILURES: Final = frozenset({500, 503})
 _NS_PER_MS: Final = 1_000_000
 _UNKNOWN_OPERATION: Final = "Unknown"
 _SERVICE_OPERATION: Final = "Service"
+_PREFLIGHT_OPERATION: Final = "Preflight"
 _BACKLOG: Final = 1024
 _TLS_HANDSHAKE_S: Final = 10.0
 _FORCED_STOP_S: Final = 1.0
@@ -60,6 +62,7 @@ class Exchange:
         "admitted",
         "operation",
         "reason",
+        "request",
         "request_id",
         "sent",
         "service",
@@ -73,6 +76,7 @@ class Exchange:
         self.started_s = started_s
         self.target = ""
         self.operation = _UNKNOWN_OPERATION
+        self.request: Request | None = None  # once it was understood and is S3's
         self.service = SERVICE
         self.admitted = False
         self.status = 0
@@ -157,9 +161,14 @@ class Gateway:
             remote=http.remote or "",
             request_id=exchange.request_id,
         )
+        if request.method == "OPTIONS":
+            exchange.operation = _PREFLIGHT_OPERATION
+            return await answer_preflight(context.store, request)
+        exchange.request = request
         service = claimed_service(request)
         if service != SERVICE:
             exchange.operation = exchange.service = service
+            exchange.request = None
             return await answer_query(
                 http, request, service, authenticator=self._authenticator, context=context
             )
@@ -188,6 +197,7 @@ class Gateway:
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
             tls_version=_tls_version(http) if self._secure else "",
+            lifecycle_day_s=context.lifecycle_day_s,
         )
         return await answer(call, spec)
 
@@ -215,6 +225,7 @@ class Gateway:
             digests=prepare_digests(put, Operation.PUT_OBJECT, None),
             now_ms=context.clock.now_ns() // _NS_PER_MS,
             form=fields,
+            lifecycle_day_s=context.lifecycle_day_s,
             tls_version=_tls_version(http) if self._secure else "",
         )
         return await answer(call, OPERATIONS[Operation.POST_OBJECT])
@@ -223,6 +234,8 @@ class Gateway:
         self, http: web.BaseRequest, connection: Connection, reply: Reply, exchange: Exchange
     ) -> web.StreamResponse:
         self._brand(reply, exchange)
+        if exchange.request is not None:
+            reply.headers.update(await cross_origin_headers(self._context.store, exchange.request))
         exchange.status = reply.status
         response, exchange.sent = await send(
             http,

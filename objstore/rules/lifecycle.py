@@ -177,6 +177,17 @@ def expiration_header(due: Due) -> str:
     return f'expiry-date="{http_date(at_ms)}", rule-id="{quote(due.rule_id, safe="")}"'
 
 
+def abort_headers(due: Due) -> dict[str, str]:
+    """Return x-amz-abort-date and x-amz-abort-rule-id; an id that is no header's is URL-encoded."""
+    rule_id = due.rule_id
+    if not (rule_id.isascii() and rule_id.isprintable()):
+        rule_id = quote(rule_id, safe="")
+    return {
+        "x-amz-abort-date": http_date(min(due.at_ms, _LAST_MS)),
+        "x-amz-abort-rule-id": rule_id,
+    }
+
+
 def abort_due(lifecycle: Lifecycle, key: str, *, initiated_ms: int) -> Due | None:
     """Return when an upload in progress is aborted: x-amz-abort-date and x-amz-abort-rule-id."""
     return _earliest(

@@ -13,6 +13,7 @@ from objstore.access.actions import OF_ACCOUNTS, OF_UPLOADS
 from objstore.access.decide import NOT_ALLOWED, Resource, decide
 from objstore.access.ownership import ENFORCED
 from objstore.access.public_access import NO_BLOCK
+from objstore.access.request_context import version_keys
 from objstore.errors import RequestRefused
 from objstore.names import BucketName
 from objstore.s3.asked import DOCUMENT_KEYS, actions_of, named
@@ -127,7 +128,7 @@ async def _require_upload(gate: Gate, call: Call, action: str) -> None:
 
 async def _require_source(gate: Gate, source: CopySource) -> None:
     version = source.version_id or None
-    more = {} if version is None else {"s3:versionid": (version,)}
+    more = NOTHING if version is None else version_keys(version)
     action = named("s3:GetObject", versioned=version is not None)
     await gate.require([action], source.key, version, more=more)
 

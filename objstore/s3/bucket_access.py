@@ -1,7 +1,7 @@
 """What a bucket's record says about who may use it: policy, ownership, public access block, ACL.
 
 Documents are parsed when they change and not for every request: each reader keeps what it read
-last, by the document's bytes. What cannot be read gives nothing to anybody but the bucket's owner.
+last, by the document's bytes. What cannot be read closes the bucket rather than opening it.
 """
 
 import json
@@ -32,7 +32,6 @@ ACL: Final = "acl"
 # Stored in place of ownership controls that were deleted. AWS: without any, objects belong to
 # their writer and ACLs act; a new bucket has BucketOwnerEnforced.
 NO_CONTROLS: Final = b""
-_EXISTING_TAGS: Final = "existingobjecttag/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,6 @@ class BucketAccess:
 
     owner: str  # a canonical id
     policy: Policy | None
-    readable: bool  # else the policy cannot be read, and what it denies is not known
     ownership: str
     block: PublicAccessBlock
     acl: Acl
@@ -56,11 +54,10 @@ def access_of(bucket: Bucket, identities: Identities) -> BucketAccess:
     """Read a bucket's record."""
     settings = bucket.settings
     owner = owner_of(bucket.owner, identities).canonical_id
-    policy, readable = _policy(settings.get(POLICY), bucket.name)
+    policy = settings.get(POLICY)
     return BucketAccess(
         owner,
-        policy,
-        readable,
+        None if policy is None else stored_policy(policy, bucket.name),
         ownership_of(bucket),
         block_of(bucket),
         acl_held(settings.get(ACL, b""), owner),
@@ -88,19 +85,14 @@ def acl_held(stored: bytes, owner: str) -> Acl:
     return _acl(stored)
 
 
-def mentions(bucket: Bucket, *names: str) -> bool:
+def mentions(bucket: Bucket, name: str) -> bool:
     """Whether a bucket's policy may have something to do with a condition key.
 
-    `names` are beginnings of lower-case keys without "s3:". It errs on the side of yes: a policy
-    that has the words anywhere mentions them.
+    `name` is the beginning of a lower-case key without "s3:". It errs on the side of yes: a
+    policy that has the word anywhere mentions it.
     """
     stored = bucket.settings.get(POLICY)
-    return stored is not None and any(name in _words(stored) for name in names)
-
-
-def mentions_existing_tags(bucket: Bucket) -> bool:
-    """Whether a decision may depend on the tags that an object has."""
-    return mentions(bucket, _EXISTING_TAGS)
+    return stored is not None and name in _words(stored)
 
 
 def owners_in(bucket: Bucket, identities: Identities) -> Callable[[str], Owner]:
@@ -120,15 +112,6 @@ def owners_in(bucket: Bucket, identities: Identities) -> Callable[[str], Owner]:
         return found[stored]
 
     return owner
-
-
-def _policy(stored: bytes | None, name: str) -> tuple[Policy | None, bool]:
-    if stored is None:
-        return None, True
-    try:
-        return stored_policy(stored, name), True
-    except RequestRefused:
-        return None, False
 
 
 @lru_cache(maxsize=POLICIES_PARSED_MAX)

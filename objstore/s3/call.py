@@ -11,6 +11,7 @@ from objstore.errors import RequestRefused
 from objstore.iam.identities import ANONYMOUS_ID, Identities, Identity
 from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
 from objstore.names import BucketName, ObjectKey, UploadId, VersionId
+from objstore.rules.lifecycle import DAY_SECONDS
 from objstore.s3.object_store import ObjectStore
 from objstore.wire.digests import Digests
 from objstore.wire.request import Request
@@ -35,6 +36,7 @@ class Call:
     tls_version: str = ""  # "1.2" or "1.3"
     # What was read to decide about the request is what it is answered with.
     found: dict[tuple[BucketName, ObjectKey, VersionId], ObjectReader] = field(default_factory=dict)
+    lifecycle_day_s: int = DAY_SECONDS
 
     @property
     def caller_id(self) -> str:

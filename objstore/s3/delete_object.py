@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final
 
+from objstore.access.request_context import version_keys
 from objstore.errors import QuorumError, RequestRefused
 from objstore.names import CURRENT
 from objstore.s3.acls import new_object
 from objstore.s3.asked import delete_actions
 from objstore.s3.call import Call, Reply, check_object_key, read_body, xml_reply
 from objstore.s3.error_codes import s3_error_of
-from objstore.s3.expected_digests import body_claim
-from objstore.s3.gate import Gate, gate_of
+from objstore.s3.gate import NOTHING, Gate, gate_of
 from objstore.s3.object_lock import deletion_permission
 from objstore.s3.object_version import read_version_id, version_of
 from objstore.s3.write_conditions import delete_precondition, read_delete_precondition
@@ -22,7 +22,6 @@ from objstore.wire.delete_documents import (
     delete_result,
     read_delete,
 )
-from objstore.wire.route import Operation
 
 # Of one DeleteObjects; each delete is a round of small calls to every drive of a set.
 _DELETES_AT_ONCE: Final = 32
@@ -52,17 +51,7 @@ async def _marker_owner(call: Call) -> str:
 
 
 async def delete_objects(call: Call) -> Reply:
-    """Answer DeleteObjects: each key succeeds or fails on its own.
-
-    "The Content-MD5 request header is required for all Multi-Object Delete requests", or, since
-    2022, a x-amz-checksum- header instead.
-    """
-    claim = body_claim(call.request, Operation.DELETE_OBJECTS)
-    if not claim.algorithm and call.request.headers.get("content-md5") is None:
-        raise RequestRefused(
-            "InvalidRequest",
-            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
-        )
+    """Answer DeleteObjects: each key succeeds or fails on its own."""
     wanted = read_delete(await read_body(call))
     gate, owner = await gate_of(call, call.bucket), await _marker_owner(call)
     outcomes: dict[int, Deleted | DeleteFailure] = {}
@@ -97,7 +86,7 @@ async def _delete_one(call: Call, gate: Gate, owner: str, entry: ObjectToDelete)
     modified_ms = entry.modified_ms
     key, version = check_object_key(entry.key), entry.version_id
     asked = delete_actions(call.request, versioned=version is not None, etag=entry.etag)
-    named = {} if version is None else {"s3:versionid": (version,)}
+    named = NOTHING if version is None else version_keys(version)
     await gate.require(asked, key, version, more=named)
     done = await call.store.delete_object(
         call.bucket,

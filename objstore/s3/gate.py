@@ -20,7 +20,6 @@ from objstore.access.decide import (
     may_know_absence,
 )
 from objstore.access.facts import Context
-from objstore.access.ownership import ENFORCED
 from objstore.access.principals import ANONYMOUS, Principal
 from objstore.access.request_context import existing_tag_keys, request_context, request_tag_keys
 from objstore.errors import RequestRefused
@@ -34,7 +33,6 @@ from objstore.s3.bucket_access import (
     BucketAccess,
     access_of,
     acl_held,
-    mentions_existing_tags,
 )
 from objstore.s3.call import Call
 from objstore.s3.copy_source import CopySource
@@ -88,11 +86,8 @@ class Gate:
     @property
     def may_allow(self) -> bool:
         """Whether anything that the caller asks of this bucket can be allowed at all."""
-        return self._owns or self.access.policy is not None or self.access.acls_act
-
-    @property
-    def _owns(self) -> bool:
-        return self.principal.root or self.principal.is_owner(self.access.owner)
+        owner = self.principal.root or self.principal.is_owner(self.access.owner)
+        return owner or self.access.policy is not None or self.access.acls_act
 
     async def require(
         self,
@@ -150,8 +145,6 @@ class Gate:
             stored_owner = owner_of(stored_owner, self._call.identities).canonical_id
         acl = None if held is None else acl_held(held.acl, stored_owner or access.owner)
         resource = Resource(self.bucket.name, key, access.owner, stored_owner, access.acl, acl)
-        if not access.readable and not self._owns:
-            return NOT_ALLOWED
         return decide(
             self.principal,
             action,
@@ -168,7 +161,7 @@ class Gate:
         if self.unlimited:
             return True
         resource = Resource(self.bucket.name, None, access.owner, "", access.acl, None)
-        return access.readable and may_know_absence(
+        return may_know_absence(
             self.principal,
             resource,
             self._context_of("s3:ListBucket", None, NOTHING),
@@ -190,8 +183,10 @@ class Gate:
         row = ACTIONS.get(action)
         if row is None or row.target is not Target.OBJECT:
             return False
-        owned = self.access.ownership != ENFORCED and action not in DECIDED_BY_BUCKET
-        return owned or (row.takes(_EXISTING_TAG) and mentions_existing_tags(self.bucket))
+        if self.access.acls_act and action not in DECIDED_BY_BUCKET:
+            return True
+        policy = self.access.policy
+        return policy is not None and policy.reads_tags and row.takes(_EXISTING_TAG)
 
     async def _look(
         self, action: str, key: ObjectKey | None, version: str | None

@@ -11,6 +11,7 @@ from objstore.s3.asked import named
 from objstore.s3.attributes import checksum_headers, storage_class_header
 from objstore.s3.call import Call, Reply
 from objstore.s3.gate import gate_of
+from objstore.s3.lifecycle import expiration_of_read
 from objstore.s3.object_version import current_version, open_version, version_header, version_of
 from objstore.wire.byte_range import ByteRange, select_range
 from objstore.wire.conditions import (
@@ -170,7 +171,9 @@ async def _head(
     headers |= _validators(version)
     headers |= storage_class_header(version)
     headers |= selection.headers
-    headers |= version_header(await call.store.head_bucket(call.bucket), version)
+    bucket = await call.store.head_bucket(call.bucket)
+    headers |= version_header(bucket, version)
+    headers |= await expiration_of_read(call, bucket, version)
     headers |= await _said_beside(call, version)
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Length"] = str(selection.span.size)

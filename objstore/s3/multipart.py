@@ -19,6 +19,7 @@ from objstore.s3.call import (
 )
 from objstore.s3.copy_source import open_source, source_of, source_version_header
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.lifecycle import abort_of, expiration_of
 from objstore.s3.object_version import version_header
 from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
@@ -64,9 +65,9 @@ async def create_multipart_upload(call: Call) -> Reply:
     bucket = await call.store.head_bucket(call.bucket)
     attributes = read_attributes(call, bucket, algorithm, kind)
     upload = await call.store.create_upload(call.bucket, call.key, attributes=attributes)
-    headers = {}
+    headers = abort_of(call, bucket, upload)
     if algorithm:
-        headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
+        headers |= {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
     fields = [("Bucket", call.bucket), ("Key", call.key), ("UploadId", upload.upload_id)]
     return xml_reply(flat_result("InitiateMultipartUploadResult", fields), headers)
 
@@ -194,7 +195,8 @@ async def list_parts(call: Call) -> Reply:
             owner=owners_in(bucket, call.identities)(upload.owner),
             checksum=(upload.checksum_algorithm, upload.checksum_type),
             storage_class=upload.storage_class,
-        )
+        ),
+        abort_of(call, await call.store.head_bucket(call.bucket), upload),
     )
 
 
@@ -275,7 +277,8 @@ async def complete_multipart_upload(call: Call) -> Reply:
     fields += checksum_fields(version.checksums, version.checksum_type)
     bucket = await call.store.head_bucket(call.bucket)
     result = flat_result("CompleteMultipartUploadResult", fields)
-    return xml_reply(result, version_header(bucket, version))
+    headers = version_header(bucket, version) | expiration_of(call, bucket, version)
+    return xml_reply(result, headers)
 
 
 def _object_checksums(call: Call) -> dict[str, str]:

@@ -11,26 +11,31 @@ from enum import Enum, auto
 from typing import Final
 
 from objstore.access.operation_actions import OPERATION_ACTIONS
-from objstore.errors import RequestRefused
 from objstore.s3 import (
     acls,
+    annotations,
     bucket_exposure,
     bucket_policy,
-    bucket_settings,
     buckets,
     copy_object,
+    cors,
     delete_object,
     get_object,
     get_object_attributes,
+    idle_settings,
+    lifecycle,
     list_objects,
     multipart,
     object_lock,
     post_object,
     put_object,
+    restore_object,
     tagging,
+    unserved,
     versioning,
 )
 from objstore.s3.call import Call, Reply
+from objstore.s3.listed_settings import ANALYTICS, INTELLIGENT_TIERING, INVENTORY, METRICS
 from objstore.wire.route import SHAPES, Operation
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -55,27 +60,18 @@ class Spec:
     copies: bool = False  # whether it reads the object that x-amz-copy-source names
     creates: bool = False  # whether it makes an object, and may say its tags, ACL and lock
     per_key: bool = False  # whether its handler decides about each key of its document
-
-    @property
-    def served(self) -> bool:
-        """Whether it does anything but refuse."""
-        return self.handler is not not_implemented
+    served: bool = True  # whether it does anything but refuse
 
 
-async def not_implemented(call: Call) -> Reply:
-    """Refuse an operation that S3 has and objstore does not serve yet."""
-    raise RequestRefused(
-        "NotImplemented",
-        "This operation is not implemented here; docs/protocol/s3-support.md lists what is.",
-        Method=call.request.method,
-    )
-
-
+_NOT_CONFIGURED: Final = 'answers "not configured"'
+_EMPTY_LIST: Final = "an empty list"
+_REFUSED: Final = "checked, and refused: nothing would act on it"
+_VALID_IS_REFUSED: Final = "a valid document is refused, for nothing acts on it"
 _OP = Operation
 _NONE, _DOCUMENT, _STREAM = BodyKind
 _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.LIST_BUCKETS: Spec("s3:ListAllMyBuckets", _NONE, buckets.list_buckets),
-    _OP.CREATE_BUCKET: Spec("s3:CreateBucket", _DOCUMENT, buckets.create_bucket, "LocationConstraint: the deployment's region or none"),
+    _OP.CREATE_BUCKET: Spec("s3:CreateBucket", _DOCUMENT, buckets.create_bucket, "LocationConstraint: the deployment's region or none; its Tags become the bucket's"),
     _OP.HEAD_BUCKET: Spec("s3:ListBucket", _NONE, buckets.head_bucket),
     _OP.DELETE_BUCKET: Spec("s3:DeleteBucket", _NONE, buckets.delete_bucket),
     _OP.GET_BUCKET_LOCATION: Spec("s3:GetBucketLocation", _NONE, buckets.get_bucket_location),
@@ -125,6 +121,55 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.PUT_OBJECT_RETENTION: Spec("s3:PutObjectRetention", _DOCUMENT, object_lock.put_object_retention),
     _OP.GET_OBJECT_LEGAL_HOLD: Spec("s3:GetObjectLegalHold", _NONE, object_lock.get_object_legal_hold),
     _OP.PUT_OBJECT_LEGAL_HOLD: Spec("s3:PutObjectLegalHold", _DOCUMENT, object_lock.put_object_legal_hold),
+    _OP.GET_BUCKET_CORS: Spec("s3:GetBucketCORS", _NONE, cors.get_bucket_cors),
+    _OP.PUT_BUCKET_CORS: Spec("s3:PutBucketCORS", _DOCUMENT, cors.put_bucket_cors, "preflights (OPTIONS) and every answer to a request with Origin follow its rules"),
+    _OP.DELETE_BUCKET_CORS: Spec("s3:PutBucketCORS", _NONE, cors.delete_bucket_cors),
+    _OP.GET_BUCKET_LIFECYCLE: Spec("s3:GetLifecycleConfiguration", _NONE, lifecycle.get_bucket_lifecycle, "GetBucketLifecycle too"),
+    _OP.PUT_BUCKET_LIFECYCLE: Spec("s3:PutLifecycleConfiguration", _DOCUMENT, lifecycle.put_bucket_lifecycle, "PutBucketLifecycle too; transitions are refused"),
+    _OP.DELETE_BUCKET_LIFECYCLE: Spec("s3:PutLifecycleConfiguration", _NONE, lifecycle.delete_bucket_lifecycle),
+    _OP.GET_BUCKET_ENCRYPTION: Spec("s3:GetEncryptionConfiguration", _NONE, idle_settings.get_bucket_encryption, _NOT_CONFIGURED),
+    _OP.PUT_BUCKET_ENCRYPTION: Spec("s3:PutEncryptionConfiguration", _DOCUMENT, idle_settings.put_bucket_encryption, _VALID_IS_REFUSED),
+    _OP.DELETE_BUCKET_ENCRYPTION: Spec("s3:PutEncryptionConfiguration", _NONE, idle_settings.delete_bucket_encryption),
+    _OP.GET_BUCKET_NOTIFICATION: Spec("s3:GetBucketNotification", _NONE, idle_settings.get_bucket_notification, _NOT_CONFIGURED),
+    _OP.PUT_BUCKET_NOTIFICATION: Spec("s3:PutBucketNotification", _DOCUMENT, idle_settings.put_bucket_notification, f"PutBucketNotification too; {_VALID_IS_REFUSED}, an empty one taken"),
+    _OP.GET_BUCKET_LOGGING: Spec("s3:GetBucketLogging", _NONE, idle_settings.get_bucket_logging, _NOT_CONFIGURED),
+    _OP.PUT_BUCKET_LOGGING: Spec("s3:PutBucketLogging", _DOCUMENT, idle_settings.put_bucket_logging, f"{_VALID_IS_REFUSED}, an empty one taken"),
+    _OP.GET_BUCKET_WEBSITE: Spec("s3:GetBucketWebsite", _NONE, idle_settings.get_bucket_website, _NOT_CONFIGURED),
+    _OP.PUT_BUCKET_WEBSITE: Spec("s3:PutBucketWebsite", _DOCUMENT, idle_settings.put_bucket_website, _VALID_IS_REFUSED),
+    _OP.DELETE_BUCKET_WEBSITE: Spec("s3:DeleteBucketWebsite", _NONE, idle_settings.delete_bucket_website),
+    _OP.GET_BUCKET_REPLICATION: Spec("s3:GetReplicationConfiguration", _NONE, idle_settings.get_bucket_replication, _NOT_CONFIGURED),
+    _OP.PUT_BUCKET_REPLICATION: Spec("s3:PutReplicationConfiguration", _DOCUMENT, idle_settings.put_bucket_replication, _VALID_IS_REFUSED),
+    _OP.DELETE_BUCKET_REPLICATION: Spec("s3:PutReplicationConfiguration", _NONE, idle_settings.delete_bucket_replication),
+    _OP.GET_BUCKET_REQUEST_PAYMENT: Spec("s3:GetBucketRequestPayment", _NONE, idle_settings.get_bucket_request_payment),
+    _OP.PUT_BUCKET_REQUEST_PAYMENT: Spec("s3:PutBucketRequestPayment", _DOCUMENT, idle_settings.put_bucket_request_payment, "Payer: BucketOwner; Requester is refused"),
+    _OP.GET_BUCKET_ACCELERATE: Spec("s3:GetAccelerateConfiguration", _NONE, idle_settings.get_bucket_accelerate),
+    _OP.PUT_BUCKET_ACCELERATE: Spec("s3:PutAccelerateConfiguration", _DOCUMENT, idle_settings.put_bucket_accelerate, "Status: Suspended; Enabled is refused"),
+    _OP.GET_BUCKET_ABAC: Spec("s3:GetBucketAbac", _NONE, idle_settings.get_bucket_abac),
+    _OP.PUT_BUCKET_ABAC: Spec("s3:PutBucketAbac", _DOCUMENT, idle_settings.put_bucket_abac, "Status: Disabled; Enabled is refused"),
+    _OP.GET_BUCKET_METADATA: Spec("s3:GetBucketMetadataTableConfiguration", _NONE, idle_settings.missing_metadata_configuration, _NOT_CONFIGURED),
+    _OP.DELETE_BUCKET_METADATA: Spec("s3:DeleteBucketMetadataTableConfiguration", _NONE, idle_settings.missing_metadata_configuration, _NOT_CONFIGURED),
+    _OP.GET_BUCKET_METADATA_TABLE: Spec("s3:GetBucketMetadataTableConfiguration", _NONE, idle_settings.missing_metadata_configuration, _NOT_CONFIGURED),
+    _OP.DELETE_BUCKET_METADATA_TABLE: Spec("s3:DeleteBucketMetadataTableConfiguration", _NONE, idle_settings.missing_metadata_configuration, _NOT_CONFIGURED),
+    _OP.GET_BUCKET_ANALYTICS: Spec("s3:GetAnalyticsConfiguration", _NONE, ANALYTICS.get, _NOT_CONFIGURED),
+    _OP.LIST_BUCKET_ANALYTICS: Spec("s3:GetAnalyticsConfiguration", _NONE, ANALYTICS.list_all, _EMPTY_LIST),
+    _OP.PUT_BUCKET_ANALYTICS: Spec("s3:PutAnalyticsConfiguration", _DOCUMENT, ANALYTICS.put, _REFUSED),
+    _OP.DELETE_BUCKET_ANALYTICS: Spec("s3:PutAnalyticsConfiguration", _NONE, ANALYTICS.delete, _NOT_CONFIGURED),
+    _OP.GET_BUCKET_INTELLIGENT_TIERING: Spec("s3:GetIntelligentTieringConfiguration", _NONE, INTELLIGENT_TIERING.get, _NOT_CONFIGURED),
+    _OP.LIST_BUCKET_INTELLIGENT_TIERING: Spec("s3:GetIntelligentTieringConfiguration", _NONE, INTELLIGENT_TIERING.list_all, _EMPTY_LIST),
+    _OP.PUT_BUCKET_INTELLIGENT_TIERING: Spec("s3:PutIntelligentTieringConfiguration", _DOCUMENT, INTELLIGENT_TIERING.put, _REFUSED),
+    _OP.DELETE_BUCKET_INTELLIGENT_TIERING: Spec("s3:PutIntelligentTieringConfiguration", _NONE, INTELLIGENT_TIERING.delete, _NOT_CONFIGURED),
+    _OP.GET_BUCKET_INVENTORY: Spec("s3:GetInventoryConfiguration", _NONE, INVENTORY.get, _NOT_CONFIGURED),
+    _OP.LIST_BUCKET_INVENTORY: Spec("s3:GetInventoryConfiguration", _NONE, INVENTORY.list_all, _EMPTY_LIST),
+    _OP.PUT_BUCKET_INVENTORY: Spec("s3:PutInventoryConfiguration", _DOCUMENT, INVENTORY.put, _REFUSED),
+    _OP.DELETE_BUCKET_INVENTORY: Spec("s3:PutInventoryConfiguration", _NONE, INVENTORY.delete, _NOT_CONFIGURED),
+    _OP.GET_BUCKET_METRICS: Spec("s3:GetMetricsConfiguration", _NONE, METRICS.get, _NOT_CONFIGURED),
+    _OP.LIST_BUCKET_METRICS: Spec("s3:GetMetricsConfiguration", _NONE, METRICS.list_all, _EMPTY_LIST),
+    _OP.PUT_BUCKET_METRICS: Spec("s3:PutMetricsConfiguration", _DOCUMENT, METRICS.put, _REFUSED),
+    _OP.DELETE_BUCKET_METRICS: Spec("s3:PutMetricsConfiguration", _NONE, METRICS.delete, _NOT_CONFIGURED),
+    _OP.GET_OBJECT_ANNOTATION: Spec("s3:GetObjectAnnotation", _NONE, annotations.get_object_annotation, "objects have none"),
+    _OP.LIST_OBJECT_ANNOTATIONS: Spec("s3:ListObjectAnnotations", _NONE, annotations.list_object_annotations, _EMPTY_LIST),
+    _OP.DELETE_OBJECT_ANNOTATION: Spec("s3:DeleteObjectAnnotation", _NONE, annotations.delete_object_annotation),
+    _OP.RESTORE_OBJECT: Spec("s3:RestoreObject", _DOCUMENT, restore_object.restore_object, "no object is in an archive: `InvalidObjectState`"),
 }  # fmt: skip
 
 
@@ -132,16 +177,13 @@ def _spec_of(operation: Operation) -> Spec:
     if operation in _SERVED:
         return _SERVED[operation]
     action = OPERATION_ACTIONS[operation]
-    if operation in bucket_settings.UNCONFIGURED:
-        handler = bucket_settings.unconfigured(operation)
-        return Spec(action, BodyKind.NONE, handler, 'answers "not configured"')
-    return Spec(action, BodyKind.NONE, not_implemented)
+    handler, remedy = unserved.refuse(operation), unserved.remedy_of(operation)
+    return Spec(action, BodyKind.NONE, handler, remedy, served=False)
 
 
 OPERATIONS: Final[Mapping[Operation, Spec]] = {
     operation: _spec_of(operation) for operation in Operation
 }
-assert not set(_SERVED) & bucket_settings.UNCONFIGURED
 assert {operation: spec.action for operation, spec in OPERATIONS.items()} == OPERATION_ACTIONS
 # The route checks the parameters of exactly the operations that are served.
 assert {shape.operation for shape in SHAPES if shape.served} == {

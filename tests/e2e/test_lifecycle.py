@@ -57,7 +57,8 @@ def actions(cluster: Cluster, action: str, result: str) -> float:
     for server in cluster.servers:
         with urllib.request.urlopen(f"{cluster.url(server)}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        line = rf'^objstore_lifecycle_actions_total{{action="{action}",result="{result}"}} ([0-9.e+]+)$'
+        labels = f'{{action="{action}",result="{result}"}}'
+        line = rf"^objstore_lifecycle_actions_total{labels} ([0-9.e+]+)$"
         total += sum(map(float, re.findall(line, text, re.MULTILINE)))
     return total
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from objstore.background import lifecycle_actions
+from objstore.background.heal_queue import heal_missed_once
 from objstore.background.lifecycle import lifecycle_once
 from objstore.background.lifecycle_report import LifecycleReport, Result, Work
 from objstore.engine import condition, delete
@@ -29,7 +30,7 @@ from objstore.names import (
 )
 from objstore.ondisk.record import Bucket, Version
 from objstore.rules.lifecycle import Act, KeyVersion, due_actions, lifecycle_of
-from objstore.testing.faulty_drive import DriveCall
+from objstore.testing.faulty_drive import DriveCall, on
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
 from objstore.wire.config_documents.lifecycle import (
     Expiration,
@@ -448,6 +449,25 @@ async def test_tags_that_change_after_the_judgement_count(
 @pytest.mark.parametrize(
     ("module", "name"), [(lifecycle_actions, "delete_judged"), (delete, "commit_version")]
 )
+async def test_tags_of_a_noncurrent_version_that_change_count(
+    module: object, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        await set_versioning(m, Versioning.ENABLED)
+        old = (await put(m, "k", b"1")).version_id
+        await put(m, "k", b"2")
+        await tag(m, "k", old, temporary="yes")
+        chosen = Filter(tags=(Tag("temporary", "yes"),))
+        await configure(m, rule(chosen=chosen, noncurrent=NoncurrentExpiration(1)))
+        m.clock.advance(2 * DAY_S)
+        first_before(monkeypatch, module, name, lambda: tag(m, "k", old, temporary="no"))
+        assert (await run(m)).results == {(Work.DELETE_NONCURRENT, Result.CHANGED): 1}
+        assert len(await shown(m)) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(lifecycle_actions, "delete_judged"), (delete, "commit_version")]
+)
 async def test_a_version_that_becomes_current_again_stays(
     module: object, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -612,9 +632,17 @@ async def test_more_uploads_than_a_page(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("objstore.engine.list_uploads.LIST_KEYS_MAX", 3)
     async with memory_set(Scheme(3, 1)) as m:
         for number in range(10):
+            # What a page of this drive shows goes further than the others'.
+            m.drives[0].pull() if number == 2 else m.drives[0].bring_back()
             await begin_upload(m, f"k{number // 4}")
+        await configure(m, rule(abort_days=9))
+        report = await run_after(m, 2)
+        assert (report.uploads, report.results) == (10, {})
         await configure(m, rule(abort_days=1))
-        assert (await run_after(m, 2)).count(Work.ABORT_UPLOAD) == 10
+        report = await run(m)
+        # Drives that lack an upload disagree with those that abort it.
+        results = [report.count(Work.ABORT_UPLOAD, one) for one in (Result.DONE, Result.CHANGED)]
+        assert sum(results) == 10
         assert not any(drive.memory.files for drive in m.drives)
 
 
@@ -656,6 +684,35 @@ async def test_beyond_the_limits_of_the_layout_nothing_is_done() -> None:
         m.drives[2].bring_back()
         m.drives[0].bring_back()
         assert (await run(m)).count(Work.EXPIRE) == 1
+
+
+@pytest.mark.parametrize("versioning", [Versioning.OFF, Versioning.ENABLED])
+async def test_a_write_that_may_have_failed_makes_nothing_go(versioning: Versioning) -> None:
+    """A PUT reached two of four drives and failed; the drive that could tell so is away."""
+    async with memory_set(Scheme(2, 2)) as m:
+        if versioning is not Versioning.OFF:
+            await set_versioning(m, versioning)
+        await put(m, "k", b"acknowledged")
+        for drive, verb in zip(m.drives, ("Undo", "Undo", "Commit", "Commit"), strict=True):
+            drive.rules.append(on(verb, DriveFaulty("a test")))
+        with pytest.raises(QuorumError):
+            await put(m, "k", b"failed, and longer than the other one")
+        await m.idle()
+        for drive in m.drives:
+            drive.rules.clear()
+        assert await get(m, "k") == b"acknowledged"
+        longer = Filter("", larger_than=20, grouped=True)
+        await configure(
+            m, rule(days=1, chosen=longer), rule("old", noncurrent=NoncurrentExpiration(1))
+        )
+        m.drives[3].pull()
+        report = await run_after(m, 3)
+        assert report.results
+        assert {result for _, result in report.results} == {Result.FAILED}
+        m.drives[3].bring_back()
+        # Two drives still list what failed; all four know better.
+        assert {result for _, result in (await run(m)).results} == {Result.CHANGED}
+        assert await get(m, "k") == b"acknowledged"
 
 
 async def test_one_bucket_that_cannot_be_listed_does_not_hold_up_the_others() -> None:
@@ -714,6 +771,33 @@ async def test_two_servers_may_do_the_same_at_once() -> None:
         assert len(left) == 40
         assert sum(one[2] for one in left) == 20
         assert (await run(m)).count(Work.ABORT_UPLOAD) == 0
+
+
+async def test_what_only_looks_current_stays() -> None:
+    """Two first writes that raced have put a key into two pools: the newest of all is current."""
+    async with memory_set(Scheme(3, 1)) as one, memory_set(Scheme(1, 1)) as other:
+        joined = replace(one.context, pools=(*one.context.pools, *other.context.pools))
+        for m in (one, other):
+            await set_versioning(m, Versioning.ENABLED)
+        await put(one, "k", b"older")
+        await remove(one, "marker")
+        other.clock.advance(1)
+        newest = await put(other, "k", b"newest")
+        await put(other, "marker", b"1")
+        chosen = Filter("", smaller_than=6, grouped=True)
+        rules = (rule(days=1, chosen=chosen), rule("markers", marker=True))
+        for m in (one, other):
+            await configure(m, *rules)
+            m.clock.advance(3 * DAY_S)
+        background = replace(one.background, engine=joined)
+        report = await lifecycle_once(background, one.handle, one.context.now_ms())
+        assert report.results == {
+            (Work.EXPIRE, Result.CHANGED): 1,
+            (Work.REMOVE_MARKER, Result.CHANGED): 1,
+        }
+        report = await lifecycle_once(background, other.handle, one.context.now_ms())
+        assert report.results == {(Work.EXPIRE, Result.DONE): 1}  # marker's; k's is too large
+        assert [entry[1] for entry in await shown(other) if entry[0] == "k"] == [newest.version_id]
 
 
 # --- the twin -------------------------------------------------------------------------
@@ -803,6 +887,7 @@ class Machine:
                 self.m.drives[self.away].pull()
             case "heal" if self.away is not None:
                 self.m.drives[self.away].bring_back()
+                await heal_missed_once(self.m.background, self.m.handle)
                 self.away = None
 
     async def expected(self, rules: list[LifecycleRule]) -> list[tuple[str, str, bool]]:
@@ -846,7 +931,7 @@ class Machine:
                 yield key, one.version_id, one.delete_marker
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rule_lists(),
     STEPS,

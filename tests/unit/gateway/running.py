@@ -23,6 +23,7 @@ from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
 from objstore.iam.identities import Identities, Identity
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
+from objstore.rules.lifecycle import DAY_SECONDS
 from tests.unit.s3.fake_store import FakeStore
 
 T = TypeVar("T")
@@ -288,6 +289,7 @@ async def gateway(
     access_log: bool = False,
     sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
+    lifecycle_day_s: int = DAY_SECONDS,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
     store = StagedStore()
@@ -307,6 +309,7 @@ async def gateway(
         metrics_public=metrics_public,
         access_log=access_log,
         sigv2_links=sigv2_links,
+        lifecycle_day_s=lifecycle_day_s,
         requests_max=requests_max,
         connections_max=connections_max,
         deadlines=deadlines or Deadlines(header_s=5.0, stall_s=5.0, linger_s=0.2),

@@ -185,6 +185,16 @@ PRESIGNED = (
         ("POST", "/bucket?delete", {}, Operation.DELETE_OBJECTS),
         ("GET", "/bucket?inventory", {}, Operation.LIST_BUCKET_INVENTORY),
         ("GET", "/bucket?inventory&id=x", {}, Operation.GET_BUCKET_INVENTORY),
+        ("PUT", "/bucket?inventory&id=x", {}, Operation.PUT_BUCKET_INVENTORY),
+        ("DELETE", "/bucket?inventory&id=x", {}, Operation.DELETE_BUCKET_INVENTORY),
+        ("GET", "/bucket/k?annotation&annotationName=x", {}, Operation.GET_OBJECT_ANNOTATION),
+        ("GET", "/bucket/k?annotation", {}, Operation.LIST_OBJECT_ANNOTATIONS),
+        (
+            "PUT",
+            "/bucket",
+            {"x-amz-bucket-object-lock-enabled": "true"},
+            Operation.CREATE_BUCKET,
+        ),
         # a presigned URL
         (
             "GET",
@@ -221,7 +231,7 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("GET", "/bucket/key?policy", {}, "MethodNotAllowed"),
         ("GET", "/bucket/key?list-type=2", {}, "MethodNotAllowed"),
         ("DELETE", "/bucket?versioning", {}, "MethodNotAllowed"),
-        ("OPTIONS", "/bucket/key", {}, "AccessForbidden"),
+        ("OPTIONS", "/bucket/key", {}, "MethodNotAllowed"),  # preflights never come here
         ("GET", "/bucket?acl&policy", {}, "InvalidArgument"),
         ("GET", "/bucket/key?uploadId=x&acl", {}, "InvalidArgument"),
         ("GET", "/bucket?list-type=1", {}, "InvalidArgument"),
@@ -263,7 +273,8 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
             "NotImplemented",
         ),
         ("PUT", "/bucket/key", {"x-amz-write-offset-bytes": "5"}, "NotImplemented"),
-        ("PUT", "/bucket", {"x-amz-bucket-object-lock-enabled": "true"}, "NotImplemented"),
+        ("PUT", "/bucket", {"x-amz-bucket-namespace": "account-regional"}, "NotImplemented"),
+        ("PUT", "/bucket?cors", {"x-amz-bucket-object-lock-enabled": "true"}, "NotImplemented"),
         # an expected owner where there is no bucket yet, or no source
         ("PUT", "/bucket", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
         ("GET", "/", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
