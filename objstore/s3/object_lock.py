@@ -215,6 +215,5 @@ async def put_object_legal_hold(call: Call) -> Reply:
 
 
 async def _edit(call: Call, change: Callable[[Version], Version]) -> Reply:
-    """Change a version's lock; the answer says nothing, not even of which version."""
     await call.store.edit_object(call.bucket, call.key, version_of(call), change)
     return Reply(200, {})

@@ -372,20 +372,21 @@ def value_of(shape: Any, name: str) -> Any:
     """Return a value for a member."""
     if name in VALUES:
         return VALUES[name]
-    match shape.type_name:
-        case "string":
-            return list(shape.enum)[-1] if getattr(shape, "enum", None) else "x"
-        case "timestamp":
-            return _LATER
-        case "boolean":
-            return True
-        case "integer" | "long":
-            return 1
-        case "list":
-            return [value_of(shape.member, name)]
-        case "map":
-            return {"name": "value"}
-    raise AssertionError(shape)
+    if shape.type_name == "list":
+        return [value_of(shape.member, name)]
+    if shape.type_name == "string" and getattr(shape, "enum", None):
+        return list(shape.enum)[-1]
+    return _OF_TYPE[shape.type_name]
+
+
+_OF_TYPE: Final[dict[str, Any]] = {
+    "string": "x",
+    "timestamp": _LATER,
+    "boolean": True,
+    "integer": 1,
+    "long": 1,
+    "map": {"name": "value"},
+}
 
 
 def with_member(held: Any, path: tuple[str, ...], value: Any) -> Any:
@@ -409,8 +410,8 @@ def completed(value: Any, shape: Any) -> Any:
     made = {name: completed(item, shape.members[name]) for name, item in value.items()}
     for name in set(shape.required_members) - set(made):
         inner = shape.members[name]
-        empty = {} if inner.type_name == "structure" else None
-        made[name] = completed(value_of(inner, name) if empty is None else empty, inner)
+        default: Any = {} if inner.type_name == "structure" else value_of(inner, name)
+        made[name] = completed(default, inner)
     return made
 
 
@@ -428,7 +429,7 @@ async def _furnish(client: Client) -> dict[str, str]:
         await client("CreateBucket", Bucket=bucket)
     await client("CreateBucket", Bucket="locked", ObjectLockEnabledForBucket=True)
     await client("PutBucketTagging", Bucket="locked", Tagging=_TAGGING)
-    controls = ROWS["PutBucketOwnershipControls"].arguments | {"Bucket": "acls"}
+    controls = {**ROWS["PutBucketOwnershipControls"].arguments, "Bucket": "acls"}
     await client("PutBucketOwnershipControls", **controls)
     await client("PutObject", **_OBJECT, Body=b"body")
     await client("PutObject", Bucket="acls", Key="key", Body=b"body")
