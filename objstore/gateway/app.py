@@ -187,6 +187,7 @@ class Gateway:
             region=context.region,
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
+            ssec_over_http=context.ssec_over_http,
         )
         return await self._run(spec, call)
 
@@ -215,6 +216,7 @@ class Gateway:
                 region=context.region,
                 digests=prepare_digests(put, Operation.PUT_OBJECT, None),
                 now_ms=context.clock.now_ns() // _NS_PER_MS,
+                ssec_over_http=context.ssec_over_http,
                 form=fields,
             ),
         )

@@ -7,6 +7,7 @@ from objstore.errors import RequestRefused
 from objstore.names import STANDARD, STORAGE_CLASSES
 from objstore.ondisk.record import Bucket, Version
 from objstore.s3.call import Call
+from objstore.s3.encryption import customer_key
 from objstore.s3.object_lock import new_lock
 from objstore.wire.config_documents.tagging import read_tagging_header
 from objstore.wire.headers import (
@@ -28,7 +29,7 @@ def read_attributes(
 
     Raises:
         RequestRefused: InvalidStorageClass, MetadataTooLarge, InvalidArgument, InvalidTag, and
-            what s3/object_lock.py raises.
+            what s3/object_lock.py and s3/encryption.py raise.
     """
     lock = new_lock(call, bucket)
     return Attributes(
@@ -42,6 +43,7 @@ def read_attributes(
         retention_mode=lock.retention_mode,
         retain_until_ms=lock.retain_until_ms,
         legal_hold=lock.legal_hold,
+        customer_key=customer_key(call),
     )
 
 
@@ -100,6 +102,7 @@ def copied_attributes(call: Call, bucket: Bucket, version: Version, algorithm: s
         retention_mode=lock.retention_mode,
         retain_until_ms=lock.retain_until_ms,
         legal_hold=lock.legal_hold,
+        customer_key=customer_key(call),
     )
 
 

@@ -31,6 +31,7 @@ class Call:
     region: str
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
+    ssec_over_http: bool = False  # believe customers' keys that came without TLS
     form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
 
     @property
