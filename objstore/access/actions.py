@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from objstore.access import condition_keys as keys
-from objstore.access.wildcard import Text, glob
+from objstore.access.wildcard import Words
 
 
 class Target(Enum):
@@ -187,9 +187,10 @@ ACTIONS: Final[Mapping[str, Action]] = {row.name: row for row in _rows()}
 assert len(ACTIONS) == len(_OF_OBJECTS) + len(_OF_BUCKETS) + len(_ELSEWHERE.split())
 ALL_ACTIONS: Final = frozenset(ACTIONS)
 _BY_FOLDED_NAME: Final = {name.lower(): name for name in ACTIONS}
+_FOLDED_NAMES: Final = Words(_BY_FOLDED_NAME)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def matching_actions(pattern: str) -> frozenset[str]:
     """Return the actions that an Action element stands for; case does not matter.
 
@@ -202,8 +203,7 @@ def matching_actions(pattern: str) -> frozenset[str]:
         return frozenset({_BY_FOLDED_NAME[folded]})
     if not folded.startswith("s3:") or not ("*" in folded or "?" in folded):
         return frozenset()
-    compiled = glob(folded)
-    return frozenset(name for key, name in _BY_FOLDED_NAME.items() if compiled.matches(Text(key)))
+    return frozenset(_BY_FOLDED_NAME[found] for found in _FOLDED_NAMES.matching(folded))
 
 
 # What the bucket's owner may do with objects whoever owns them, and what a grant or policy on

@@ -93,4 +93,4 @@ def key_family(key: str) -> str:
 
 def is_known(key: str) -> bool:
     """Whether a request's value for a lower-case key, or its lack, can be relied on."""
-    return key_family(key) in KNOWN_KEYS
+    return not key.endswith("/") and key_family(key) in KNOWN_KEYS

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 from objstore.access.actions import ACTIONS, ALL_ACTIONS, Target, matching_actions
-from objstore.access.condition_keys import is_known
+from objstore.access.condition_keys import is_known, key_family
 from objstore.access.conditions import Condition, compile_condition
 from objstore.access.facts import Facts
 from objstore.access.policy_pattern import MalformedPattern, Pattern, compile_pattern
@@ -206,20 +206,20 @@ def _statement(element: object, bucket: str, *, variables: bool) -> Statement:
     )
     if effect is Effect.ALLOW and principals.negated:
         raise _malformed("Allow with NotPrincipal is not allowed.")
-    patterns = _action_patterns(element[action_field])
+    named = _named_actions(element[action_field])
     paths = _paths(element[resource_field], bucket)
     targets = frozenset(Target.OBJECT if "/" in path else Target.BUCKET for path in paths)
     if action_field == "Action" and resource_field == "Resource":
-        _refuse_inapplicable(patterns, targets)
+        _refuse_inapplicable(named, targets)
     conditions = _conditions(element.get("Condition", {}), variables=variables)
     if action_field == "Action":
-        _refuse_keys_not_taken(patterns, conditions)
-    named = frozenset[str]().union(*(matching_actions(pattern) for pattern in patterns))
+        _refuse_keys_not_taken(named, conditions)
+    actions = frozenset[str]().union(*named)
     return Statement(
         sid,
         effect,
         principals,
-        ALL_ACTIONS - named if action_field == "NotAction" else named,
+        ALL_ACTIONS - actions if action_field == "NotAction" else actions,
         _resources(paths, negated=resource_field == "NotResource", variables=variables),
         conditions,
     )
@@ -253,11 +253,12 @@ def _texts(value: object) -> list[str] | None:
     return list(dict.fromkeys(texts)) if len(texts) == len(listed) else None
 
 
-def _action_patterns(value: object) -> list[str]:
-    patterns = _texts(value)
-    if not patterns or not all(matching_actions(pattern) for pattern in patterns):
+def _named_actions(value: object) -> list[frozenset[str]]:
+    """Return the actions that each entry of an Action element stands for."""
+    named = [matching_actions(pattern) for pattern in _texts(value) or [""]]
+    if not all(named):
         raise _malformed("Policy has invalid action")
-    return patterns
+    return named
 
 
 def _paths(value: object, bucket: str) -> list[str]:
@@ -282,9 +283,9 @@ def _resources(paths: list[str], *, negated: bool, variables: bool) -> Resources
     return Resources(patterns, negated)
 
 
-def _refuse_inapplicable(patterns: list[str], targets: frozenset[Target]) -> None:
-    for pattern in patterns:
-        if not any(ACTIONS[name].target in targets for name in matching_actions(pattern)):
+def _refuse_inapplicable(named: list[frozenset[str]], targets: frozenset[Target]) -> None:
+    for actions in named:
+        if not any(ACTIONS[name].target in targets for name in actions):
             raise _malformed("Action does not apply to any resource(s) in statement")
 
 
@@ -328,14 +329,14 @@ def _scalar(value: object) -> str | None:
             return None
 
 
-def _refuse_keys_not_taken(patterns: list[str], conditions: tuple[Condition, ...]) -> None:
+def _refuse_keys_not_taken(named: list[frozenset[str]], conditions: tuple[Condition, ...]) -> None:
     """Refuse a condition that an action of the statement knows nothing of."""
-    for condition in conditions:
-        for pattern in patterns:
-            if not any(ACTIONS[name].takes(condition.key) for name in matching_actions(pattern)):
+    for family in dict.fromkeys(key_family(condition.key) for condition in conditions):
+        for actions in named:
+            if not any(ACTIONS[name].takes(family) for name in actions):
                 raise _malformed(
                     "Conditions do not apply to combination of actions and resources in statement",
-                    condition.key,
+                    family,
                 )
 
 

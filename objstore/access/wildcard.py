@@ -31,11 +31,15 @@ class Text:
     def places(self, character: str) -> int:
         """Return where `character` stands: bit i for place i."""
         if self._places is None:
-            places: dict[str, int] = {}
-            for place, found in enumerate(self.text):
-                places[found] = places.get(found, 0) | 1 << place
-            self._places = places
+            self._places = _places(self.text)
         return self._places.get(character, 0)
+
+
+def _places(text: str) -> dict[str, int]:
+    places: dict[str, int] = {}
+    for place, character in enumerate(text):
+        places[character] = places.get(character, 0) | 1 << place
+    return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +149,41 @@ def wildcard_pieces(text: str) -> Iterable[str | Wild]:
 def glob(text: str) -> Glob:
     """Compile a text with `*` and `?`."""
     return compile_glob(wildcard_pieces(text))
+
+
+class Words:
+    """Many short texts that one pattern is tried on at once.
+
+    They stand in one row, each before an end of its own. A set of bits says how far into which
+    of them the pattern may have got; each of its characters moves all of them on together.
+    """
+
+    __slots__ = ("_ends", "_inside", "_places", "_starts")
+
+    def __init__(self, words: Iterable[str]) -> None:
+        listed = list(words)
+        assert all(listed)
+        row = "".join(f"{word}\0" for word in listed)
+        self._places = _places(row)
+        ends = self._places.pop("\0")
+        self._inside = (1 << len(row)) - 1 - ends
+        self._starts = (ends << 1 | 1) & self._inside
+        self._ends: dict[int, str] = {}
+        place = -1
+        for word in listed:
+            place += len(word) + 1
+            self._ends[place] = word
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the words that a text with `*` and `?` stands for."""
+        at = self._starts
+        for piece in wildcard_pieces(pattern):
+            if piece is Wild.RUN:
+                # The carry of a sum runs from each place to the end of its word.
+                at |= (at & self._inside) + self._inside ^ self._inside
+            elif piece is Wild.ANY:
+                at = (at & self._inside) << 1
+            else:
+                for character in piece:
+                    at = (at & self._places.get(character, 0)) << 1
+        return [word for place, word in self._ends.items() if at >> place & 1]

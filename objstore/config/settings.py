@@ -162,7 +162,8 @@ SETTINGS: Final = (
     Setting(
         "sigv2_links",
         "true",
-        "accept presigned URLs by Signature Version 2, which boto3 and the AWS CLI make by default",
+        "accept presigned URLs and forms by Signature Version 2, which boto3 and the AWS CLI make"
+        " by default",
         read_switch,
     ),
     Setting(

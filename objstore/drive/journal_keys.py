@@ -105,7 +105,7 @@ def _take(op: Commit, record: Record, upload: TakenUpload | None) -> Record:
             inline=held.inline,
             missing_parts=tuple(
                 part.number
-                for part in version.parts
+                for part in version.parts_with_bytes
                 if held.shard not in upload.shards.get((part.data_id, part.number), frozenset())
             ),
         )

@@ -146,7 +146,7 @@ def files_named(record: Record) -> tuple[ShardName, ...]:
         ShardName(part.data_id, part.number, held.shard)
         for held in record.held
         if held.inline is None
-        for part in record.version.parts
+        for part in record.version.parts_with_bytes
         if part.number not in held.missing_parts
     )
 

@@ -229,7 +229,7 @@ class _Repair:
             return frozenset()
         lost = set()
         for shard in self.shards:
-            for part in self.version.parts:
+            for part in self.version.parts_with_bytes:
                 if (
                     shard not in held
                     or part.number in held[shard].missing_parts

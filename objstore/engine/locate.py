@@ -77,7 +77,7 @@ async def _state(
 async def _file_state(place: Place, version: Version, shard: int, index: int) -> str:
     """Verify a shard's files on its drive."""
     try:
-        for part in version.parts:
+        for part in version.parts_with_bytes:
             op = VerifyShard(part.data_id, part.number, shard)
             await place.handle.drives[index].call(op)
     except ShardMissing:

@@ -23,6 +23,7 @@ from objstore.engine.list_uploads import UploadQuery, list_uploads
 from objstore.engine.list_versions import VersionQuery, list_versions
 from objstore.engine.locate import locate
 from objstore.engine.multipart import (
+    FoundUpload,
     abort_upload,
     complete_upload,
     completed_before,
@@ -269,9 +270,8 @@ class Store:
         )
 
     async def read_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> Upload:
-        """Return an upload in progress; raises RequestRefused NoSuchUpload."""
-        places = self.context.places(bucket, key)
-        return (await find_upload(self.context, places, bucket, key, upload_id, parts=False)).upload
+        """Return an upload in progress; raises RequestRefused NoSuchUpload or NoSuchBucket."""
+        return (await self._find_upload(bucket, key, upload_id, parts=False)).upload
 
     async def put_part(
         self,
@@ -285,8 +285,7 @@ class Store:
         customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult:
         """Store a part of an upload, under the key that the upload was begun with."""
-        places = self.context.places(bucket, key)
-        found = await find_upload(self.context, places, bucket, key, upload_id, parts=False)
+        found = await self._find_upload(bucket, key, upload_id, parts=False)
         return await put_part(self.context, found, number, body, digests, customer_key)
 
     async def copy_part(  # noqa: PLR0913  both ends of an UploadPartCopy have to be named
@@ -312,8 +311,7 @@ class Store:
         self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int
     ) -> PartListing:
         """Return a page of an upload's parts, numbered above `after`."""
-        places = self.context.places(bucket, key)
-        found = await find_upload(self.context, places, bucket, key, upload_id)
+        found = await self._find_upload(bucket, key, upload_id)
         return list_parts(found, after=after, limit=limit)
 
     async def list_uploads(
@@ -352,9 +350,19 @@ class Store:
 
     async def abort_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> None:
         """Forget an upload and its parts."""
-        places = self.context.places(bucket, key)
-        found = await find_upload(self.context, places, bucket, key, upload_id, parts=False)
+        found = await self._find_upload(bucket, key, upload_id, parts=False)
         await abort_upload(self.context, found)
+
+    async def _find_upload(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, parts: bool = True
+    ) -> FoundUpload:
+        """Find an upload; of one that is not there, say first whether its bucket is."""
+        places = self.context.places(bucket, key)
+        try:
+            return await find_upload(self.context, places, bucket, key, upload_id, parts=parts)
+        except RequestRefused:
+            await self._buckets.find(bucket)
+            raise
 
     # --- pools -----------------------------------------------------------------------
 

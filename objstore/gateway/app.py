@@ -201,7 +201,7 @@ class Gateway:
         route(request)  # which refuses a query
         assert request.bucket is not None
         form = open_form(http, request, context)
-        fields = await form.read_fields()
+        fields = await form.read_fields(context.deadlines.header_s)
         verified = self._authenticator.authenticate_form(fields, request.bucket)
         form.limit(verified.sizes)
         put = put_request(request, fields)

@@ -4,12 +4,14 @@ Nothing of the file is held but what one read of the connection brought. How lon
 at its end, so its bounds are checked while it passes.
 """
 
+import asyncio
 from collections import deque
 from typing import Final
 
 from aiohttp import web
 
 from objstore.drive.api import Buffer
+from objstore.engine.ports import Body
 from objstore.errors import RequestRefused
 from objstore.gateway.body import HttpBody
 from objstore.gateway.context import GatewayContext
@@ -61,7 +63,7 @@ class FormBody:
 
     __slots__ = ("_events", "_parser", "_sizes", "_source", "_taken", "size")
 
-    def __init__(self, source: HttpBody, parser: FormParser) -> None:
+    def __init__(self, source: Body, parser: FormParser) -> None:
         self.size = None
         self._source = source
         self._parser = parser
@@ -73,20 +75,25 @@ class FormBody:
         """Say how long the file may be."""
         self._sizes = sizes
 
-    async def read_fields(self) -> dict[str, str]:
+    async def read_fields(self, deadline_s: float) -> dict[str, str]:
         """Read up to where the file begins, and return the fields by lower-case name.
+
+        Until then nobody knows who sends them, so like a request's head they have to be there
+        soon: a client that sends one now and then would hold a request for hours.
 
         Raises:
             RequestRefused: see FormParser, FieldCollector and HttpBody.
+            TimeoutError: the file has not begun after `deadline_s` seconds.
         """
         collector = FieldCollector()
-        while True:
-            event = await self._next()
-            assert event is not None  # a form without a file is never complete
-            if isinstance(event, FormField):
-                collector.add(event)
-            elif isinstance(event, FileStart):
-                return collector.close(event.filename)
+        async with asyncio.timeout(deadline_s):
+            while True:
+                event = await self._next()
+                assert event is not None  # a form without a file is never complete
+                if isinstance(event, FormField):
+                    collector.add(event)
+                elif isinstance(event, FileStart):
+                    return collector.close(event.filename)
 
     async def read(self) -> Buffer:
         """Return the next piece of the file; empty once the whole form was read.

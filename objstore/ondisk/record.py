@@ -99,6 +99,11 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
         """Where this record stands among the records of its key."""
         return order_of(self.stamp, self.revision, self.edit)
 
+    @property
+    def parts_with_bytes(self) -> tuple[Part, ...]:
+        """The parts that have shards: an empty one has none, so that nobody can lack them."""
+        return tuple(part for part in self.parts if part.size)
+
 
 class HeldShard(msgspec.Struct, frozen=True, array_like=True):
     """A shard that the drive with this record holds."""

@@ -12,32 +12,16 @@ from urllib.parse import quote, urlencode
 from objstore.errors import RequestRefused
 from objstore.s3.call import Call, Reply, check_object_key, location_of
 from objstore.s3.put_object import put_object
+from objstore.wire.config_documents.tagging import read_object_tagging, write_tagging_header
 from objstore.wire.headers import STORED_HEADERS
 from objstore.wire.post_fields import IGNORED_PREFIX, KEY_FIELD, Fields, missing_field
 from objstore.wire.post_signature import SIGNATURE_FIELDS
 from objstore.wire.request import Headers, Query, Request
 from objstore.wire.route import Operation, route
-from objstore.wire.xml_reader import Element, read_document
 from objstore.wire.xml_writer import bare_document, leaves
 
 # Fields whose name is not the header's.
 _RENAMED: Final = {"acl": "x-amz-acl"}
-_TAGGING: Final = Element(
-    "Tagging",
-    (
-        Element(
-            "TagSet",
-            (
-                Element(
-                    "Tag",
-                    (Element("Key", required=True), Element("Value", required=True)),
-                    many=True,
-                ),
-            ),
-            required=True,
-        ),
-    ),
-)
 # Without the prefix x-amz-, these fields mean what PutObject's headers of these names mean. Any
 # other one means nothing: forms have buttons, and uploaders send names of their own.
 _HEADER_FIELDS: Final = frozenset(STORED_HEADERS) | {"content-md5", "if-match", "if-none-match"}
@@ -101,10 +85,7 @@ def _headers(fields: Fields) -> list[tuple[str, str]]:
 
 def _tagging_header(xml: str) -> str:
     """Return x-amz-tagging for the document of the `tagging` field."""
-    (tag_set,) = read_document(xml.encode(), _TAGGING).all("TagSet")
-    return urlencode(
-        [(tag.text_of("Key") or "", tag.text_of("Value") or "") for tag in tag_set.all("Tag")]
-    )
+    return write_tagging_header(read_object_tagging(xml.encode()))
 
 
 async def post_object(call: Call) -> Reply:

@@ -19,7 +19,7 @@ from objstore.drive.ops import (
     Undo,
 )
 from objstore.errors import BucketMissing, RecordUnknown, Superseded, UploadMissing
-from objstore.names import BucketName, Kind, UploadId
+from objstore.names import BucketName, DataId, Kind, UploadId
 from objstore.ondisk.record import HeldShard, Part
 from objstore.testing.drive_harness import Harness, call_together
 from objstore.testing.drive_values import (
@@ -311,6 +311,15 @@ class KeyClauses:
         await harness.refused(put_part(_UPLOAD, 4, data_id(4)), UploadMissing)
         await harness.refused(self._complete(parts, 6), UploadMissing)
         assert await harness.orders() == [order(5)]
+
+    async def test_no_drive_lacks_an_empty_part(self, harness: Harness) -> None:
+        await self._upload(harness)
+        empty = Part(2, 0, "0" * 32, DataId(b""))
+        await harness.call(self._complete([part(1, data_id(1)), empty]))
+        (record,) = await harness.records()
+        assert record.held == (HeldShard(0),)
+        await harness.call(Settle(BUCKET, KEY, order(5)))
+        assert await harness.readable((data_id(1), 1, 0))
 
     async def test_settle_ends_the_upload_and_drops_the_parts_not_taken(
         self, harness: Harness

@@ -43,7 +43,7 @@ class HeldRow:
             (part.data_id, part.number, held.shard)
             for held in self.record.held
             if held.inline is None
-            for part in self.record.version.parts
+            for part in self.record.version.parts_with_bytes
             if part.number not in held.missing_parts
         }
 
@@ -92,7 +92,7 @@ def filled_in(record: Record, upload: HeldUpload) -> tuple[HeldShard, ...]:
             held.inline,
             tuple(
                 part.number
-                for part in record.version.parts
+                for part in record.version.parts_with_bytes
                 if (part.data_id, part.number, held.shard) not in here
             ),
         )

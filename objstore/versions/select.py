@@ -178,8 +178,8 @@ def _weigh(
 
 def readable_shards(version: Version, sources: Mapping[int, Source]) -> int:
     """Count the shards that the worst part of the version still has."""
-    lacking = dict.fromkeys((part.number for part in version.parts), 0)
+    lacking = dict.fromkeys((part.number for part in version.parts_with_bytes), 0)
     for source in sources.values():
-        for number in source.held.missing_parts:
-            lacking[number] = lacking.get(number, 0) + 1
+        for number in lacking.keys() & set(source.held.missing_parts):
+            lacking[number] += 1
     return len(sources) - max(lacking.values(), default=0)

@@ -36,6 +36,7 @@ NEUTRAL_HEADERS: Final = _AUTHENTICATION | {
 BODY_CHECKSUMS: Final = frozenset(CHECKSUM_HEADERS.values())
 # Values that ask for what happens anyway.
 _HARMLESS: Final = {
+    "x-amz-api-version": frozenset({"2006-03-01"}),  # the only one; the SDK for C++ says it always
     "x-amz-acl": frozenset({"private", "bucket-owner-full-control"}),
     "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
     "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),

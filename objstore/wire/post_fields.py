@@ -9,7 +9,7 @@ from typing import Final
 from objstore.errors import RequestRefused
 from objstore.limits import POST_FIELDS_BYTES_MAX
 from objstore.wire.headers import parameters
-from objstore.wire.post_form import FILE_FIELD, MEDIA_TYPE, FormField
+from objstore.wire.post_form import MEDIA_TYPE, FormField
 from objstore.wire.request import Request
 from objstore.wire.signature_claim import signed_in_query
 from objstore.wire.signing import UNSIGNED_PAYLOAD
@@ -133,6 +133,3 @@ class FieldCollector:
         if uses * growth > POST_FIELDS_BYTES_MAX:
             raise RequestRefused("MaxPostPreDataLengthExceededError")
         return {field: value.replace(_FILENAME, name) for field, value in self._fields.items()}
-
-
-assert FILE_FIELD not in (KEY_FIELD, POLICY_FIELD)

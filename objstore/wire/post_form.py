@@ -207,6 +207,8 @@ class FormParser:
             raise self._too_long()
 
     def _too_long(self) -> RequestRefused:
+        if self._state is _State.PREAMBLE:  # the boundary is another form's
+            return _malformed()
         if self._after_file:
             return RequestRefused("MaxMessageLengthExceeded")
         return RequestRefused(

@@ -66,6 +66,28 @@ async def test_a_part_sent_again_replaces_the_earlier_and_frees_it() -> None:
         assert all(len(drive.memory.files) == 1 for drive in m.drives)
 
 
+@pytest.mark.parametrize("numbers", [(7,), (1, 7)])
+async def test_an_empty_part_is_never_lacking(numbers: tuple[int, ...]) -> None:
+    """AWS: "There is no minimum size limit on the last part of your multipart upload." """
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        parts = {number: PARTS[number] if number != 7 else b"" for number in numbers}
+        named = [await send(m, upload, number, data) for number, data in parts.items()]
+        await complete(m, upload, named)
+        for drive in m.drives:
+            drive.pull()
+            assert await get(m, "big") == b"".join(parts.values())
+            drive.bring_back()
+        location = await m.store.locate(BUCKET, KEY)
+        assert [shard.state for shard in location.shards] == ["ok"] * 4
+        m.drives[0].replace(m.clock)
+        await m.walk(0, verify=True)
+        for drive in m.drives[1:]:
+            drive.pull()
+            assert await get(m, "big") == b"".join(parts.values())
+            drive.bring_back()
+
+
 async def test_abort_frees_everything() -> None:
     async with memory_set(Scheme(3, 1), bracketing=0) as m:
         upload = await begin(m)

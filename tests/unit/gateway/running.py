@@ -283,6 +283,7 @@ async def gateway(
     metrics_public: bool = False,
     domains: tuple[str, ...] = (),
     access_log: bool = False,
+    sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
@@ -302,6 +303,7 @@ async def gateway(
         domains=domains,
         metrics_public=metrics_public,
         access_log=access_log,
+        sigv2_links=sigv2_links,
         requests_max=requests_max,
         connections_max=connections_max,
         deadlines=deadlines or Deadlines(header_s=5.0, stall_s=5.0, linger_s=0.2),

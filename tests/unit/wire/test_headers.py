@@ -1,10 +1,12 @@
 """Headers: what an object keeps, checksums, and what never goes back out."""
 
 import base64
+from urllib.parse import urlencode
 
 import pytest
 
 from objstore.errors import RequestRefused
+from objstore.wire.digests import Digests
 from objstore.wire.headers import (
     CHECKSUM_BYTES,
     CHECKSUM_TYPES,
@@ -176,6 +178,25 @@ def test_hoisted_parameters() -> None:
 )
 def test_checksum_claims(headers: dict[str, str], claim: ChecksumClaim) -> None:
     assert read_checksum(make_request("PUT", "/bucket/key", headers)) == claim
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+def test_a_link_with_the_checksum_of_no_bytes_claims_nothing_about_the_body(algorithm: str) -> None:
+    """The SDK for JavaScript makes them so by default; a header, or another value, is a claim."""
+    header = f"x-amz-checksum-{algorithm.lower()}"
+    nothing = base64.b64encode(Digests([algorithm]).value(algorithm)).decode()
+    other = base64.b64encode(b"x" * CHECKSUM_BYTES[algorithm]).decode()
+
+    def of_link(value: str) -> ChecksumClaim:
+        query = urlencode({header: value, "x-amz-sdk-checksum-algorithm": algorithm})
+        return read_checksum(make_request("PUT", f"/bucket/key?{query}"))
+
+    assert of_link(nothing) == ChecksumClaim(algorithm)
+    assert of_link(other).value == b"x" * CHECKSUM_BYTES[algorithm]
+    with pytest.raises(RequestRefused):
+        of_link("AAAA")
+    claimed = read_checksum(make_request("PUT", "/bucket/key", {header: nothing}))
+    assert claimed.value == base64.b64decode(nothing)
 
 
 @pytest.mark.parametrize(

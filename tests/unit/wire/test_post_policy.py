@@ -3,7 +3,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -171,7 +171,7 @@ BAD_EXPIRATIONS = (
     "2030-01-01T00:00:00+00:00",
     1,
 )
-BAD_CONDITIONS: tuple[object, ...] = (
+BAD_CONDITIONS: tuple[Any, ...] = (
     {},
     {"a": "b", "c": "d"},
     {"a": 1},
@@ -189,7 +189,7 @@ BAD_CONDITIONS: tuple[object, ...] = (
     1,
     None,
 )
-BAD_RANGES: tuple[Sequence[object], ...] = (
+BAD_RANGES: tuple[list[Any], ...] = (
     [],
     [0],
     [0, 1, 2],

@@ -20,8 +20,8 @@ FIELDS = {"key": "k"}
 V4 = FIELDS | sign_v4(POLICY)
 V2 = FIELDS | sign_v2(POLICY)
 MISSING = (
-    "Bucket POST must contain a field named '{}'.  If it is specified, please check the order of the"
-    " fields."
+    "Bucket POST must contain a field named '{}'.  If it is specified, please check the order of"
+    " the fields."
 )
 
 

@@ -201,6 +201,8 @@ PRESIGNED = (
             Operation.CREATE_BUCKET,
         ),
         ("PUT", "/bucket/key", {"x-amz-user-agent": "x"}, Operation.PUT_OBJECT),
+        # the version of the API that is served; the SDK for C++ says it with every request
+        ("PUT", "/bucket/key", {"x-amz-api-version": "2006-03-01"}, Operation.PUT_OBJECT),
         # unknown on a read: ignored, as on AWS
         ("GET", "/bucket/key", {"x-amz-surprise": "1"}, Operation.GET_OBJECT),
     ],
@@ -261,6 +263,7 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/k", {"x-amz-source-expected-bucket-owner": "1"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-checksum-blake3": "x"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-surprise": "1"}, "NotImplemented"),
+        ("PUT", "/bucket/key", {"x-amz-api-version": "2026-01-01"}, "NotImplemented"),
         ("DELETE", "/bucket/key", {"x-amz-meta-a": "1"}, "NotImplemented"),
         # the same, hoisted into a presigned URL
         ("PUT", "/bucket/key?x-amz-acl=public-read", {}, "NotImplemented"),

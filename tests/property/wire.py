@@ -1,0 +1,169 @@
+"""A client that sends what botocore's model makes of arguments and reads answers twice.
+
+botocore's serializer and parser give shapes that are AWS's; everything between them is plain: one
+connection that is kept open, bytes that are signed as they are. Beside the parsed answer there is
+the raw one, and nothing in it may be unknown to botocore's model.
+"""
+
+import datetime as dt
+import hashlib
+import http.client
+import socket
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, unquote_plus, urlencode
+
+import botocore.session
+from botocore.awsrequest import HeadersDict
+from botocore.parsers import ResponseParserFactory
+from botocore.serialize import create_serializer
+
+from tests.e2e.raw_http import Shot, Signer
+from tests.property.answer_shapes import unknown_in_answer
+from tests.property.server import Served
+
+MODEL: Final = botocore.session.get_session().get_service_model("s3")
+_SERIALIZER: Final = create_serializer("rest-xml")
+
+
+def _seconds(value: Any) -> int:
+    """Read a time of either form: seconds are all that S3 shows."""
+    text = str(value)
+    if text.endswith("Z"):
+        return int(dt.datetime.fromisoformat(text).timestamp())
+    return int(parsedate_to_datetime(text).timestamp())
+
+
+def _parser() -> Any:
+    factory = ResponseParserFactory()
+    factory.set_parser_defaults(timestamp_parser=_seconds)
+    return factory.create_parser("rest-xml")
+
+
+_PARSER: Final = _parser()
+# What encoding-type=url encodes, by the path to it.
+_ENCODED: Final = frozenset(
+    ["Key", "Prefix", "Delimiter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker", "StartAfter"]
+)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer: raw, and as botocore reads it."""
+
+    status: int
+    headers: Mapping[str, str]  # lower-case names
+    body: bytes
+    out: dict[str, Any]
+    code: str  # the error code, "" for none; of a HEAD the status is all there is
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code} {dict(self.headers)} {self.body[:600]!r}"
+
+
+class _At(Signer):
+    """A signer at a moment that is given."""
+
+    moment_ns = 0
+
+    def stamp(self) -> str:
+        moment = dt.datetime.fromtimestamp(self.moment_ns // 1_000_000_000, dt.UTC)
+        return moment.strftime("%Y%m%dT%H%M%SZ")
+
+
+class Wire:
+    """One connection to a server."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(self._served.address, timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._socket.makefile("rb")
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def call(
+        self, operation: str, extra: Mapping[str, str] | None = None, **arguments: Any
+    ) -> Answered:
+        """Call an operation by AWS's name; `extra` are headers that botocore has no member for."""
+        (answer,) = self.call_all([(operation, arguments)], extra)
+        return answer
+
+    def call_all(
+        self, calls: list[tuple[str, dict[str, Any]]], extra: Mapping[str, str] | None = None
+    ) -> list[Answered]:
+        """Send several requests at once and read their answers one after the other."""
+        shots = [self._shot(operation, arguments, extra or {}) for operation, arguments in calls]
+        self._socket.sendall(b"".join(shot.encode() for shot in shots))
+        return [
+            self._read(operation, shot.method)
+            for (operation, _), shot in zip(calls, shots, strict=True)
+        ]
+
+    def _shot(self, operation: str, arguments: dict[str, Any], extra: Mapping[str, str]) -> Shot:
+        made = _SERIALIZER.serialize_to_request(arguments, MODEL.operation_model(operation))
+        pairs = made["query_string"]
+        listed = pairs.items() if isinstance(pairs, dict) else pairs
+        path, _, fixed = made["url_path"].partition("?")
+        fixed = fixed if "=" in fixed or not fixed else f"{fixed}="
+        query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
+        body = made["body"].encode() if isinstance(made["body"], str) else bytes(made["body"])
+        headers = {**made["headers"], **extra}
+        if operation == "DeleteObjects":
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
+            headers["Content-MD5"] = b64encode(digest).decode()
+        fields = [("Host", "{}:{}".format(*self._served.address)), *headers.items()]
+        shot = Shot(made["method"], path, query, (*fields, ("Connection", "keep-alive")), body)
+        signer = _At()
+        object.__setattr__(signer, "moment_ns", self._served.now_ns())
+        return signer.sign(shot)
+
+    def _read(self, operation: str, method: str) -> Answered:
+        status = int(self._file.readline().split(b" ")[1])
+        parsed = http.client.parse_headers(self._file)
+        headers = {name.lower(): value for name, value in parsed.items()}
+        empty = method == "HEAD" or status in (204, 304)
+        body = b"" if empty else self._file.read(int(headers["content-length"]))
+        if headers.get("connection") == "close":  # after a body that was refused unread
+            self.close()
+            self._connect()
+        return read_answer(operation, status, headers, body)
+
+
+def read_answer(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> Answered:
+    """Read an answer with botocore's parser, and complain of what its model does not know."""
+    model = MODEL.operation_model(operation)
+    streams = model.has_streaming_output and status < 300
+    strange = unknown_in_answer(model, status, headers, b"" if streams else body)
+    assert not strange, f"{operation}: {strange} in {headers} {body[:600]!r}"
+    raw = {
+        "status_code": status,
+        "headers": HeadersDict(headers),
+        "body": b"" if streams else body,
+    }
+    out = dict(_PARSER.parse(raw, model.output_shape))
+    out.pop("ResponseMetadata")
+    code = out.pop("Error")["Code"] if "Error" in out else ""
+    if streams:
+        out["Body"] = body
+    if out.get("EncodingType") == "url":
+        out = _decoded(out)
+        del out["EncodingType"]
+    return Answered(status, headers, body, out, code)
+
+
+def _decoded(value: Any, name: str = "") -> Any:
+    """Undo encoding-type=url, as botocore's handlers do."""
+    if isinstance(value, dict):
+        return {key: _decoded(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    return unquote_plus(value) if name in _ENCODED else value
