@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class Cluster:
     """Four drives of two servers (or one): server1/drive1, server1/drive2, server2/drive1 ...
 
     Or whatever layout the file `config` describes. Servers and drives are numbered from 0.
-    `sections` are added to the servers' configuration file. `prepare` is called before the first
+    `sections` are added to the servers' configuration file, and `environment` to what they see.
+    `prepare` is called before the first
     start, for example to mount something on a drive.
     """
 
@@ -46,6 +47,7 @@ class Cluster:
         config: Path | None = None,
         buckets: tuple[str, ...] = (),
         sections: str = "",
+        environment: Mapping[str, str] | None = None,
         prepare: Callable[["Cluster"], None] | None = None,
     ) -> None:
         port = free_base_port(8, high=32_000)  # below the ports that the kernel gives to clients
@@ -66,7 +68,7 @@ class Cluster:
             layout,
             Secrets(ACCESS_KEY, SECRET_KEY, CLUSTER_SECRET),
             workers=workers,
-            environment={"OBJSTORE_DOMAINS": "localhost"},
+            environment={"OBJSTORE_DOMAINS": "localhost", **(environment or {})},
             sections=sections,
         )
 
@@ -133,6 +135,11 @@ class Cluster:
     def output(self) -> str:
         """Return the end of what the servers logged."""
         return "\n".join(self._local.log_tail(server + 1) for server in self.servers)
+
+    def logs(self) -> str:
+        """Return all that the servers logged."""
+        paths = [self._local.log_path(server + 1) for server in self.servers]
+        return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
     # --- clients -----------------------------------------------------------------------
 

@@ -285,6 +285,7 @@ async def gateway(
     access_log: bool = False,
     sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
+    ssec_over_http: bool = False,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
     store = StagedStore()
@@ -302,6 +303,7 @@ async def gateway(
         cluster_status=cluster,
         domains=domains,
         metrics_public=metrics_public,
+        ssec_over_http=ssec_over_http,
         access_log=access_log,
         sigv2_links=sigv2_links,
         requests_max=requests_max,

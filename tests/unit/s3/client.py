@@ -66,6 +66,7 @@ def make_request(
     *,
     host: str = "s3.test",
     domains: tuple[str, ...] = (),
+    secure: bool = False,
 ) -> Request:
     fields = [("Host", host), *(headers or {}).items()]
     return parse_request(
@@ -73,7 +74,7 @@ def make_request(
         raw_target=target,
         headers=fields,
         domains=domains,
-        secure=False,
+        secure=secure,
         remote="127.0.0.1",
         request_id="REQUEST1",
     )
@@ -88,10 +89,14 @@ class Client:
         region: str = "eu-test-1",
         virtual_host: str = "",
         real_store: ObjectStore | None = None,
+        secure: bool = False,
+        ssec_over_http: bool = False,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
         self.region = region
+        self.secure = secure  # as if it came over TLS
+        self.ssec_over_http = ssec_over_http
         self._virtual_host = virtual_host  # the bucket that Host names
 
     async def raw(
@@ -106,7 +111,9 @@ class Client:
     ) -> Reply:
         """Dispatch as the gateway does; failures come out as they are raised."""
         host = f"{self._virtual_host}.s3.test".removeprefix(".")
-        request = make_request(method, target, headers, host=host, domains=("s3.test",))
+        request = make_request(
+            method, target, headers, host=host, domains=("s3.test",), secure=self.secure
+        )
         operation = route(request)
         spec = OPERATIONS[operation]
         digests = None
@@ -121,6 +128,7 @@ class Client:
             region=self.region,
             digests=digests,
             now_ms=NOW_MS,
+            ssec_over_http=self.ssec_over_http,
         )
         if caller is not None:  # handlers have rules of their own for anonymous requests
             await authorize(call, spec)
