@@ -63,9 +63,18 @@ name_what_is_skipped() {
     fi
 }
 
+interop_tests_are_meant() {
+    case "${*:-tests/interop}" in *interop*) true ;; *) false ;; esac
+}
+
 stage 'system packages' system_packages
 stage 'python packages' python_packages
+! interop_tests_are_meant "$@" || stage 'clients for the interop tests' sh tests/interop/install.sh
 stage 'what this machine cannot test' name_what_is_skipped
 .ci/run static
-[ $# -gt 0 ] || set -- tests
-stage tests .venv/bin/python -m pytest --durations=15 "$@"
+if [ $# -gt 0 ]; then
+    stage tests .venv/bin/python -m pytest --durations=15 "$@"
+else
+    stage tests .venv/bin/python -m pytest --durations=15 -m 'not interop' tests
+    stage 'tests with real clients' .venv/bin/python -m pytest --durations=15 -m interop tests
+fi

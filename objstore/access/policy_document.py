@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 from objstore.access.actions import ACTIONS, ALL_ACTIONS, Target, matching_actions
-from objstore.access.condition_keys import is_known, key_family
+from objstore.access.condition_keys import EXISTING_TAG_KEYS, is_known, key_family
 from objstore.access.conditions import Condition, compile_condition
 from objstore.access.facts import Facts
 from objstore.access.policy_pattern import MalformedPattern, Pattern, compile_pattern
@@ -81,6 +81,7 @@ class Policy:
     statements: tuple[Statement, ...]
     version: str
     id: str = ""
+    reads_tags: bool = False  # it may depend on the tags that an object has
 
 
 # Whether a named principal exists; AWS refuses a policy that names one which does not.
@@ -112,7 +113,7 @@ def parse_policy(data: bytes, *, bucket: str, known: Known | None = None) -> Pol
     _refuse_repeated_sids(statements)
     if known is not None:
         _refuse_unknown_principals(statements, known)
-    return Policy(statements, version, identifier)
+    return Policy(statements, version, identifier, reads_tags=_mentions_tags(document))
 
 
 # --- JSON -----------------------------------------------------------------------------
@@ -149,6 +150,12 @@ def _read_json(data: bytes) -> _Object:
         raise _malformed("This policy contains invalid Json") from error
     assert isinstance(document, dict)
     return document
+
+
+def _mentions_tags(document: _Object) -> bool:
+    """Whether a condition or a variable may ask for a tag of the object."""
+    text = json.dumps(document, ensure_ascii=False, default=str).lower()
+    return any(key in text for key in EXISTING_TAG_KEYS)
 
 
 def _refuse_depth(text: str) -> None:

@@ -160,6 +160,20 @@ def retention_keys(retain_until: str, *, mode: str = "", now_ms: int) -> Context
     return found
 
 
+def form_keys(fields: Mapping[str, str]) -> Context:
+    """Return the keys of an upload by a form, whose fields stand for headers.
+
+    `fields` have lower-case names; "acl" is the form's name for x-amz-acl.
+    """
+    named = {**fields, **({"x-amz-acl": fields["acl"]} if "acl" in fields else {})}
+    return {key: (named[name],) for name, key in _FROM_HEADERS.items() if name in named}
+
+
+def version_keys(version_id: str) -> Context:
+    """Return the key of a version that is not in the query: a copy's source, a key to delete."""
+    return {"s3:versionid": (version_id,)}
+
+
 def legal_hold_keys(status: str) -> Context:
     """Return the key of a legal hold asked for in a document: ON or OFF."""
     return {"s3:object-lock-legal-hold": (status,)}

@@ -1,1 +1,1 @@
-"""What runs without a request: drive monitor, rebuild, heal queue, reaper."""
+"""What runs without a request: drive monitor, rebuild, heal queue, reaper, lifecycle."""

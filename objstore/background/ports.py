@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from objstore.engine.sets import Context, SetHandle
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,44 @@ class OwnDrive:
     replace: Callable[[], Awaitable[str]]
 
 
+class LifecycleCounters(Protocol):
+    """Where passes of lifecycle are counted for the operator."""
+
+    def looked_at(self, count: int) -> None:
+        """So many versions and uploads were judged."""
+        ...
+
+    def acted(self, action: str, result: str) -> None:
+        """Something was due, and has this result."""
+        ...
+
+    def finished(self, now_ms: int, *, complete: bool) -> None:
+        """A pass over a set has ended; a `complete` one left nothing undone."""
+        ...
+
+
+class _NotCounted:
+    def looked_at(self, count: int) -> None:
+        pass
+
+    def acted(self, action: str, result: str) -> None:
+        pass
+
+    def finished(self, now_ms: int, *, complete: bool) -> None:
+        pass
+
+
+NOT_COUNTED: Final[LifecycleCounters] = _NotCounted()
+
+
 @dataclass(frozen=True, slots=True)
 class BackgroundContext:
-    """The engine's context, and the drives this server heals."""
+    """The engine's context, the drives this server heals, and how long a day of lifecycle is."""
 
     engine: Context
     own: tuple[OwnDrive, ...]
+    lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
+    lifecycle: LifecycleCounters = NOT_COUNTED
 
     def own_of(self, handle: SetHandle) -> frozenset[int]:
         """Indexes of this server's drives in a set."""

@@ -27,9 +27,10 @@ from objstore.cli.admin_tables import (
     servers_table,
     sets_table,
     summary,
+    usage_table,
 )
 from objstore.clock import SystemClock
-from objstore.gateway.ports import ClusterInfo, LocationDocument
+from objstore.gateway.ports import ClusterInfo, LocationDocument, UsageInfo
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -194,6 +195,25 @@ def _follow(client: AdminClient, *, quiet: bool) -> bytes:
             if not cluster.healing and not any(is_healing(drive) for drive in cluster.drives):
                 return raw
             time.sleep(_FOLLOW_INTERVAL_S)
+
+
+@app.command()
+def usage(
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what every bucket holds: objects, versions, and their sizes before encoding."""
+    try:
+        raw = _client(directory, endpoint, access_key, secret_key).get("usage")
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+    else:
+        Console().print(usage_table(msgspec.json.decode(raw, type=UsageInfo)))
 
 
 @app.command()

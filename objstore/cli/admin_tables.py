@@ -17,6 +17,7 @@ from objstore.gateway.ports import (
     Progress,
     ServerInfo,
     SetInfo,
+    UsageInfo,
 )
 
 _PATH_CHARACTERS: Final = 14
@@ -168,6 +169,23 @@ def heal_table(drives: Sequence[DriveInfo]) -> Table:
             )
         table.add_row(
             _drive(drive, below), _state(drive.state, drive.reason), str(drive.missed), *cells
+        )
+    return table
+
+
+def usage_table(usage: UsageInfo) -> Table:
+    """One row for each bucket."""
+    table = _table(
+        "buckets", "bucket", "versioning", "objects", "size", "versions", "of all versions"
+    )
+    for bucket in usage.buckets:
+        table.add_row(
+            Text(bucket.name),
+            bucket.versioning or "off",
+            str(bucket.objects),
+            _bytes(bucket.object_bytes),
+            str(bucket.versions),
+            _bytes(bucket.version_bytes),
         )
     return table
 

@@ -35,7 +35,7 @@ from objstore.config.readers import (
     text_reader,
 )
 from objstore.errors import ConfigError
-from objstore.limits import REQUESTS_IN_FLIGHT_MAX
+from objstore.limits import LIFECYCLE_DAY_SECONDS, REQUESTS_IN_FLIGHT_MAX
 
 INTERNAL_PORT_OFFSET: Final = 2
 WORKERS_MAX: Final = 256
@@ -65,6 +65,7 @@ class Settings:
     ssec_over_http: bool = False
     metrics_public: bool = False
     requests_in_flight: int = REQUESTS_IN_FLIGHT_MAX
+    lifecycle_day_seconds: int = LIFECYCLE_DAY_SECONDS
 
     def internal_port_of(self, server: str = "") -> int:
         """Return the internal port of `server` ("host:port"); of this one when it is ""."""
@@ -184,6 +185,12 @@ SETTINGS: Final = (
         str(REQUESTS_IN_FLIGHT_MAX),
         "requests one worker serves at a time; more are answered 503 SlowDown",
         integer_reader(1, REQUESTS_IN_FLIGHT_MAX * 16),
+    ),
+    Setting(
+        "lifecycle_day_seconds",
+        str(LIFECYCLE_DAY_SECONDS),
+        "a switch for tests: how long a day of a lifecycle rule is; the same on every server",
+        integer_reader(1, LIFECYCLE_DAY_SECONDS),
     ),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

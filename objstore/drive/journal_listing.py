@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from objstore.drive.journal_fetch import fetch_rows
-from objstore.drive.journal_rows import HeldRow, entry_of, open_row, recover_row
+from objstore.drive.journal_rows import (
+    EntryReader,
+    HeldRow,
+    entry_of,
+    open_row,
+    recover_row,
+)
 from objstore.drive.journal_sql import load_payload
 from objstore.drive.ops import (
     KeyEntry,
@@ -25,7 +31,7 @@ from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, Kind, ObjectKey, O
 from objstore.versions.visible import visible
 
 _COLUMNS: Final = "key AS c0, ord AS c1, kind AS c2, record_id AS c3, summary AS c4"
-_FIRST_RUN: Final = 16
+_FIRST_RUN: Final = 2
 _LONGEST_RUN: Final = 1024
 
 
@@ -44,12 +50,16 @@ class _Walk:
     Rows are fetched in runs that grow as long as nobody seeks.
     """
 
-    def __init__(self, connection: sqlite3.Connection, bucket: str, prefix: bytes) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, bucket: str, prefix: bytes, first_run: int
+    ) -> None:
         self._connection = connection
         self._bucket = bucket
         self._prefix = prefix
-        self._rows: Iterator[tuple[Any, ...]] = iter(())
-        self._run = _FIRST_RUN
+        self._first_run = min(first_run, _LONGEST_RUN)
+        self._rows: list[tuple[Any, ...]] = []
+        self._next = 0
+        self._run = self._first_run
         self._more = False
         self._last = b""
         self.examined = 0
@@ -57,7 +67,7 @@ class _Walk:
 
     def seek(self, lowest: bytes) -> None:
         """Go on with the first key that is not below `lowest`."""
-        self._run = _FIRST_RUN
+        self._run = self._first_run
         self._fetch(lowest)
 
     def _fetch(self, lowest: bytes) -> None:
@@ -67,43 +77,60 @@ class _Walk:
             sql += " AND key < ?"
             bounds.append(after_prefix(self._prefix))
         sql += " ORDER BY key, ord DESC LIMIT ?"
-        rows = fetch_rows(self._connection, sql, [*bounds, self._run], "bbiib")
-        self._rows = iter(rows)
-        self._more = len(rows) == self._run
+        self._rows = fetch_rows(self._connection, sql, [*bounds, self._run], "bbiib")
+        self._next = 0
+        self._more = len(self._rows) == self._run
         self._last = b""
 
-    def next_key(self) -> tuple[bytes, HeldRow] | None:
-        """Return the next key and its newest row; None at the end."""
+    def next_key(self) -> tuple[Any, ...] | None:
+        """Return the next key and the columns of its newest row; None at the end."""
         while True:
-            for key, *columns in self._rows:
+            while self._next < len(self._rows):
+                row = self._rows[self._next]
+                self._next += 1
                 self.examined += 1
-                if key != self._last:
-                    self._last = key
-                    return key, self._open(key, *columns)
+                if row[0] != self._last:
+                    self._last = row[0]
+                    return row
             if not self._more:
                 return None
             # The newest row of the last key was seen: its others need not be.
             self._run = min(self._run * 4, _LONGEST_RUN)
             self._fetch(self._last + b"\0")
 
+    def has_one_row(self, key: bytes) -> bool:
+        """Whether the key that came last is known to have no other row."""
+        if self._next < len(self._rows):
+            return bool(self._rows[self._next][0] != key)
+        return not self._more
+
     def rows_of(self, key: bytes, newest: HeldRow) -> Iterator[HeldRow]:
         """Yield the rows of the key that came last, `newest` first; to be left at any time."""
         yield newest
+        below: bytes = newest.order
+        while self._next < len(self._rows):
+            row = self._rows[self._next]
+            if row[0] != key:
+                return
+            self._next += 1
+            self.examined += 1
+            below = row[1]
+            yield self.open(*row)
+        more = self._more
         sql = f"""SELECT {_COLUMNS} FROM rows WHERE bucket = ? AND key = ? AND ord < ?
                   ORDER BY ord DESC LIMIT ?"""  # noqa: S608 -- literal
-        below: bytes = newest.order
-        while True:
+        while more:
             rows = fetch_rows(
                 self._connection, sql, (self._bucket, key, below, _LONGEST_RUN), "bbiib"
             )
-            for _, *columns in rows:
+            for row in rows:
                 self.examined += 1
-                yield self._open(key, *columns)
-            if len(rows) < _LONGEST_RUN:
-                return
-            below = rows[-1][1]
+                yield self.open(*row)
+            more = len(rows) == _LONGEST_RUN
+            below = rows[-1][1] if rows else b""
 
-    def _open(self, key: bytes, order: bytes, kind: int, record_id: int, summary: bytes) -> HeldRow:
+    def open(self, key: bytes, order: bytes, kind: int, record_id: int, summary: bytes) -> HeldRow:
+        """Return a row; without a summary when it is damaged beyond recovery."""
         row = open_row(self._bucket, key, order, kind, record_id, summary)
         if row.summary is None:
             payload = load_payload(self._connection, row.record_id)
@@ -142,6 +169,7 @@ class _KeyListing:
         self._walk = walk
         self._limit = max(1, op.limit)
         self._level = _Level(op.prefix, op.delimiter)
+        self._reader = EntryReader(op.bucket)
         self._examined_max = examined_max
         self._entries: list[KeyEntry] = []
         self._prefixes: list[tuple[str, KeyEntry]] = []
@@ -151,18 +179,18 @@ class _KeyListing:
         """List what follows `after`; return where to go on, None at the end."""
         walk, level = self._walk, self._level
         walk.seek(level.start(after))
-        while (found := walk.next_key()) is not None:
-            key, newest = found
+        while (row := walk.next_key()) is not None:
+            key: bytes = row[0]
             if len(self._entries) + len(self._prefixes) >= self._limit:
                 return self._last.decode()
-            row = newest if newest.kind != Kind.TOMBSTONE else self._current(key, newest)
+            entry = self._entry(row)
             common = level.common(key)
             if common is None:
                 self._last = key
-                if row.summary is not None:
-                    self._entries.append(entry_of(key, row))
-            elif row.summary is not None and row.live:
-                self._prefixes.append((common.decode(), entry_of(key, row)))
+                if entry is not None:
+                    self._entries.append(entry)
+            elif entry is not None and entry.kind == Kind.OBJECT:
+                self._prefixes.append((common.decode(), entry))
                 self._last = common
                 walk.seek(after_prefix(common))
             elif not key.endswith(level.delimiter):
@@ -173,9 +201,16 @@ class _KeyListing:
                 return self._last.decode()
         return None
 
-    def _current(self, key: bytes, tombstone: HeldRow) -> HeldRow:
-        """Return the newest row that no tombstone hides, or the tombstone."""
-        return next(visible(self._walk.rows_of(key, tombstone)), tombstone)
+    def _entry(self, columns: tuple[Any, ...]) -> KeyEntry | None:
+        """Return the row that counts of a key, or its tombstone; None when it is damaged."""
+        entry = self._reader.read(*columns)
+        if entry is not None and entry.kind != Kind.TOMBSTONE:
+            return entry
+        key: bytes = columns[0]
+        newest = self._walk.open(*columns)
+        if newest.kind == Kind.TOMBSTONE:
+            newest = next(visible(self._walk.rows_of(key, newest)), newest)
+        return None if newest.summary is None else entry_of(key, newest)
 
     def finish(self, next_after: str | None, *, trusted: bool) -> KeyPage:
         """Return the page."""
@@ -205,8 +240,9 @@ class _VersionListing:
         walk, level = self._walk, self._level
         key_after, order_after = self._after
         walk.seek(key_after if order_after else level.start(key_after))
-        while (found := walk.next_key()) is not None:
-            key, newest = found
+        while (row := walk.next_key()) is not None:
+            key: bytes = row[0]
+            newest = walk.open(*row)
             if self._full:
                 return self._stop()
             common = level.common(key)
@@ -240,7 +276,11 @@ class _VersionListing:
     def _add_versions(self, key: bytes, newest: HeldRow) -> bool:
         """Add a key's versions; False when the page is full before the last of them."""
         key_after, order_after = self._after
-        for row in visible(self._walk.rows_of(key, newest)):
+        if newest.kind != Kind.TOMBSTONE and self._walk.has_one_row(key):
+            rows: Iterator[HeldRow] = iter((newest,))
+        else:
+            rows = visible(self._walk.rows_of(key, newest))
+        for row in rows:
             if key == key_after and order_after and row.order >= order_after:
                 continue  # on an earlier page; it still hides what it hides
             if row.summary is None:
@@ -261,11 +301,16 @@ class _VersionListing:
         )
 
 
+def _first_run(op: ListKeys | ListVersions) -> int:
+    """Return how many rows are wanted at first: few where most may be passed over."""
+    return _FIRST_RUN if op.delimiter else max(1, op.limit) + 1
+
+
 def list_versions(
     connection: sqlite3.Connection, op: ListVersions, *, trusted: bool, examined_max: int
 ) -> VersionPage:
     """Answer ListVersions. A damaged row makes the page one that is not to be trusted."""
-    walk = _Walk(connection, op.bucket, op.prefix.encode())
+    walk = _Walk(connection, op.bucket, op.prefix.encode(), _first_run(op))
     page = _VersionListing(walk, op, examined_max)
     return page.finish(page.fill(), trusted=trusted)
 
@@ -274,7 +319,7 @@ def list_keys(
     connection: sqlite3.Connection, op: ListKeys, *, trusted: bool, examined_max: int
 ) -> KeyPage:
     """Answer ListKeys. A damaged row makes the page one that is not to be trusted."""
-    walk = _Walk(connection, op.bucket, op.prefix.encode())
+    walk = _Walk(connection, op.bucket, op.prefix.encode(), _first_run(op))
     page = _KeyListing(walk, op, examined_max)
     next_after = page.fill(op.after.encode())
     return page.finish(next_after, trusted=trusted)

@@ -170,6 +170,47 @@ def recover_row(bucket: str, key: bytes, row: HeldRow, payload: bytes | None) ->
     return HeldRow(row.order, int(record.version.kind), row.record_id, summary_of(record))
 
 
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
+class EntryReader:
+    """Makes the entries of a listing straight from the columns of a bucket's rows.
+
+    The short way for rows that are intact; it checks what `open_row` checks.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self._prefix = bucket.encode() + b"\0"
+
+    def read(
+        self, key: bytes, order: bytes, kind: int, record_id: int, sealed: bytes
+    ) -> KeyEntry | None:
+        """Return the entry of a row; None for a damaged one, which `open_row` looks at again."""
+        try:
+            body = sealed[_CHECK_BYTES:]
+            tail = _TAIL.pack(kind, record_id)
+            checked = b"".join((self._prefix, key, b"\0", order, tail, body))
+            if sealed[:_CHECK_BYTES] != xxhash.xxh3_64_digest(checked):
+                return None
+            summary = _decoder.decode(body)
+            return KeyEntry(
+                ObjectKey(key.decode()),
+                Order(order),
+                _KINDS[kind],
+                summary.size,
+                summary.etag,
+                summary.modified_ms,
+                summary.storage_class,
+                summary.checksum,
+                summary.checksum_type,
+                bool(summary.flags & DEGRADED),
+                bool(summary.flags & NULL_VERSION),
+                summary.owner,
+            )
+        except (struct.error, TypeError, KeyError, msgspec.DecodeError):
+            return None
+
+
 def entry_of(key: bytes, row: HeldRow) -> KeyEntry:
     """Return a row as a listing shows it. It must not be an unknown one."""
     summary = row.summary

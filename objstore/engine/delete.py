@@ -8,6 +8,7 @@ names a version buries that one: its tombstone has the version's stamp and the l
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
@@ -32,8 +33,12 @@ from objstore.quorum.thresholds import write_quorum
 from objstore.versions.hlc import wall_ms_of
 from objstore.versions.select import Outcome
 
+MAYBE_ACKNOWLEDGED: Final = "drives are away: nobody knows whether the newest version counts"
 # Given the version that is to go, raises RequestRefused when it must stay.
 Permission = Callable[[Version], None]
+# Given the current version of a key, an object or a delete marker, and the one that is to go;
+# raises RequestRefused when it must stay.
+Judgement = Callable[[Version, Version], None]
 
 
 async def delete_object(
@@ -124,6 +129,45 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
         if buried is not None:
             return Deleted(version_id, delete_marker=buried.kind is Kind.DELETE_MARKER)
     return Deleted(version_id)
+
+
+async def delete_judged(
+    context: Context,
+    place: Place,
+    bucket: BucketName,
+    key: ObjectKey,
+    version_id: VersionId,
+    bucket_record: BucketRecord,
+    *,
+    judgement: Judgement,
+) -> bool:
+    """Bury one version for good while its key is as `judgement` saw it; False: it was gone.
+
+    The current version is read first. A drive that holds a row above the newest that was read then,
+    or a later revision of the version, refuses: so the version does not go when a newer one came
+    or went meanwhile, for example when it has become the current one again.
+
+    Raises:
+        RequestRefused: `judgement` says no; ConditionalRequestConflict.
+        ReadQuorumLost: it is not certain what is current.
+        WriteQuorumLost: too few slots could take the tombstone.
+    """
+
+    async def bury() -> bool:
+        newest = await resolve(context, place.handle, bucket, key)
+        current = newest.version
+        version = (await resolve(context, place.handle, bucket, key, version_id)).version
+        if current is None or version is None:
+            return False
+        if not newest.acknowledged:
+            raise ReadQuorumLost(MAYBE_ACKNOWLEDGED)
+        judgement(current, version)
+        version_at = partial(_tombstone, place, version, context.stamp())
+        proposal = Proposal(version_at, _held(place), base=version.order, not_above=newest.newest)
+        await _commit(context, place, proposal, bucket_record)
+        return True
+
+    return await until_uncontested(context, bury)
 
 
 async def _commit(

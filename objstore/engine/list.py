@@ -40,10 +40,10 @@ async def list_objects(context: Context, query: ListQuery) -> ObjectListing:
     while len(found) <= query.limit:
         complete_to: str | None = None
         for handle in context.sets:
-            merged = await _merged_page(context, handle, query, after)
-            if merged.complete_to is not None:
-                complete_to = min(complete_to or merged.complete_to, merged.complete_to)
-            found |= await _live(context, handle, query, merged)
+            live, end = await _set_page(context, handle, query, after)
+            if end is not None:
+                complete_to = min(complete_to or end, end)
+            found |= live
         if complete_to is None:
             break
         # Another set may have been cut earlier: what lies beyond is asked for again.
@@ -59,11 +59,30 @@ async def list_objects(context: Context, query: ListQuery) -> ObjectListing:
     )
 
 
-async def _merged_page(context: Context, handle: SetHandle, query: ListQuery, after: str) -> Merged:
+async def _set_page(
+    context: Context, handle: SetHandle, query: ListQuery, after: str
+) -> tuple[dict[str, ListedObject | None], str | None]:
+    """Return what a set lists after a name, and up to where that is all (None: to the end)."""
     limit = min(query.limit, LIST_KEYS_MAX) + 1
     op = ListKeys(query.bucket, query.prefix, after, query.delimiter, limit)
-    pages = await ask_for_pages(context, handle, op)
-    return merge_pages([_page_of(page) for page in pages.values()])
+    pages = list((await ask_for_pages(context, handle, op)).values())
+    first = pages[0]
+    if all(_same(page, first) for page in pages):
+        live: dict[str, ListedObject | None] = {
+            entry.key: _listed_entry(entry) for entry in first.entries if entry.kind is Kind.OBJECT
+        }
+        return live | dict.fromkeys(prefix for prefix, _ in first.prefixes), first.next_after
+    merged = merge_pages([_page_of(page) for page in pages])
+    return await _live(context, handle, query, merged), merged.complete_to
+
+
+def _same(page: KeyPage, other: KeyPage) -> bool:
+    """Whether two drives say the same of the same keys: then there is nothing to decide."""
+    return (page.entries, page.prefixes, page.next_after) == (
+        other.entries,
+        other.prefixes,
+        other.next_after,
+    )
 
 
 def _row_of(entry: KeyEntry) -> Row:
@@ -111,12 +130,10 @@ async def _any_below(context: Context, handle: SetHandle, bucket: BucketName, pr
     after = ""
     while True:
         query = ListQuery(bucket, prefix, "", after, LIST_KEYS_MAX)
-        merged = await _merged_page(context, handle, query, after)
-        if await _live(context, handle, query, merged):
-            return True
-        if merged.complete_to is None:
-            return False
-        after = merged.complete_to
+        live, end = await _set_page(context, handle, query, after)
+        if live or end is None:
+            return bool(live)
+        after = end
 
 
 def _listed_entry(entry: KeyEntry) -> ListedObject:

@@ -9,7 +9,7 @@ from objstore.engine.fanout import call_all
 from objstore.engine.ports import UploadListing
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import ReadQuorumLost
-from objstore.limits import CALL_DEADLINE_S
+from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX
 from objstore.names import BucketName
 from objstore.ondisk.record import Upload, decode_upload
 from objstore.quorum.reduce import describe_errors
@@ -39,12 +39,11 @@ async def list_uploads(context: Context, query: UploadQuery) -> UploadListing:
     while True:
         cuts: list[tuple[str, str]] = []
         for handle in context.sets:
-            op = ListUploads(query.bucket, query.prefix, after_key, after_upload, 1000)
-            for page in (await _upload_pages(context, handle, op)).values():
-                held = [decode_upload(sealed) for sealed in page.uploads]
-                uploads |= {(upload.key, upload.upload_id): upload for upload in held}
-                if page.truncated:
-                    cuts.append((held[-1].key, held[-1].upload_id))
+            after = (after_key, after_upload)
+            found, cut = await set_uploads(context, handle, query.bucket, query.prefix, after)
+            uploads |= found
+            if cut is not None:
+                cuts.append(cut)
         names = _group_uploads(query, uploads, min(cuts, default=None))
         if not cuts or len(names) > query.limit:
             break
@@ -60,20 +59,52 @@ async def list_uploads(context: Context, query: UploadQuery) -> UploadListing:
     )
 
 
+async def set_uploads(
+    context: Context, handle: SetHandle, bucket: BucketName, prefix: str, after: tuple[str, str]
+) -> tuple[dict[tuple[str, str], Upload], tuple[str, str] | None]:
+    """Return uploads of one set above (key, upload id), and up to where they are all there.
+
+    None says that there are no more.
+
+    Raises:
+        ReadQuorumLost: the set cannot tell.
+        RecordUnknown: the record of an upload is damaged.
+    """
+    uploads: dict[tuple[str, str], Upload] = {}
+    cuts: list[tuple[str, str]] = []
+    op = ListUploads(bucket, prefix, *after, LIST_KEYS_MAX)
+    for page in (await _upload_pages(context, handle, op)).values():
+        held = [decode_upload(sealed) for sealed in page.uploads]
+        uploads |= {(upload.key, upload.upload_id): upload for upload in held}
+        if page.truncated:
+            cuts.append((held[-1].key, held[-1].upload_id))
+    return uploads, min(cuts, default=None)
+
+
 def _group_uploads(
     query: UploadQuery, uploads: Mapping[tuple[str, str], Upload], cut: tuple[str, str] | None
 ) -> list[tuple[str, str]]:
-    """Return names in order; those that share a prefix up to the delimiter become (prefix, "")."""
+    """Return names in order; those that share a prefix up to the delimiter become (prefix, "").
+
+    As in a listing of objects, a marker that ends with the delimiter stands for all that was
+    rolled up into the common prefix it lies in.
+    """
+    over = _common_prefix(query, query.after_key)
     names: set[tuple[str, str]] = set()
     for name in uploads:
         if cut is not None and name > cut:
             continue
-        end = name[0].find(query.delimiter, len(query.prefix)) if query.delimiter else -1
-        if end < 0:
+        prefix = _common_prefix(query, name[0])
+        if prefix is None:
             names.add(name)
-        elif (prefix := name[0][: end + len(query.delimiter)]) > query.after_key:
+        elif prefix != over or not query.after_key.endswith(query.delimiter):
             names.add((prefix, ""))
     return sorted(names)
+
+
+def _common_prefix(query: UploadQuery, key: str) -> str | None:
+    end = key.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+    return None if end < 0 else key[: end + len(query.delimiter)]
 
 
 async def _upload_pages(

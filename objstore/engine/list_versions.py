@@ -45,10 +45,16 @@ class VersionQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A version, or (without one) a common prefix."""
+    """Versions of one key, newest first, or (without any) a common prefix."""
 
-    entry: KeyEntry | None
-    is_latest: bool = False
+    name: str
+    entries: Sequence[KeyEntry]
+    begun: bool = False  # an earlier page has this key's latest version
+
+    @property
+    def count(self) -> int:
+        """How many entries of a listing it is."""
+        return len(self.entries) or 1
 
 
 async def list_versions(context: Context, query: VersionQuery) -> VersionListing:
@@ -57,30 +63,73 @@ async def list_versions(context: Context, query: VersionQuery) -> VersionListing
     Raises:
         ReadQuorumLost: a set cannot tell.
     """
-    found: dict[Position, _Shown] = {}
+    found: list[_Shown] = []
     key, order = query.after_key, await _order_after(context, query)
-    while len(found) <= query.limit:
-        cut: Position | None = None
-        for handle in context.sets:
-            shown, end = await _set_page(context, handle, query, key, order)
-            found |= shown
-            if end is not None:
-                cut = min(cut or end, end)
-        if cut is None:
+    while sum(one.count for one in found) <= query.limit:
+        pages = [await _set_page(context, handle, query, key, order) for handle in context.sets]
+        end = min((page.end for page in pages if page.end is not None), default=None)
+        # One set may have been cut before another: what lies beyond is asked for again.
+        shown = [cut for page in pages for one in page.shown if (cut := _up_to(one, end))]
+        shown.sort(key=_name)
+        found += shown
+        if end is None:
             break
-        # Another set may have been cut earlier: what lies beyond is asked for again.
-        found = {place: one for place, one in found.items() if place <= cut}
-        key, order = cut[0], order_at(cut)
-    places = sorted(found)
-    page = places[: query.limit]
-    last = found[page[-1]].entry if page else None
-    return VersionListing(
-        versions=tuple(_listed(found[place]) for place in page if found[place].entry is not None),
-        prefixes=tuple(place[0] for place in page if found[place].entry is None),
-        truncated=len(places) > query.limit,
-        last_key=page[-1][0] if page else "",
-        last_version=CURRENT if last is None else _version_id(last),
-    )
+        key, order = end[0], order_at(end)
+    return _page_of(found, query.limit)
+
+
+def _name(shown: _Shown) -> str:
+    return shown.name
+
+
+def _up_to(shown: _Shown, end: Position | None) -> _Shown | None:
+    """Return what of a key lies up to a position."""
+    if end is None or shown.name < end[0]:
+        return shown
+    if shown.name > end[0]:
+        return None
+    if not shown.entries:
+        return shown if position_of(shown.name, NO_ORDER) <= end else None
+    entries = [one for one in shown.entries if position_of(one.key, one.order) <= end]
+    return _Shown(shown.name, entries, shown.begun) if entries else None
+
+
+def _page_of(found: Sequence[_Shown], limit: int) -> VersionListing:
+    versions: list[ListedVersion] = []
+    prefixes: dict[str, None] = {}
+    last_key, last_version = "", CURRENT
+    for one in found:
+        if not one.entries and len(versions) + len(prefixes) < limit:
+            prefixes[one.name] = None
+            last_key, last_version = one.name, CURRENT
+        room = limit - len(versions) - len(prefixes)
+        for index, entry in enumerate(one.entries[: max(0, room)]):
+            versions.append(_listed(entry, is_latest=not index and not one.begun))
+            last_key, last_version = one.name, versions[-1].version_id
+    total = sum(one.count for one in found)
+    truncated = total > limit
+    return VersionListing(tuple(versions), tuple(prefixes), truncated, last_key, last_version)
+
+
+async def set_versions(
+    context: Context,
+    handle: SetHandle,
+    bucket: BucketName,
+    prefix: str,
+    after: Position | None,
+) -> tuple[list[KeyEntry], Position | None]:
+    """Return a page of what one set has after a place, in order, and where to go on, if anywhere.
+
+    A page may be empty and not be the last.
+
+    Raises:
+        ReadQuorumLost: the set cannot tell.
+    """
+    query = VersionQuery(bucket, prefix, "", "", CURRENT, LIST_KEYS_MAX)
+    key, order = ("", NO_ORDER) if after is None else (after[0], order_at(after))
+    page = await _set_page(context, handle, query, key, order)
+    shown = (_up_to(one, page.end) for one in page.shown)
+    return [entry for one in shown if one is not None for entry in one.entries], page.end
 
 
 async def _order_after(context: Context, query: VersionQuery) -> Order:
@@ -99,59 +148,60 @@ async def _order_after(context: Context, query: VersionQuery) -> Order:
     return NO_ORDER if stamp is None else Order(bytes(stamp))
 
 
+@dataclass(frozen=True, slots=True)
+class _SetPage:
+    """What a set has after a place, in order of name, and where that ends (None: at the end)."""
+
+    shown: Sequence[_Shown]
+    end: Position | None
+
+
 async def _set_page(
     context: Context, handle: SetHandle, query: VersionQuery, key: str, order: Order
-) -> tuple[dict[Position, _Shown], Position | None]:
-    """Return what a set has after a place, and where its page ends (None: at the end)."""
+) -> _SetPage:
     limit = min(query.limit, LIST_KEYS_MAX) + 1
     op = ListVersions(query.bucket, query.prefix, key, order, query.delimiter, limit)
     pages = list((await ask_for_pages(context, handle, op)).values())
     ends = [position_of(*page.next_after) for page in pages if page.next_after is not None]
     end = min(ends, default=None)
-    shown: dict[Position, _Shown] = {}
+    versions = [_by_key(page.entries) for page in pages]
+    names = set().union(*versions)
+    shown: list[_Shown] = []
+    for name in names:
+        lists = [one.get(name, []) for one in versions]
+        after = order if name == key else NO_ORDER
+        if any(one != lists[0] for one in lists) and not _same_so_far(lists, name, end):
+            lists = [
+                [
+                    entry
+                    for entry in await _decided(context, handle, query.bucket, ObjectKey(name))
+                    if not after or entry.order < after
+                ]
+            ]
+        if lists[0]:
+            shown.append(_Shown(name, lists[0], begun=bool(after)))
     for prefix in {prefix for page in pages for prefix, _ in page.prefixes}:
         inside = end is None or position_of(prefix, NO_ORDER) <= end
         if inside and await _any_below(context, handle, query, prefix, pages):
-            shown[position_of(prefix, NO_ORDER)] = _Shown(None)
-    for name in {entry.key for page in pages for entry in page.entries}:
-        after = order if name == key else NO_ORDER
-        shown |= await _key_versions(context, handle, query.bucket, name, pages, after, end)
-    return shown, end
+            shown.append(_Shown(prefix, ()))
+    shown.sort(key=_name)
+    return _SetPage(shown, end)
 
 
-async def _key_versions(
-    context: Context,
-    handle: SetHandle,
-    bucket: BucketName,
-    key: ObjectKey,
-    pages: Sequence[VersionPage],
-    after: Order,
-    end: Position | None,
-) -> dict[Position, _Shown]:
-    """Return the versions of one key below `after` and up to `end`.
+def _by_key(entries: Iterable[KeyEntry]) -> dict[str, list[KeyEntry]]:
+    found: dict[str, list[KeyEntry]] = {}
+    for entry in entries:
+        found.setdefault(entry.key, []).append(entry)
+    return found
 
-    Within a key that an earlier page began nothing is the latest.
-    """
 
-    def on_page(entries: Iterable[KeyEntry]) -> list[KeyEntry]:
-        return [
-            entry
-            for entry in entries
-            if entry.key == key
-            and (not after or entry.order < after)
-            and (end is None or position_of(key, entry.order) <= end)
-        ]
-
-    lists = [on_page(page.entries) for page in pages]
-    orders = [[entry.order for entry in entries] for entries in lists]
-    if all(one == orders[0] for one in orders):
-        entries = lists[0]
-    else:
-        entries = on_page(await _decided(context, handle, bucket, key))
-    return {
-        position_of(key, entry.order): _Shown(entry, is_latest=not after and entry is entries[0])
-        for entry in entries
-    }
+def _same_so_far(lists: Sequence[Sequence[KeyEntry]], name: str, end: Position | None) -> bool:
+    """Whether drives list the same versions of a key, up to where the first page ends."""
+    orders = [
+        [one.order for one in entries if end is None or position_of(name, one.order) <= end]
+        for entries in lists
+    ]
+    return all(one == orders[0] for one in orders)
 
 
 async def _decided(
@@ -185,10 +235,10 @@ async def _any_below(
     below = VersionQuery(query.bucket, prefix, "", "", CURRENT, 1)
     key, order = "", NO_ORDER
     while True:
-        shown, end = await _set_page(context, handle, below, key, order)
-        if shown or end is None:
-            return bool(shown)
-        key, order = end[0], order_at(end)
+        page = await _set_page(context, handle, below, key, order)
+        if page.shown or page.end is None:
+            return bool(page.shown)
+        key, order = page.end[0], order_at(page.end)
 
 
 def _entry_of(version: Version) -> KeyEntry:
@@ -207,17 +257,16 @@ def _entry_of(version: Version) -> KeyEntry:
     )
 
 
-def _version_id(entry: KeyEntry) -> VersionId:
+def version_id_of_entry(entry: KeyEntry) -> VersionId:
+    """Return how S3 names a listed version."""
     return NULL if entry.null_version else VersionId(stamp_of(entry.order).hex())
 
 
-def _listed(shown: _Shown) -> ListedVersion:
-    entry = shown.entry
-    assert entry is not None
+def _listed(entry: KeyEntry, *, is_latest: bool) -> ListedVersion:
     return ListedVersion(
         key=entry.key,
-        version_id=_version_id(entry),
-        is_latest=shown.is_latest,
+        version_id=version_id_of_entry(entry),
+        is_latest=is_latest,
         delete_marker=entry.kind is Kind.DELETE_MARKER,
         size=entry.size,
         etag=entry.etag,

@@ -110,6 +110,7 @@ async def create_upload(
         retention_mode=attributes.retention_mode,
         retain_until_ms=attributes.retain_until_ms,
         legal_hold=attributes.legal_hold,
+        initiator=attributes.initiator,
         encryption=new_encryption(context, attributes.customer_key),
     )
     op = PutUpload(encode_upload(upload))

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from objstore.drive.api import Buffer
 from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId
 from objstore.ondisk.record import Part, Upload, UploadedPart, Version
@@ -43,6 +45,7 @@ class Attributes:
     user_metadata: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = "STANDARD"
     owner: str = ""
+    initiator: str = ""  # of an upload in parts: who begins it, and need not own what is made
     checksum_algorithms: tuple[str, ...] = ()  # of the digests; stored with the object
     checksum_type: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -81,8 +84,7 @@ class ObjectReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
+class ListedObject(msgspec.Struct, frozen=True):  # of all values here the one made most often
     """An object as a listing shows it."""
 
     key: ObjectKey
@@ -95,8 +97,7 @@ class ListedObject:
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedVersion:
+class ListedVersion(msgspec.Struct, frozen=True):
     """A version, or a delete marker, as a listing shows it."""
 
     key: ObjectKey

@@ -1,4 +1,4 @@
-"""The operator's routes: `/.objstore/admin/v1/{info,heal,locate}`, JSON out.
+"""The operator's routes: `/.objstore/admin/v1/{info,heal,locate,usage}`, JSON out.
 
 They are signed like any S3 request, with the root credential; app.py has verified that before
 `answer_admin` runs. No bucket can be named `.objstore`, so the paths are never an object's.
@@ -39,6 +39,10 @@ async def _locate(admin: Admin, query: Query) -> Reply:
     return _json(describe_location(await admin.locate(BucketName(bucket), ObjectKey(key))))
 
 
+async def _usage(admin: Admin, query: Query) -> Reply:
+    return _json(await admin.usage())
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     method: str
@@ -49,6 +53,7 @@ ROUTES: Final = {
     "info": _Route("GET", _info),
     "heal": _Route("POST", _heal),
     "locate": _Route("GET", _locate),
+    "usage": _Route("GET", _usage),
 }
 
 

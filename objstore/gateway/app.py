@@ -21,17 +21,18 @@ from objstore.gateway.authenticate import Authenticator
 from objstore.gateway.body import open_body
 from objstore.gateway.connection import Connection, ConnectionFactory
 from objstore.gateway.context import GatewayContext
+from objstore.gateway.cross_origin import answer_preflight, cross_origin_headers
 from objstore.gateway.form import open_form
 from objstore.gateway.framing import check_framing, malformed_reason
 from objstore.gateway.metrics import Metrics
 from objstore.gateway.query_api import answer_query
 from objstore.gateway.respond import AnswerCut, send
 from objstore.gateway.service import Service, concerns_service
-from objstore.s3.authorize import authorize
+from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
-from objstore.s3.operations import OPERATIONS, BodyKind, Spec
+from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.s3.post_object import put_request
 from objstore.wire.post_fields import posts_form, require_form_alone
 from objstore.wire.query_protocol import query_error
@@ -46,6 +47,7 @@ _OUR_FAILURES: Final = frozenset({500, 503})
 _NS_PER_MS: Final = 1_000_000
 _UNKNOWN_OPERATION: Final = "Unknown"
 _SERVICE_OPERATION: Final = "Service"
+_PREFLIGHT_OPERATION: Final = "Preflight"
 _BACKLOG: Final = 1024
 _TLS_HANDSHAKE_S: Final = 10.0
 _FORCED_STOP_S: Final = 1.0
@@ -60,6 +62,7 @@ class Exchange:
         "admitted",
         "operation",
         "reason",
+        "request",
         "request_id",
         "sent",
         "service",
@@ -73,6 +76,7 @@ class Exchange:
         self.started_s = started_s
         self.target = ""
         self.operation = _UNKNOWN_OPERATION
+        self.request: Request | None = None  # once it was understood and is S3's
         self.service = SERVICE
         self.admitted = False
         self.status = 0
@@ -157,9 +161,14 @@ class Gateway:
             remote=http.remote or "",
             request_id=exchange.request_id,
         )
+        if request.method == "OPTIONS":
+            exchange.operation = _PREFLIGHT_OPERATION
+            return await answer_preflight(context.store, request)
+        exchange.request = request
         service = claimed_service(request)
         if service != SERVICE:
             exchange.operation = exchange.service = service
+            exchange.request = None
             return await answer_query(
                 http, request, service, authenticator=self._authenticator, context=context
             )
@@ -188,8 +197,10 @@ class Gateway:
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
             ssec_over_http=context.ssec_over_http,
+            lifecycle_day_s=context.lifecycle_day_s,
+            tls_version=_tls_version(http) if self._secure else "",
         )
-        return await self._run(spec, call)
+        return await answer(call, spec)
 
     async def _reply_to_form(
         self, http: web.BaseRequest, request: Request, exchange: Exchange
@@ -205,31 +216,28 @@ class Gateway:
         verified = self._authenticator.authenticate_form(fields, request.bucket)
         form.limit(verified.sizes)
         put = put_request(request, fields)
-        return await self._run(
-            OPERATIONS[Operation.POST_OBJECT],
-            Call(
-                store=context.store,
-                request=put,
-                body=form,
-                caller=verified.caller,
-                identities=context.identities,
-                region=context.region,
-                digests=prepare_digests(put, Operation.PUT_OBJECT, None),
-                now_ms=context.clock.now_ns() // _NS_PER_MS,
-                ssec_over_http=context.ssec_over_http,
-                form=fields,
-            ),
+        call = Call(
+            store=context.store,
+            request=put,
+            body=form,
+            caller=verified.caller,
+            identities=context.identities,
+            region=context.region,
+            digests=prepare_digests(put, Operation.PUT_OBJECT, None),
+            now_ms=context.clock.now_ns() // _NS_PER_MS,
+            ssec_over_http=context.ssec_over_http,
+            form=fields,
+            lifecycle_day_s=context.lifecycle_day_s,
+            tls_version=_tls_version(http) if self._secure else "",
         )
-
-    async def _run(self, spec: Spec, call: Call) -> Reply:
-        """Let the handler answer, if the caller may ask."""
-        await authorize(call, spec)
-        return await spec.handler(call)
+        return await answer(call, OPERATIONS[Operation.POST_OBJECT])
 
     async def _send(
         self, http: web.BaseRequest, connection: Connection, reply: Reply, exchange: Exchange
     ) -> web.StreamResponse:
         self._brand(reply, exchange)
+        if exchange.request is not None:
+            reply.headers.update(await cross_origin_headers(self._context.store, exchange.request))
         exchange.status = reply.status
         response, exchange.sent = await send(
             http,
@@ -354,6 +362,12 @@ class Gateway:
     async def drain(self, drain_s: float) -> bool:
         """Admit nothing more and wait for the requests in flight."""
         return await self._admission.drain(drain_s)
+
+
+def _tls_version(http: web.BaseRequest) -> str:
+    """Return the version of TLS that a request came by, as conditions write it."""
+    tls = None if http.transport is None else http.transport.get_extra_info("ssl_object")
+    return "" if tls is None else (tls.version() or "").removeprefix("TLSv")
 
 
 class Running:

@@ -47,6 +47,7 @@ class GatewayContext:
     ssec_over_http: bool = False  # take customers' keys without TLS, for tests
     metrics_public: bool = False  # otherwise a scrape is signed like an S3 request
     metrics_directory: str | None = None  # prometheus_client's multi-process directory
+    lifecycle_day_s: int = limits.LIFECYCLE_DAY_SECONDS  # how long lifecycle rules take a day to be
     access_log: bool = False  # one line for each request, not only for failures
     requests_max: int = limits.REQUESTS_IN_FLIGHT_MAX
     connections_max: int = 4 * limits.REQUESTS_IN_FLIGHT_MAX

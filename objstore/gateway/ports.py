@@ -12,7 +12,7 @@ import msgspec
 from objstore.engine.ports import Location
 from objstore.names import BucketName, ObjectKey
 
-# What the operator's routes begin with: `info`, `heal`, `locate`.
+# What the operator's routes begin with: `info`, `heal`, `locate`, `usage`.
 ADMIN_PREFIX: Final = "/.objstore/admin/v1/"
 
 
@@ -116,6 +116,24 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     healing: bool = False  # a full comparison that `heal` began is waiting or running
 
 
+class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What one bucket holds; sizes are before encoding."""
+
+    name: str
+    owner: str  # canonical id
+    versioning: str  # "", "Enabled" or "Suspended"
+    objects: int
+    object_bytes: int
+    versions: int
+    version_bytes: int
+
+
+class UsageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What all buckets hold."""
+
+    buckets: tuple[BucketInfo, ...]
+
+
 class Admin(Protocol):
     """What an operator may ask and order."""
 
@@ -125,6 +143,14 @@ class Admin(Protocol):
 
     async def heal(self) -> None:
         """Begin a full comparison and repair of all drives; returns once it has begun."""
+        ...
+
+    async def usage(self) -> UsageInfo:
+        """Count what every bucket holds.
+
+        Raises:
+            QuorumError: too few slots answer to tell.
+        """
         ...
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:

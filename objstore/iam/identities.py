@@ -62,6 +62,7 @@ class Identities:
         (self.root,) = (one for one in self._all if one.root)
         self._by_access_key = {_digest(one.access_key): one for one in self._all}
         self._by_canonical_id = {one.canonical_id: one for one in self._all}
+        self._accounts = frozenset(one.account for one in self._all)
         self._by_email = {one.email.casefold(): one for one in self._all if one.email}
         assert len(self._by_access_key) == len(self._by_canonical_id) == len(self._all)
 
@@ -76,6 +77,10 @@ class Identities:
     def by_canonical_id(self, canonical_id: str) -> Identity | None:
         """Return who has a canonical id."""
         return self._by_canonical_id.get(canonical_id)
+
+    def has_account(self, account: str) -> bool:
+        """Tell whether an account number is an identity's."""
+        return account in self._accounts
 
     def by_email(self, email: str) -> Identity | None:
         """Return who has an email address, however its letters are written."""

@@ -160,6 +160,7 @@ class Upload(msgspec.Struct, frozen=True, array_like=True):
     retention_mode: str = ""
     retain_until_ms: int = 0
     legal_hold: bool = False
+    initiator: str = ""  # who began it; empty: the owner
     encryption: bytes = b""  # of the version that it will be
 
     @property

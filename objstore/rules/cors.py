@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from objstore.errors import RequestRefused
+from objstore.limits import CORS_REQUEST_HEADERS_MAX
 from objstore.wire.config_documents.cors import METHODS, CorsRule, CorsRules
 
 VARY: Final = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
@@ -26,7 +27,10 @@ _NOT_ALLOWED: Final = (
 def match(
     rules: CorsRules, *, origin: str, method: str, headers: Sequence[str] = ()
 ) -> CorsRule | None:
-    """Return the first rule that lets a page of `origin` send `method` with `headers`."""
+    """Return the first rule that lets a page of `origin` send `method` with `headers`.
+
+    The names of headers are in lower case.
+    """
     if _ORIGIN.fullmatch(origin) is None:
         return None
     for rule in rules:
@@ -48,13 +52,16 @@ def fits(pattern: str, text: str) -> bool:
 
 
 def _allows_header(rule: CorsRule, header: str) -> bool:
-    return _HEADER_NAME.fullmatch(header) is not None and any(
-        fits(pattern.lower(), header.lower()) for pattern in rule.allowed_headers
-    )
+    return any(fits(pattern.lower(), header) for pattern in rule.allowed_headers)
 
 
 def preflight(
-    rules: CorsRules, *, origin: str | None, method: str | None, headers: str | None
+    rules: CorsRules,
+    *,
+    origin: str | None,
+    method: str | None,
+    headers: str | None,
+    resource: str = "OBJECT",
 ) -> dict[str, str]:
     """Return the headers that answer an OPTIONS request.
 
@@ -63,6 +70,7 @@ def preflight(
         origin: the Origin header.
         method: Access-Control-Request-Method.
         headers: Access-Control-Request-Headers.
+        resource: what is addressed, as a refusal calls it: OBJECT, BUCKET or SERVICE.
 
     Raises:
         RequestRefused: BadRequest for what is no preflight; AccessForbidden for one that no rule
@@ -76,16 +84,34 @@ def preflight(
         raise RequestRefused(
             "BadRequest", f"Invalid Access-Control-Request-Method: {(method or 'null')[:100]}"
         )
+    wanted = _requested_headers(headers or "")
     if not rules:
-        raise RequestRefused("AccessForbidden", Method=method, ResourceType="BUCKET")
-    wanted = [name for item in (headers or "").split(",") if (name := item.strip())]
+        raise RequestRefused("AccessForbidden", Method=method, ResourceType=resource)
     rule = match(rules, origin=origin, method=method, headers=wanted)
     if rule is None:
-        raise RequestRefused("AccessForbidden", _NOT_ALLOWED, Method=method, ResourceType="OBJECT")
+        raise RequestRefused("AccessForbidden", _NOT_ALLOWED, Method=method, ResourceType=resource)
     answer = _headers(rule, origin)
     if wanted:
-        answer["Access-Control-Allow-Headers"] = ", ".join(name.lower() for name in wanted)
+        answer["Access-Control-Allow-Headers"] = ", ".join(wanted)
     return answer
+
+
+def _requested_headers(text: str) -> list[str]:
+    """Return the names in Access-Control-Request-Headers, in lower case, each once."""
+    wanted = list(dict.fromkeys(name for item in text.split(",") if (name := item.strip().lower())))
+    if len(wanted) > CORS_REQUEST_HEADERS_MAX:
+        raise RequestRefused(
+            "BadRequest",
+            "Access-Control-Request-Headers can have no more than"
+            f" {CORS_REQUEST_HEADERS_MAX} names.",
+        )
+    for name in wanted:
+        if _HEADER_NAME.fullmatch(name) is None:
+            raise RequestRefused(
+                "BadRequest",
+                f'Access-Control-Request-Headers "{name[:100]}" contains invalid character.',
+            )
+    return wanted
 
 
 def response_headers(

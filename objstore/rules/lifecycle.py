@@ -7,15 +7,16 @@ tests, and nothing is rounded.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 from urllib.parse import quote
 
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.wire.conditions import http_date
 from objstore.wire.config_documents.lifecycle import Filter, LifecycleRule, LifecycleRules
 
-DAY_SECONDS: Final = 86_400
+DAY_SECONDS: Final = LIFECYCLE_DAY_SECONDS
 _LAST_MS: Final = 253_402_214_400_000  # 9999-12-31: the last day that an HTTP date can name
 
 
@@ -80,6 +81,24 @@ def lifecycle_of(rules: LifecycleRules, *, day_s: int = DAY_SECONDS) -> Lifecycl
     return Lifecycle(tuple(rule for rule in rules if rule.enabled), day_s)
 
 
+def for_versions(lifecycle: Lifecycle) -> Lifecycle:
+    """Return the rules that do something to versions."""
+    rules = (one for one in lifecycle.rules if (one.expiration, one.noncurrent) != (None, None))
+    return replace(lifecycle, rules=tuple(rules))
+
+
+def for_uploads(lifecycle: Lifecycle) -> Lifecycle:
+    """Return the rules that abort uploads."""
+    rules = (one for one in lifecycle.rules if one.abort_days is not None)
+    return replace(lifecycle, rules=tuple(rules))
+
+
+def without_tags(lifecycle: Lifecycle) -> Lifecycle:
+    """Return the rules as if none asked for tags: whatever is due by the rules is due by these."""
+    rules = (replace(one, filter=replace(one.filter, tags=())) for one in lifecycle.rules)
+    return replace(lifecycle, rules=tuple(rules))
+
+
 def prefixes(lifecycle: Lifecycle) -> tuple[str, ...]:
     """Return the fewest prefixes that hold every key some rule is for, in order."""
     kept: list[str] = []
@@ -89,34 +108,55 @@ def prefixes(lifecycle: Lifecycle) -> tuple[str, ...]:
     return tuple(kept)
 
 
+class KeyJudge:
+    """What is due for one key, version by version, so that a key need never be held whole.
+
+    `add` is given every version and delete marker, newest first; then `end` says what can be said
+    of the last one only. There is at most one action for each version.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, key: str, *, now_ms: int) -> None:
+        self._lifecycle = lifecycle
+        self._now_ms = now_ms
+        self._rules = [rule for rule in lifecycle.rules if key.startswith(rule.filter.prefix or "")]
+        self._count = 0
+        self._newer = 0  # noncurrent versions that hold data and are newer than the next one
+        self._marker: KeyVersion | None = None  # the current version, when it is a delete marker
+
+    def add(self, version: KeyVersion) -> Action | None:
+        """Return what is due for a version that is not a current delete marker."""
+        assert (version.noncurrent_ms is None) == (self._count == 0)
+        self._count += 1
+        if self._count > 1:
+            due = _noncurrent_due(self._lifecycle, self._rules, version, self._newer)
+            self._newer += not version.delete_marker
+            return self._action(Act.DELETE_NONCURRENT, version, due)
+        if version.delete_marker:
+            self._marker = version
+            return None
+        due = _earliest(_object_dues(self._lifecycle, self._rules, version))
+        return self._action(Act.EXPIRE_CURRENT, version, due)
+
+    def end(self) -> Action | None:
+        """Return what is due for a delete marker under which no version was."""
+        if self._marker is None or self._count > 1:
+            return None
+        due = _earliest(_marker_dues(self._lifecycle, self._rules, self._marker))
+        return self._action(Act.REMOVE_MARKER, self._marker, due)
+
+    def _action(self, act: Act, version: KeyVersion, due: Due | None) -> Action | None:
+        if due is None or due.at_ms > self._now_ms:
+            return None
+        return Action(act, version, due.rule_id)
+
+
 def due_actions(
     lifecycle: Lifecycle, key: str, versions: Sequence[KeyVersion], *, now_ms: int
 ) -> list[Action]:
-    """Return what is due for a key, at most one action for each version.
-
-    Args:
-        lifecycle: the bucket's rules.
-        key: the key.
-        versions: all its versions and delete markers, newest first.
-        now_ms: the time.
-    """
-    rules = [rule for rule in lifecycle.rules if key.startswith(rule.filter.prefix or "")]
-    if not rules or not versions:
-        return []
-    assert versions[0].noncurrent_ms is None
-    found = []
-    current = versions[0]
-    sole = len(versions) == 1
-    if (due := _current_due(lifecycle, rules, current, sole=sole)) and due.at_ms <= now_ms:
-        act = Act.REMOVE_MARKER if current.delete_marker else Act.EXPIRE_CURRENT
-        found.append(Action(act, current, due.rule_id))
-    newer = 0  # noncurrent versions that hold data and are newer than the one at hand
-    for version in versions[1:]:
-        due = _noncurrent_due(lifecycle, rules, version, newer)
-        if due is not None and due.at_ms <= now_ms:
-            found.append(Action(Act.DELETE_NONCURRENT, version, due.rule_id))
-        newer += not version.delete_marker
-    return found
+    """Return what is due for a key whose versions are all at hand, newest first."""
+    judge = KeyJudge(lifecycle, key, now_ms=now_ms)
+    found = [*map(judge.add, versions), judge.end()]
+    return [action for action in found if action is not None]
 
 
 def expiry(lifecycle: Lifecycle, key: str, current: KeyVersion) -> Due | None:
@@ -128,13 +168,24 @@ def expiry(lifecycle: Lifecycle, key: str, current: KeyVersion) -> Due | None:
     if current.delete_marker:
         return None
     rules = [rule for rule in lifecycle.rules if key.startswith(rule.filter.prefix or "")]
-    return _current_due(lifecycle, rules, current, sole=False)
+    return _earliest(_object_dues(lifecycle, rules, current))
 
 
 def expiration_header(due: Due) -> str:
     """Return the value of x-amz-expiration: "The value of the rule-id is URL-encoded."."""
     at_ms = min(due.at_ms, _LAST_MS)
     return f'expiry-date="{http_date(at_ms)}", rule-id="{quote(due.rule_id, safe="")}"'
+
+
+def abort_headers(due: Due) -> dict[str, str]:
+    """Return x-amz-abort-date and x-amz-abort-rule-id; an id that is no header's is URL-encoded."""
+    rule_id = due.rule_id
+    if not (rule_id.isascii() and rule_id.isprintable()):
+        rule_id = quote(rule_id, safe="")
+    return {
+        "x-amz-abort-date": http_date(min(due.at_ms, _LAST_MS)),
+        "x-amz-abort-rule-id": rule_id,
+    }
 
 
 def abort_due(lifecycle: Lifecycle, key: str, *, initiated_ms: int) -> Due | None:
@@ -151,14 +202,6 @@ def abort_due(lifecycle: Lifecycle, key: str, *, initiated_ms: int) -> Due | Non
 def _earliest(found: Iterable[Due]) -> Due | None:
     """Return the first in time; of equals, that of the rule that stands first."""
     return min(found, key=lambda due: due.at_ms, default=None)
-
-
-def _current_due(
-    lifecycle: Lifecycle, rules: Sequence[LifecycleRule], current: KeyVersion, *, sole: bool
-) -> Due | None:
-    if current.delete_marker:
-        return _earliest(_marker_dues(lifecycle, rules, current)) if sole else None
-    return _earliest(_object_dues(lifecycle, rules, current))
 
 
 def _object_dues(

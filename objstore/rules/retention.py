@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from objstore.errors import RequestRefused
+from objstore.ondisk.record import Version
 from objstore.wire.config_documents.object_lock import (
     GOVERNANCE,
     MODES,
@@ -51,6 +52,15 @@ def stored_lock(mode: str | None, until: str | None, hold: str | None) -> Lock:
         return UNREADABLE
     until_ms = parse_iso_date(until)
     return UNREADABLE if until_ms is None else Lock(Retention(mode, until_ms), hold == "ON")
+
+
+def lock_of(version: Version) -> Lock:
+    """Return the lock of a version; one that makes no sense is unreadable, and so binds."""
+    if not version.retention_mode:
+        return UNREADABLE if version.retain_until_ms else Lock(None, version.legal_hold)
+    if version.retention_mode not in MODES or version.retain_until_ms <= 0:
+        return UNREADABLE
+    return Lock(Retention(version.retention_mode, version.retain_until_ms), version.legal_hold)
 
 
 def refuse_delete(lock: Lock, *, now_ms: int, bypass: bool) -> str | None:

@@ -6,6 +6,7 @@ from objstore.engine.ports import Attributes
 from objstore.errors import RequestRefused
 from objstore.names import STANDARD, STORAGE_CLASSES
 from objstore.ondisk.record import Bucket, Version
+from objstore.s3.acls import new_object
 from objstore.s3.call import Call
 from objstore.s3.encryption import customer_key
 from objstore.s3.object_lock import new_lock
@@ -29,14 +30,16 @@ def read_attributes(
 
     Raises:
         RequestRefused: InvalidStorageClass, MetadataTooLarge, InvalidArgument, InvalidTag, and
-            what s3/object_lock.py and s3/encryption.py raise.
+            what s3/object_lock.py, s3/acls.py and s3/encryption.py raise.
     """
-    lock = new_lock(call, bucket)
+    lock, made = new_lock(call, bucket), new_object(call, bucket)
     return Attributes(
         headers=read_stored_headers(call.request),
         user_metadata=read_user_metadata(call.request),
         storage_class=read_storage_class(call.request),
-        owner=call.caller_id,
+        owner=made.owner,
+        initiator=call.caller_id,
+        acl=made.acl,
         checksum_algorithms=(algorithm,) if algorithm else (),
         checksum_type=kind if algorithm else "",
         tags=read_tags(call.request),
@@ -90,13 +93,14 @@ def copied_attributes(call: Call, bucket: Bucket, version: Version, algorithm: s
     The website redirect location "is unique to each object and is not copied [...]. Instead, you
     may opt to provide this header in combination with the x-amz-metadata-directive header".
     """
-    lock = new_lock(call, bucket)
+    lock, made = new_lock(call, bucket), new_object(call, bucket)
     kept = {name: value for name, value in version.headers.items() if name != REDIRECT_LOCATION}
     return Attributes(
         headers=kept | read_redirect_location(call.request),
         user_metadata=version.user_metadata,
         storage_class=read_storage_class(call.request),
-        owner=call.caller_id,
+        owner=made.owner,
+        acl=made.acl,
         checksum_algorithms=(algorithm,),
         checksum_type=FULL_OBJECT,
         retention_mode=lock.retention_mode,

@@ -3,21 +3,32 @@
 from itertools import islice
 from typing import Final
 
+from objstore.access.ownership import ENFORCED
 from objstore.errors import RequestRefused
-from objstore.names import BucketName
+from objstore.names import BucketName, Versioning
 from objstore.ondisk.record import Bucket
+from objstore.s3 import object_lock, tagging
+from objstore.s3.acls import new_bucket_settings
+from objstore.s3.bucket_access import ACL, ownership_of
+from objstore.s3.bucket_settings import with_setting
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.continuation import read_token, write_token
 from objstore.s3.owners import owner_of, owns
-from objstore.wire.config_documents.create_bucket import read_create_bucket
+from objstore.wire.config_documents.create_bucket import (
+    CreateBucketConfiguration,
+    read_create_bucket,
+)
+from objstore.wire.config_documents.object_lock import ObjectLock, write_object_lock
+from objstore.wire.config_documents.tagging import write_tagging
 from objstore.wire.documents import bucket_list, location_constraint
-from objstore.wire.headers import integer
+from objstore.wire.headers import integer, parameter
 from objstore.wire.request import check_bucket_name
 
 _BUCKETS_MAX: Final = 10_000
 # The one region where creating one's own bucket again succeeds. AWS: "For legacy compatibility,
 # if you re-create an existing bucket that you already own in us-east-1, Amazon S3 returns 200 OK".
 _LEGACY_REGION: Final = "us-east-1"
+_LOCK_HEADER: Final = "x-amz-bucket-object-lock-enabled"
 _PAGING: Final = ("max-buckets", "continuation-token", "prefix", "bucket-region")
 
 
@@ -66,24 +77,62 @@ async def create_bucket(call: Call) -> Reply:
     """Answer CreateBucket. A location constraint has to name this deployment's region."""
     name = check_bucket_name(call.bucket)
     configuration = read_create_bucket(await read_body(call))
-    if configuration.tags:
-        raise RequestRefused(
-            "NotImplemented", "Tags in CreateBucketConfiguration is not implemented."
-        )
     constraint = configuration.location
     if constraint not in ("", call.region):
         raise RequestRefused("InvalidLocationConstraint", LocationConstraint=constraint)
+    first = _first_settings(call, configuration)
+    settings = first | new_bucket_settings(call)
     try:
-        await call.store.create_bucket(name, owner=call.caller_id, region=call.region)
+        await call.store.create_bucket(
+            name, owner=call.caller_id, region=call.region, settings=settings
+        )
     except RequestRefused as refusal:
         mine = refusal.reason == "BucketAlreadyOwnedByYou" or (
             refusal.reason == "BucketAlreadyExists" and await _is_mine_of_old(call, name)
         )
         if not mine:
             raise
-        if call.region != _LEGACY_REGION:
+        # Success would claim that the bucket has the settings that were asked for.
+        held = (await call.store.head_bucket(name)).settings
+        if call.region != _LEGACY_REGION or not first.items() <= held.items():
             raise RequestRefused("BucketAlreadyOwnedByYou", BucketName=name) from refusal
+        await _reset_acl(call, settings.get(ACL))
     return Reply(200, {"Location": f"/{name}"})
+
+
+def _first_settings(call: Call, configuration: CreateBucketConfiguration) -> dict[str, bytes]:
+    """Return what a new bucket has from the start: its tags; object lock, and so versions.
+
+    Raises:
+        RequestRefused: InvalidArgument.
+    """
+    settings = {}
+    if configuration.tags:
+        settings[tagging.SETTING] = write_tagging(configuration.tags)
+    sent = (parameter(call.request, _LOCK_HEADER) or "false").strip().lower()
+    if sent not in ("true", "false"):
+        raise RequestRefused(
+            "InvalidArgument", f"{_LOCK_HEADER} is true or false.", ArgumentName=_LOCK_HEADER
+        )
+    if sent == "true":
+        settings["versioning"] = Versioning.ENABLED.value.encode()
+        settings[object_lock.SETTING] = write_object_lock(ObjectLock())
+    return settings
+
+
+async def _reset_acl(call: Call, acl: bytes | None) -> None:
+    """Set the ACL of a bucket that is created again, where it has ACLs.
+
+    "If you re-create an existing bucket that you already own in us-east-1, Amazon S3 returns 200
+    OK and resets the bucket access control lists (ACLs)."
+    """
+
+    def change(bucket: Bucket) -> Bucket:
+        if ownership_of(bucket) == ENFORCED:
+            return bucket
+        return with_setting(bucket, ACL, acl)
+
+    await call.store.change_bucket(call.bucket, change)
 
 
 async def _is_mine_of_old(call: Call, name: BucketName) -> bool:
@@ -97,7 +146,13 @@ async def _is_mine_of_old(call: Call, name: BucketName) -> bool:
 async def head_bucket(call: Call) -> Reply:
     """Answer HeadBucket."""
     bucket = await call.store.head_bucket(call.bucket)
-    return Reply(200, {"x-amz-bucket-region": bucket.region or call.region})
+    return Reply(
+        200,
+        {
+            "x-amz-bucket-region": bucket.region or call.region,
+            "x-amz-access-point-alias": "false",
+        },
+    )
 
 
 async def delete_bucket(call: Call) -> Reply:

@@ -10,6 +10,8 @@ from objstore.s3.attributes import copied_attributes, read_attributes, read_tags
 from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.copy_source import CopySource, open_source, source_of, source_version_header
 from objstore.s3.encryption import customer_key, key_headers, readable, source_key
+from objstore.s3.gate import require_copied_tags
+from objstore.s3.lifecycle import expiration_of
 from objstore.s3.object_version import version_header
 from objstore.s3.write_conditions import write_precondition
 from objstore.wire.conditions import iso_date
@@ -42,6 +44,8 @@ async def copy_object(call: Call) -> Reply:
     replaced = read_attributes(call, bucket, DEFAULT_CHECKSUM) if replaces else None
     reader = readable(call, await open_source(call, source), key_of_source)
     version = reader.version
+    if new_tags is None and version.tags:
+        await require_copied_tags(call, source, version.tags)
     if version.size > OBJECT_PUT_BYTES_MAX:
         raise RequestRefused(
             "InvalidRequest",
@@ -66,6 +70,7 @@ async def copy_object(call: Call) -> Reply:
     fields = [("LastModified", iso_date(copy.modified_ms)), ("ETag", quoted(copy.etag))]
     fields += checksum_fields(copy.checksums, copy.checksum_type)
     headers = version_header(bucket, copy) | await source_version_header(call, source, version)
+    headers |= expiration_of(call, bucket, copy)
     return xml_reply(flat_result("CopyObjectResult", fields), headers | key_headers(key))
 
 

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final
 
+from objstore.access.request_context import version_keys
 from objstore.errors import QuorumError, RequestRefused
 from objstore.names import CURRENT
+from objstore.s3.acls import new_object
+from objstore.s3.asked import delete_actions
 from objstore.s3.call import Call, Reply, check_object_key, read_body, xml_reply
 from objstore.s3.error_codes import s3_error_of
-from objstore.s3.expected_digests import body_claim
+from objstore.s3.gate import NOTHING, Gate, gate_of
 from objstore.s3.object_lock import deletion_permission
 from objstore.s3.object_version import read_version_id, version_of
 from objstore.s3.write_conditions import delete_precondition, read_delete_precondition
@@ -19,7 +22,6 @@ from objstore.wire.delete_documents import (
     delete_result,
     read_delete,
 )
-from objstore.wire.route import Operation
 
 # Of one DeleteObjects; each delete is a round of small calls to every drive of a set.
 _DELETES_AT_ONCE: Final = 32
@@ -31,7 +33,7 @@ async def delete_object(call: Call) -> Reply:
         call.bucket,
         call.key,
         version_of(call),
-        owner=call.caller_id,
+        owner=await _marker_owner(call),
         permission=deletion_permission(call),
         precondition=read_delete_precondition(call.request),
     )
@@ -43,25 +45,20 @@ async def delete_object(call: Call) -> Reply:
     return Reply(204, headers)
 
 
-async def delete_objects(call: Call) -> Reply:
-    """Answer DeleteObjects: each key succeeds or fails on its own.
+async def _marker_owner(call: Call) -> str:
+    """Return whose a delete marker is: as an object, that is written without an ACL."""
+    return new_object(call, await call.store.head_bucket(call.bucket)).owner
 
-    "The Content-MD5 request header is required for all Multi-Object Delete requests", or, since
-    2022, a x-amz-checksum- header instead.
-    """
-    claim = body_claim(call.request, Operation.DELETE_OBJECTS)
-    if not claim.algorithm and call.request.headers.get("content-md5") is None:
-        raise RequestRefused(
-            "InvalidRequest",
-            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
-        )
+
+async def delete_objects(call: Call) -> Reply:
+    """Answer DeleteObjects: each key succeeds or fails on its own."""
     wanted = read_delete(await read_body(call))
-    await call.store.head_bucket(call.bucket)
+    gate, owner = await gate_of(call, call.bucket), await _marker_owner(call)
     outcomes: dict[int, Deleted | DeleteFailure] = {}
     queue = iter(enumerate(wanted.objects))
     async with asyncio.TaskGroup() as group:
         for _ in range(min(_DELETES_AT_ONCE, len(wanted.objects))):
-            group.create_task(_delete_from(call, queue, outcomes))
+            group.create_task(_delete_from(call, gate, owner, queue, outcomes))
     ordered = [outcomes[at] for at in range(len(wanted.objects))]
     deleted = [one for one in ordered if isinstance(one, Deleted)]
     failed = [one for one in ordered if isinstance(one, DeleteFailure)]
@@ -70,25 +67,32 @@ async def delete_objects(call: Call) -> Reply:
 
 async def _delete_from(
     call: Call,
+    gate: Gate,
+    owner: str,
     queue: Iterator[tuple[int, ObjectToDelete]],
     outcomes: dict[int, Deleted | DeleteFailure],
 ) -> None:
     """Take entries from the queue that several tasks share, until it is empty."""
     for at, entry in queue:
         try:
-            outcomes[at] = await _delete_one(call, entry)
+            outcomes[at] = await _delete_one(call, gate, owner, entry)
         except (RequestRefused, QuorumError) as problem:
             error = s3_error_of(problem)
             outcomes[at] = DeleteFailure(entry.key, entry.version_id, error.code, error.message)
 
 
-async def _delete_one(call: Call, entry: ObjectToDelete) -> Deleted:
+async def _delete_one(call: Call, gate: Gate, owner: str, entry: ObjectToDelete) -> Deleted:
+    """Delete one object, if the caller may: every key is decided on its own."""
     modified_ms = entry.modified_ms
+    key, version = check_object_key(entry.key), entry.version_id
+    asked = delete_actions(call.request, versioned=version is not None, etag=entry.etag)
+    named = NOTHING if version is None else version_keys(version)
+    await gate.require(asked, key, version, more=named)
     done = await call.store.delete_object(
         call.bucket,
-        check_object_key(entry.key),
-        read_version_id(entry.version_id),
-        owner=call.caller_id,
+        key,
+        read_version_id(version),
+        owner=owner,
         permission=deletion_permission(call),
         precondition=delete_precondition(
             etag=entry.etag,

@@ -7,9 +7,12 @@ from typing import Final
 from objstore.errors import RequestRefused
 from objstore.limits import PART_NUMBER_MAX
 from objstore.ondisk.record import Version
+from objstore.s3.asked import named
 from objstore.s3.attributes import checksum_headers, storage_class_header
 from objstore.s3.call import Call, Reply
 from objstore.s3.encryption import customer_key, key_headers, readable, require_key
+from objstore.s3.gate import gate_of
+from objstore.s3.lifecycle import expiration_of_read
 from objstore.s3.object_version import current_version, open_version, version_header, version_of
 from objstore.wire.byte_range import ByteRange, select_range
 from objstore.wire.conditions import (
@@ -174,8 +177,10 @@ async def _head(
     headers |= _validators(version)
     headers |= storage_class_header(version)
     headers |= selection.headers
-    headers |= version_header(await call.store.head_bucket(call.bucket), version)
-    headers |= _said_beside(version)
+    bucket = await call.store.head_bucket(call.bucket)
+    headers |= version_header(bucket, version)
+    headers |= await expiration_of_read(call, bucket, version)
+    headers |= await _said_beside(call, version)
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Length"] = str(selection.span.size)
     if selection.partial:
@@ -186,17 +191,27 @@ async def _head(
     return (206 if selection.partial else 200), headers
 
 
-def _said_beside(version: Version) -> dict[str, str]:
+async def _said_beside(call: Call, version: Version) -> dict[str, str]:
     """Return the headers for what is said about a version, where there is something to say.
 
-    "x-amz-tagging-count: The number of tags, if any, on the object".
+    "x-amz-tagging-count: The number of tags, if any, on the object, when you have the relevant
+    permission to read object tags." "This header is only returned if the requester has the
+    s3:GetObjectRetention permission", and so for the legal hold.
     """
+    if not (version.tags or version.retention_mode or version.legal_hold):
+        return {}
+    gate = await gate_of(call, call.bucket)
+    versioned = call.request.query.has("versionId")
+
+    def shown(action: str) -> bool:
+        return gate.allows(named(action, versioned=versioned), call.key, version)
+
     headers: dict[str, str] = {}
-    if version.tags:
+    if version.tags and shown("s3:GetObjectTagging"):
         headers["x-amz-tagging-count"] = str(len(version.tags))
-    if version.retention_mode:
+    if version.retention_mode and shown("s3:GetObjectRetention"):
         headers["x-amz-object-lock-mode"] = version.retention_mode
         headers["x-amz-object-lock-retain-until-date"] = iso_date(version.retain_until_ms)
-    if version.legal_hold:
+    if version.legal_hold and shown("s3:GetObjectLegalHold"):
         headers["x-amz-object-lock-legal-hold"] = "ON"
     return headers

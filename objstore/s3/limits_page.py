@@ -56,6 +56,7 @@ OF_THE_API: Final = (
     Limit("NOTIFICATION_RULES_MAX", "notifications of a bucket", "InvalidArgument"),
     Limit("RETENTION_DAYS_MAX", "retention by default, in days", "InvalidRetentionPeriod"),
     Limit("RETENTION_YEARS_MAX", "retention by default, in years", "InvalidRetentionPeriod"),
+    Limit("ANNOTATION_NAME_BYTES_MAX", "name of an annotation, in UTF-8", "AnnotationNameTooLong"),
     Limit("PRESIGN_SECONDS_MAX", "life of a presigned URL, in seconds", "AuthorizationQueryParametersError"),
     Limit("CLOCK_SKEW_SECONDS_MAX", "between the time of a request and the server's, in seconds", "RequestTimeTooSkewed"),
     Limit("POLICY_BYTES_MAX", "bucket policy", "MalformedPolicy"),
@@ -71,6 +72,7 @@ OF_REQUESTS: Final = (
     Limit("TRAILER_BYTES_MAX", "trailer of a chunked body", "MalformedTrailerError"),
     Limit("HEADER_LINE_BYTES_MAX", "line of the request's head", "RequestHeaderSectionTooLarge"),
     Limit("POST_FIELDS_BYTES_MAX", "fields of a posted form in front of the file", "MaxPostPreDataLengthExceededError"),
+    Limit("CORS_REQUEST_HEADERS_MAX", "names in Access-Control-Request-Headers", "BadRequest"),
     Limit("REQUESTS_IN_FLIGHT_MAX", "requests one worker serves at a time", "SlowDown", "unless requests_in_flight says another"),
 )  # fmt: skip
 assert {row.error for row in OF_THE_API + OF_REQUESTS} <= {"", *ERROR_CODES}

@@ -1,12 +1,13 @@
 """ListObjects, in both versions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from objstore.engine.ports import ObjectListing
 from objstore.limits import LIST_KEYS_MAX
+from objstore.s3.bucket_access import owners_in
 from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.continuation import read_token, write_token
-from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
     count_parameter,
     delimiter_head,
@@ -57,7 +58,7 @@ async def list_objects(call: Call) -> Reply:
     page = _read_page(call)
     marker = text_parameter(call, "marker")
     listing = await _list(call, page, marker)
-    owner = await _owner(call)
+    owners = await _owners(call)
     encode = page.encode
     head = [
         ("Name", escape(call.bucket)),
@@ -70,7 +71,7 @@ async def list_objects(call: Call) -> Reply:
     head += [("MaxKeys", str(page.limit)), *delimiter_head(page.delimiter, encode)]
     head += [("IsTruncated", flag(value=listing.truncated)), *encoding_head(encode)]
     return xml_reply(
-        object_list(head, listing.objects, listing.prefixes, encode=encode, owner=owner)
+        object_list(head, listing.objects, listing.prefixes, encode=encode, owner_of=owners)
     )
 
 
@@ -82,7 +83,7 @@ async def list_objects_v2(call: Call) -> Reply:
     after = read_token(token) if token is not None else start_after
     listing = await _list(call, page, after)
     wants_owner = text_parameter(call, "fetch-owner").lower() == "true"
-    owner = await _owner(call) if wants_owner else None
+    owners = await _owners(call) if wants_owner else None
     encode = page.encode
     head = [("Name", escape(call.bucket)), ("Prefix", encode(page.prefix))]
     if start_after:
@@ -96,11 +97,9 @@ async def list_objects_v2(call: Call) -> Reply:
     head += delimiter_head(page.delimiter, encode)
     head += [("IsTruncated", flag(value=listing.truncated)), *encoding_head(encode)]
     return xml_reply(
-        object_list(head, listing.objects, listing.prefixes, encode=encode, owner=owner)
+        object_list(head, listing.objects, listing.prefixes, encode=encode, owner_of=owners)
     )
 
 
-async def _owner(call: Call) -> Owner:
-    """Return the owner of every object: with BucketOwnerEnforced, the bucket's."""
-    bucket = await call.store.head_bucket(call.bucket)
-    return owner_of(bucket.owner, call.identities)
+async def _owners(call: Call) -> Callable[[str], Owner]:
+    return owners_in(await call.store.head_bucket(call.bucket), call.identities)

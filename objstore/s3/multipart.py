@@ -8,6 +8,7 @@ from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MA
 from objstore.names import UploadId
 from objstore.ondisk.record import Upload
 from objstore.s3.attributes import checksum_headers, read_attributes
+from objstore.s3.bucket_access import owners_in
 from objstore.s3.call import (
     Call,
     Reply,
@@ -27,6 +28,7 @@ from objstore.s3.encryption import (
     source_key,
 )
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.lifecycle import abort_of, expiration_of
 from objstore.s3.object_version import version_header
 from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
@@ -43,6 +45,7 @@ from objstore.wire.conditions import iso_date
 from objstore.wire.digests import Digests
 from objstore.wire.documents import (
     ListedPart,
+    Owner,
     checksum_fields,
     flat_result,
     part_list,
@@ -71,7 +74,7 @@ async def create_multipart_upload(call: Call) -> Reply:
     bucket = await call.store.head_bucket(call.bucket)
     attributes = read_attributes(call, bucket, algorithm, kind)
     upload = await call.store.create_upload(call.bucket, call.key, attributes=attributes)
-    headers = key_headers(attributes.customer_key)
+    headers = abort_of(call, bucket, upload) | key_headers(attributes.customer_key)
     if algorithm:
         headers |= {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
     fields = [("Bucket", call.bucket), ("Key", call.key), ("UploadId", upload.upload_id)]
@@ -186,7 +189,7 @@ async def list_parts(call: Call) -> Reply:
     listing = await call.store.list_parts(
         call.bucket, call.key, upload_id, after=after, limit=limit
     )
-    upload = listing.upload
+    upload, bucket = listing.upload, await call.store.head_bucket(call.bucket)
     require_same_key(upload, key)
     head = [
         ("Bucket", call.bucket),
@@ -211,10 +214,12 @@ async def list_parts(call: Call) -> Reply:
         part_list(
             head,
             parts,
-            owner_of(upload.owner, call.identities),
+            initiator=_initiator(call, upload),
+            owner=owners_in(bucket, call.identities)(upload.owner),
             checksum=(upload.checksum_algorithm, upload.checksum_type),
             storage_class=upload.storage_class,
-        )
+        ),
+        abort_of(call, await call.store.head_bucket(call.bucket), upload),
     )
 
 
@@ -249,8 +254,15 @@ async def list_multipart_uploads(call: Call) -> Reply:
     head += [("Prefix", encode(prefix)), *delimiter_head(delimiter, encode)]
     head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
     head += encoding_head(encode)
-    uploads = [(upload, owner_of(upload.owner, call.identities)) for upload in listing.uploads]
+    owner = owners_in(await call.store.head_bucket(call.bucket), call.identities)
+    uploads = [
+        (upload, _initiator(call, upload), owner(upload.owner)) for upload in listing.uploads
+    ]
     return xml_reply(upload_list(head, uploads, listing.prefixes, encode=encode))
+
+
+def _initiator(call: Call, upload: Upload) -> Owner:
+    return owner_of(upload.initiator or upload.owner, call.identities)
 
 
 async def complete_multipart_upload(call: Call) -> Reply:
@@ -289,7 +301,8 @@ async def complete_multipart_upload(call: Call) -> Reply:
     fields += checksum_fields(version.checksums, version.checksum_type)
     bucket = await call.store.head_bucket(call.bucket)
     result = flat_result("CompleteMultipartUploadResult", fields)
-    return xml_reply(result, version_header(bucket, version))
+    headers = version_header(bucket, version) | expiration_of(call, bucket, version)
+    return xml_reply(result, headers)
 
 
 async def _check_key(call: Call, upload_id: UploadId) -> None:

@@ -1,7 +1,7 @@
 """Object lock: the bucket's configuration, and retention and legal hold of its versions.
 
-What may be done is rules/retention.py's to say; what a record says of a lock is read in one place,
-`lock_of`. It fails closed: a lock, or a bucket's configuration, that cannot be read protects.
+What may be done, and what a record says of a lock, is rules/retention.py's to say. It fails closed:
+a lock, or a bucket's configuration, that cannot be read protects.
 """
 
 from collections.abc import Callable
@@ -10,22 +10,24 @@ from typing import Final
 
 import msgspec
 
+from objstore.access.facts import Context
+from objstore.access.request_context import legal_hold_keys, retention_keys
 from objstore.errors import RequestRefused
 from objstore.names import Kind, Versioning
 from objstore.ondisk.record import Bucket, Version
 from objstore.rules.retention import (
-    UNREADABLE,
-    Lock,
     check_future,
     default_retention,
+    lock_of,
     refuse_delete,
     refuse_legal_hold,
     refuse_retention,
 )
+from objstore.s3.asked import BYPASS_HEADER
 from objstore.s3.call import Call, Reply, read_body, xml_reply
+from objstore.s3.gate import require_said
 from objstore.s3.object_version import current_version, version_header, version_of
 from objstore.wire.config_documents.object_lock import (
-    MODES,
     ObjectLock,
     Retention,
     read_legal_hold,
@@ -38,22 +40,10 @@ from objstore.wire.config_documents.object_lock import (
     write_retention,
 )
 from objstore.wire.headers import parameter
+from objstore.wire.timestamps import exact_date
 
 SETTING: Final = "object-lock"
-_BYPASS: Final = "x-amz-bypass-governance-retention"
 _DENIED: Final = "AccessDenied"
-
-
-# --- what records say -----------------------------------------------------------------
-
-
-def lock_of(version: Version) -> Lock:
-    """Return the lock of a version; one that makes no sense is unreadable, and so binds."""
-    if not version.retention_mode:
-        return UNREADABLE if version.retain_until_ms else Lock(None, version.legal_hold)
-    if version.retention_mode not in MODES or version.retain_until_ms <= 0:
-        return UNREADABLE
-    return Lock(Retention(version.retention_mode, version.retain_until_ms), version.legal_hold)
 
 
 def lock_of_bucket(bucket: Bucket) -> ObjectLock | None:
@@ -109,10 +99,10 @@ def bypasses(call: Call) -> bool:
     Raises:
         RequestRefused: InvalidArgument.
     """
-    sent = (parameter(call.request, _BYPASS) or "false").lower()
+    sent = (parameter(call.request, BYPASS_HEADER) or "false").lower()
     if sent not in {"true", "false"}:
         raise RequestRefused(
-            "InvalidArgument", f"{_BYPASS} is true or false.", ArgumentName=_BYPASS
+            "InvalidArgument", f"{BYPASS_HEADER} is true or false.", ArgumentName=BYPASS_HEADER
         )
     return sent == "true"
 
@@ -182,6 +172,7 @@ async def put_object_retention(call: Call) -> Reply:
     """Answer PutObjectRetention."""
     wanted = read_retention(await read_body(call))
     bypass = bypasses(call)
+    await require_said(call, "s3:PutObjectRetention", _retention_keys(call, wanted))
     if wanted is not None:
         check_future(wanted, now_ms=call.now_ms)
     await _locked_version(call)
@@ -196,6 +187,12 @@ async def put_object_retention(call: Call) -> Reply:
     return await _edit(call, change)
 
 
+def _retention_keys(call: Call, wanted: Retention | None) -> Context:
+    if wanted is None:
+        return {}
+    return retention_keys(exact_date(wanted.until_ms), mode=wanted.mode, now_ms=call.now_ms)
+
+
 async def get_object_legal_hold(call: Call) -> Reply:
     """Answer GetObjectLegalHold."""
     version = await _locked_version(call)
@@ -205,6 +202,7 @@ async def get_object_legal_hold(call: Call) -> Reply:
 async def put_object_legal_hold(call: Call) -> Reply:
     """Answer PutObjectLegalHold."""
     on = read_legal_hold(await read_body(call))
+    await require_said(call, "s3:PutObjectLegalHold", legal_hold_keys("ON" if on else "OFF"))
     await _locked_version(call)
 
     def change(version: Version) -> Version:

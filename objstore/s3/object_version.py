@@ -40,6 +40,23 @@ def version_of(call: Call) -> VersionId:
     return read_version_id(call.request.query.get("versionId"))
 
 
+async def find_version(
+    call: Call, bucket: BucketName, key: ObjectKey, version_id: VersionId
+) -> ObjectReader:
+    """Find an object or a delete marker, once for each request.
+
+    So a caller who may read what was there when it was decided is never given what came since.
+
+    Raises:
+        RequestRefused: NoSuchKey, NoSuchVersion, NoSuchBucket.
+    """
+    name = (bucket, key, version_id)
+    reader = call.found.get(name)
+    if reader is None:
+        reader = call.found[name] = await call.store.open_object(bucket, key, version_id)
+    return reader
+
+
 async def open_version(
     call: Call, bucket: BucketName, key: ObjectKey, version_id: VersionId
 ) -> ObjectReader:
@@ -53,7 +70,7 @@ async def open_version(
     Raises:
         RequestRefused: NoSuchKey, NoSuchVersion, NoSuchBucket, MethodNotAllowed.
     """
-    reader = await call.store.open_object(bucket, key, version_id)
+    reader = await find_version(call, bucket, key, version_id)
     version = reader.version
     if version.kind is not Kind.DELETE_MARKER:
         return reader

@@ -35,6 +35,7 @@ _NO_FIELDS: Final = frozenset(
         "x-amz-copy-source",
     }
 )
+_CARRIED: Final = ("referer", "user-agent")
 _URL: Final = re.compile(
     r"(?i:https?)://[A-Za-z0-9._~%!$&'()*+,;=:@\[\]-]+(?:[/?][!-\"$-~]*)?(?:#[!-~]*)?"
 )
@@ -53,7 +54,9 @@ def put_request(request: Request, fields: Fields) -> Request:
     key = fields.get(KEY_FIELD)
     if key is None:
         raise missing_field(KEY_FIELD)
-    headers = [("host", request.host), *_headers(fields)]
+    # Of the request itself, what policies ask for.
+    carried = [(name, value) for name in _CARRIED if (value := request.headers.get(name))]
+    headers = [("host", request.host), *carried, *_headers(fields)]
     put = replace(
         request,
         method="PUT",

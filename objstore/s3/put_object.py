@@ -5,6 +5,7 @@ from objstore.s3.attributes import checksum_headers, read_attributes
 from objstore.s3.call import Call, Reply, require_size
 from objstore.s3.encryption import key_headers
 from objstore.s3.expected_digests import body_claim
+from objstore.s3.lifecycle import expiration_of
 from objstore.s3.object_version import version_header
 from objstore.s3.write_conditions import write_precondition
 from objstore.wire.headers import DEFAULT_CHECKSUM, FULL_OBJECT, parameter, quoted
@@ -31,6 +32,7 @@ async def put_object(call: Call) -> Reply:
     )
     headers = {"ETag": quoted(version.etag)} | version_header(bucket, version)
     headers |= key_headers(attributes.customer_key)
+    headers |= expiration_of(call, bucket, version)
     return Reply(200, headers | checksum_headers(version.checksums, version.checksum_type))
 
 

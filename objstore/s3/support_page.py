@@ -18,7 +18,8 @@ _INTRODUCTION: Final = """\
 
 Generated from the operation table (`objstore/s3/operations.py`) by
 `python -m objstore.s3.support_page`; a test holds it current. Every operation of the S3 API is in
-it. A request for one that is not served answers `501 NotImplemented`, and so does a parameter
+it. A request for one that is not served answers `501 NotImplemented` and says what to do instead
+(those that nothing else comes near: that this page lists what is), and so does a parameter
 that S3 has and objstore does not, unless its value asks for what happens anyway (for example
 `x-amz-acl: private`). Nothing that S3 documents is dropped in silence.
 
@@ -56,8 +57,10 @@ def _pieces() -> Iterator[str]:
         yield _HEADER.format(title=title)
         yield from (_row(shape) for shape in SHAPES if shape.served and shape.level is level)
     yield "\n## Not served\n\n"
-    unserved = sorted(shape.operation.value for shape in SHAPES if not shape.served)
-    yield "".join(f"- {name}\n" for name in unserved)
+    for operation in sorted(OPERATIONS, key=lambda operation: operation.value):
+        spec = OPERATIONS[operation]
+        if not spec.served:
+            yield f"- {operation.value}: {spec.note}\n"
     yield "\n## Errors\n\n| code | status | message |\n|---|---|---|\n"
     yield from (f"| {code} | {row.status} | {row.message} |\n" for code, row in ERROR_CODES.items())
 
@@ -67,6 +70,8 @@ def _row(shape: Shape) -> str:
     target = _TARGET[shape.level]
     if shape.selector:
         target += f"?{shape.selector}"
+    if shape.needs:
+        target += f"&{shape.needs}"
     request = f"`{shape.method} {target}`"
     if shape.copies:
         request += " with `x-amz-copy-source`"

@@ -2,10 +2,12 @@
 
 import msgspec
 
+from objstore.access.request_context import request_tag_keys
 from objstore.errors import RequestRefused
 from objstore.ondisk.record import Version
 from objstore.s3.bucket_settings import change_setting, stored_setting
 from objstore.s3.call import Call, Reply, read_body, xml_reply
+from objstore.s3.gate import require_said
 from objstore.s3.object_version import current_version, version_header, version_of
 from objstore.wire.config_documents.tagging import (
     Tag,
@@ -28,6 +30,8 @@ async def get_object_tagging(call: Call) -> Reply:
 async def put_object_tagging(call: Call) -> Reply:
     """Answer PutObjectTagging, which replaces all tags."""
     tags = read_object_tagging(await read_body(call))
+    said = request_tag_keys((tag.key, tag.value) for tag in tags)
+    await require_said(call, "s3:PutObjectTagging", said)
     return await _set(call, {tag.key: tag.value for tag in tags}, status=200)
 
 

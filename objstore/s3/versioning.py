@@ -7,10 +7,10 @@ from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX
 from objstore.names import CURRENT, VersionId, Versioning
 from objstore.ondisk.record import Bucket
+from objstore.s3.bucket_access import owners_in
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.object_lock import lock_of_bucket
 from objstore.s3.object_version import read_version_id
-from objstore.s3.owners import owner_of
 from objstore.s3.paging import (
     count_parameter,
     delimiter_head,
@@ -86,10 +86,8 @@ async def list_object_versions(call: Call) -> Reply:
             head.append(("NextVersionIdMarker", listing.last_version))
     head += [("MaxKeys", str(limit)), *delimiter_head(delimiter, encode)]
     head += [("IsTruncated", flag(value=listing.truncated)), *encoding_head(encode)]
-    owners = [
-        (entry, owner_of(entry.owner or bucket.owner, call.identities))
-        for entry in listing.versions
-    ]
+    owner_of = owners_in(bucket, call.identities)
+    owners = [(entry, owner_of(entry.owner)) for entry in listing.versions]
     return xml_reply(version_list(head, owners, listing.prefixes, encode=encode))
 
 

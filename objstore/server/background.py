@@ -1,4 +1,4 @@
-"""The background process: settles the deployment, then heals for as long as the server runs."""
+"""The background process: settles the deployment, then heals and expires while the server runs."""
 
 import asyncio
 import mmap
@@ -19,6 +19,7 @@ from objstore.drive.reaper import run_drive_reaper
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
+from objstore.server.background_metrics import LifecycleMetrics
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, internal_port
 from objstore.server.sockets import listen_on
@@ -110,4 +111,9 @@ def _context(node: Node, engine: Engine) -> BackgroundContext:
         for index in range(len(handle.drives))
         if (berth := node.berths.get(place_of(handle.layout.pool, handle.layout.index, index)))
     )
-    return BackgroundContext(engine=engine.context, own=own)
+    return BackgroundContext(
+        engine=engine.context,
+        own=own,
+        lifecycle_day_s=node.order.settings.lifecycle_day_seconds,
+        lifecycle=LifecycleMetrics(),
+    )

@@ -12,6 +12,7 @@ from objstore.config import Secrets, Settings, load_secrets, load_settings
 from objstore.config.identities import files_open_to_others
 from objstore.errors import ConfigError
 from objstore.iam.directory import identities_of
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.server.order import LogFormat
 from objstore.server.place import own_server
 from objstore.topology.layout import Layout, layout_of
@@ -58,6 +59,12 @@ def make_plan(
             "secret keys can be read by every user of this machine",
             file=file,
             what_to_do="chmod o-r",
+        )
+    if settings.lifecycle_day_seconds != LIFECYCLE_DAY_SECONDS:
+        _log.warning(
+            "a switch for tests is on: lifecycle rules delete as if days were short",
+            lifecycle_day_seconds=settings.lifecycle_day_seconds,
+            what_to_do="leave the setting out wherever data is to be kept",
         )
     return Plan(settings, secrets, server, log_format)
 

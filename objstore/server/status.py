@@ -14,7 +14,16 @@ from objstore.engine.ports import Location
 from objstore.engine.sets import SetHandle
 from objstore.engine.store import Store
 from objstore.errors import WriteQuorumLost
-from objstore.gateway.ports import ClusterInfo, DriveInfo, Progress, ServerInfo, SetInfo, SetStatus
+from objstore.gateway.ports import (
+    BucketInfo,
+    ClusterInfo,
+    DriveInfo,
+    Progress,
+    ServerInfo,
+    SetInfo,
+    SetStatus,
+    UsageInfo,
+)
 from objstore.limits import CALL_DEADLINE_S
 from objstore.names import BucketName, ObjectKey
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
@@ -110,6 +119,23 @@ class ObservedCluster:
         if not fanout.answers:
             raise WriteQuorumLost("no drive answers")
         await probe_all(guards)  # so that `info` says that it waits, from now on
+
+    async def usage(self) -> UsageInfo:
+        buckets = []
+        for bucket in await self._store.list_buckets():
+            held = await self._store.bucket_usage(bucket.name)
+            buckets.append(
+                BucketInfo(
+                    name=bucket.name,
+                    owner=bucket.owner,
+                    versioning=bucket.versioning.value,
+                    objects=held.objects,
+                    object_bytes=held.object_bytes,
+                    versions=held.versions,
+                    version_bytes=held.version_bytes,
+                )
+            )
+        return UsageInfo(buckets=tuple(buckets))
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         return await self._store.locate(bucket, key)

@@ -79,6 +79,7 @@ def _gateway_context(
         ssec_over_http=settings.ssec_over_http,
         metrics_public=settings.metrics_public,
         metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
+        lifecycle_day_s=settings.lifecycle_day_seconds,
         requests_max=settings.requests_in_flight,
     )
 

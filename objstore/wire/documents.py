@@ -118,6 +118,8 @@ class ListedEntry(Protocol):
     def checksum_algorithms(self) -> tuple[str, ...]: ...
     @property
     def checksum_type(self) -> str: ...
+    @property
+    def owner(self) -> str: ...  # as it is stored
 
 
 class ListedBucket(Protocol):
@@ -212,12 +214,23 @@ def object_list(
     prefixes: Iterable[str],
     *,
     encode: Encode,
-    owner: Owner | None,
+    owner_of: Callable[[str], Owner] | None,
 ) -> bytes:
-    """Write a ListBucketResult. `head` is encoded already where it has to be."""
-    shown = owner.element() if owner is not None else ""
+    """Write a ListBucketResult. `head` is encoded already where it has to be.
+
+    `owner_of` names the owner that an entry has stored; without it none is shown.
+    """
+    shown: dict[str, str] = {}
+
+    def owner(stored: str) -> str:
+        if owner_of is None:
+            return ""
+        if stored not in shown:
+            shown[stored] = owner_of(stored).element()
+        return shown[stored]
+
     pieces = [f"<{name}>{text}</{name}>" for name, text in head]
-    pieces += [_entry(entry, encode, shown) for entry in entries]
+    pieces += [_entry(entry, encode, owner(entry.owner)) for entry in entries]
     pieces += [_common_prefix(prefix, encode) for prefix in prefixes]
     return document("ListBucketResult", "".join(pieces))
 
@@ -281,23 +294,26 @@ def _version(entry: ListedVersion, owner: Owner, encode: Encode) -> str:
 
 def upload_list(
     head: Iterable[tuple[str, str]],
-    uploads: Iterable[tuple[ListedUpload, Owner]],
+    uploads: Iterable[tuple[ListedUpload, Owner, Owner]],
     prefixes: Iterable[str],
     *,
     encode: Encode,
 ) -> bytes:
-    """Write a ListMultipartUploadsResult. `head` is encoded already where it has to be."""
+    """Write a ListMultipartUploadsResult. `head` is encoded already where it has to be.
+
+    Of each upload there are its initiator and the owner of what it is to become.
+    """
     pieces = [f"<{name}>{text}</{name}>" for name, text in head]
-    pieces += [_upload(upload, owner, encode) for upload, owner in uploads]
+    pieces += [_upload(upload, initiator, owner, encode) for upload, initiator, owner in uploads]
     pieces += [_common_prefix(prefix, encode) for prefix in prefixes]
     return document("ListMultipartUploadsResult", "".join(pieces))
 
 
-def _upload(upload: ListedUpload, owner: Owner, encode: Encode) -> str:
+def _upload(upload: ListedUpload, initiator: Owner, owner: Owner, encode: Encode) -> str:
     checksum = _checksum_choice(upload.checksum_algorithm, upload.checksum_type)
     return (
         f"<Upload><Key>{encode(upload.key)}</Key>{leaf('UploadId', upload.upload_id)}"
-        f"{owner.element('Initiator')}{owner.element()}"
+        f"{initiator.element('Initiator')}{owner.element()}"
         f"{leaf('StorageClass', upload.storage_class)}"
         f"{leaf('Initiated', iso_date(upload.initiated_ms))}{leaves(checksum)}</Upload>"
     )
@@ -310,13 +326,14 @@ def _checksum_choice(algorithm: str, kind: str) -> Sequence[tuple[str, str]]:
 def part_list(
     head: Iterable[tuple[str, str]],
     parts: Iterable[ListedPart],
-    owner: Owner,
     *,
+    initiator: Owner,
+    owner: Owner,
     checksum: tuple[str, str],
     storage_class: str,
 ) -> bytes:
     """Write a ListPartsResult; `checksum` is the upload's algorithm and type."""
-    pieces = [leaves(head), owner.element("Initiator"), owner.element()]
+    pieces = [leaves(head), initiator.element("Initiator"), owner.element()]
     pieces += [leaf("StorageClass", storage_class), leaves(_checksum_choice(*checksum))]
     pieces += [_part(part) for part in parts]
     return document("ListPartsResult", "".join(pieces))
@@ -351,19 +368,6 @@ def flat_result(root: str, fields: Iterable[tuple[str, str]]) -> bytes:
 def location_constraint(region: str) -> bytes:
     """Write a bucket's region. "Buckets in Region us-east-1 have a LocationConstraint of null."."""
     return document("LocationConstraint", "" if region == "us-east-1" else escape(region))
-
-
-def access_control_policy(owner: Owner) -> bytes:
-    """Write the ACL that everything has: full control for its owner, nothing for anyone else."""
-    grantee = (
-        '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-        f' xsi:type="CanonicalUser">{owner.content()}</Grantee>'
-    )
-    grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
-    return document(
-        "AccessControlPolicy",
-        f"{owner.element()}<AccessControlList>{grant}</AccessControlList>",
-    )
 
 
 def error_document(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -180,6 +180,11 @@ _WRITE_HEADERS: Final = _names(
     "x-amz-storage-class x-amz-tagging x-amz-object-lock-mode"
     " x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold"
 ) | {METADATA_PREFIX, REDIRECT_LOCATION, *KEY_HEADERS}
+# The ACL of what is made, or set.
+_ACL: Final = _names(
+    "x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write"
+    " x-amz-grant-write-acp"
+)
 _WRITE_CONDITIONS: Final = _names("if-match if-none-match")
 _BYPASS: Final = _names("x-amz-bypass-governance-retention")
 _SOURCE_HEADERS: Final = (
@@ -204,7 +209,7 @@ _S, _B, _O = Level
 _OP = Operation
 _SERVED: Final = (
     Shape(_OP.LIST_BUCKETS, "GET", _S, query=_names("max-buckets continuation-token prefix bucket-region")),
-    Shape(_OP.CREATE_BUCKET, "PUT", _B, headers=BODY_CHECKSUMS),
+    Shape(_OP.CREATE_BUCKET, "PUT", _B, headers=BODY_CHECKSUMS | _ACL | _names("x-amz-object-ownership x-amz-bucket-object-lock-enabled")),
     Shape(_OP.HEAD_BUCKET, "HEAD", _B),
     Shape(_OP.DELETE_BUCKET, "DELETE", _B),
     Shape(_OP.GET_BUCKET_LOCATION, "GET", _B, "location"),
@@ -212,13 +217,13 @@ _SERVED: Final = (
     Shape(_OP.LIST_OBJECTS_V2, "GET", _B, "list-type", query=_LIST | _names("continuation-token fetch-owner start-after")),
     Shape(_OP.DELETE_OBJECTS, "POST", _B, "delete", headers=BODY_CHECKSUMS | _BYPASS),
     Shape(_OP.POST_OBJECT, "POST", _B),
-    Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | _WRITE_CONDITIONS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
+    Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | _ACL | _WRITE_CONDITIONS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
     Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=KEY_HEADERS | _names("x-amz-checksum-mode")),
     Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=KEY_HEADERS | _names("x-amz-checksum-mode")),
     Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=KEY_HEADERS | _names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
     Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId"), headers=_names("if-match x-amz-if-match-last-modified-time x-amz-if-match-size") | _BYPASS),
-    Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _WRITE_CONDITIONS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm")),
-    Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _CHECKSUM_CHOICE),
+    Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _ACL | _WRITE_CONDITIONS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm")),
+    Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _ACL | _CHECKSUM_CHOICE),
     Shape(_OP.UPLOAD_PART, "PUT", _O, "uploadId", query=_names("partNumber"), headers=BODY_CHECKSUMS | _CHECKSUM_CHOICE | KEY_HEADERS),
     Shape(_OP.UPLOAD_PART_COPY, "PUT", _O, "uploadId", copies=True, query=_names("partNumber"), headers=_SOURCE_HEADERS | KEY_HEADERS | _names("x-amz-copy-source-range")),
     Shape(_OP.LIST_PARTS, "GET", _O, "uploadId", query=_names("max-parts part-number-marker"), headers=KEY_HEADERS),
@@ -227,10 +232,14 @@ _SERVED: Final = (
     Shape(_OP.ABORT_MULTIPART_UPLOAD, "DELETE", _O, "uploadId"),
     Shape(_OP.GET_BUCKET_VERSIONING, "GET", _B, "versioning"),
     Shape(_OP.GET_BUCKET_ACL, "GET", _B, "acl"),
+    Shape(_OP.PUT_BUCKET_ACL, "PUT", _B, "acl", headers=BODY_CHECKSUMS | _ACL),
     Shape(_OP.GET_OBJECT_ACL, "GET", _O, "acl", query=_names("versionId")),
+    Shape(_OP.PUT_OBJECT_ACL, "PUT", _O, "acl", query=_names("versionId"), headers=BODY_CHECKSUMS | _ACL),
     Shape(_OP.GET_BUCKET_TAGGING, "GET", _B, "tagging"),
     Shape(_OP.GET_OBJECT_TAGGING, "GET", _O, "tagging", query=_names("versionId")),
     Shape(_OP.GET_BUCKET_POLICY, "GET", _B, "policy"),
+    Shape(_OP.PUT_BUCKET_POLICY, "PUT", _B, "policy", headers=BODY_CHECKSUMS | _names("x-amz-confirm-remove-self-bucket-access")),
+    Shape(_OP.DELETE_BUCKET_POLICY, "DELETE", _B, "policy"),
     Shape(_OP.GET_BUCKET_POLICY_STATUS, "GET", _B, "policyStatus"),
     Shape(_OP.GET_BUCKET_CORS, "GET", _B, "cors"),
     Shape(_OP.GET_BUCKET_ENCRYPTION, "GET", _B, "encryption"),
@@ -238,7 +247,11 @@ _SERVED: Final = (
     Shape(_OP.GET_BUCKET_LOGGING, "GET", _B, "logging"),
     Shape(_OP.GET_BUCKET_NOTIFICATION, "GET", _B, "notification"),
     Shape(_OP.GET_BUCKET_OWNERSHIP_CONTROLS, "GET", _B, "ownershipControls"),
+    Shape(_OP.PUT_BUCKET_OWNERSHIP_CONTROLS, "PUT", _B, "ownershipControls", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_OWNERSHIP_CONTROLS, "DELETE", _B, "ownershipControls"),
     Shape(_OP.GET_PUBLIC_ACCESS_BLOCK, "GET", _B, "publicAccessBlock"),
+    Shape(_OP.PUT_PUBLIC_ACCESS_BLOCK, "PUT", _B, "publicAccessBlock", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_PUBLIC_ACCESS_BLOCK, "DELETE", _B, "publicAccessBlock"),
     Shape(_OP.GET_BUCKET_REPLICATION, "GET", _B, "replication"),
     Shape(_OP.GET_BUCKET_REQUEST_PAYMENT, "GET", _B, "requestPayment"),
     Shape(_OP.GET_BUCKET_WEBSITE, "GET", _B, "website"),
@@ -255,6 +268,46 @@ _SERVED: Final = (
     Shape(_OP.PUT_OBJECT_RETENTION, "PUT", _O, "retention", query=_names("versionId"), headers=BODY_CHECKSUMS | _BYPASS),
     Shape(_OP.GET_OBJECT_LEGAL_HOLD, "GET", _O, "legal-hold", query=_names("versionId")),
     Shape(_OP.PUT_OBJECT_LEGAL_HOLD, "PUT", _O, "legal-hold", query=_names("versionId"), headers=BODY_CHECKSUMS),
+    Shape(_OP.PUT_BUCKET_CORS, "PUT", _B, "cors", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_CORS, "DELETE", _B, "cors"),
+    Shape(_OP.PUT_BUCKET_LIFECYCLE, "PUT", _B, "lifecycle", headers=BODY_CHECKSUMS | _names("x-amz-transition-default-minimum-object-size")),
+    Shape(_OP.DELETE_BUCKET_LIFECYCLE, "DELETE", _B, "lifecycle"),
+    Shape(_OP.PUT_BUCKET_ENCRYPTION, "PUT", _B, "encryption", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_ENCRYPTION, "DELETE", _B, "encryption"),
+    Shape(_OP.PUT_BUCKET_NOTIFICATION, "PUT", _B, "notification", headers=BODY_CHECKSUMS | _names("x-amz-skip-destination-validation")),
+    Shape(_OP.PUT_BUCKET_LOGGING, "PUT", _B, "logging", headers=BODY_CHECKSUMS),
+    Shape(_OP.PUT_BUCKET_WEBSITE, "PUT", _B, "website", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_WEBSITE, "DELETE", _B, "website"),
+    Shape(_OP.PUT_BUCKET_REPLICATION, "PUT", _B, "replication", headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_REPLICATION, "DELETE", _B, "replication"),
+    Shape(_OP.PUT_BUCKET_REQUEST_PAYMENT, "PUT", _B, "requestPayment", headers=BODY_CHECKSUMS),
+    Shape(_OP.PUT_BUCKET_ACCELERATE, "PUT", _B, "accelerate", headers=BODY_CHECKSUMS),
+    Shape(_OP.GET_BUCKET_ABAC, "GET", _B, "abac"),
+    Shape(_OP.PUT_BUCKET_ABAC, "PUT", _B, "abac", headers=BODY_CHECKSUMS),
+    Shape(_OP.GET_BUCKET_METADATA, "GET", _B, "metadataConfiguration"),
+    Shape(_OP.DELETE_BUCKET_METADATA, "DELETE", _B, "metadataConfiguration"),
+    Shape(_OP.GET_BUCKET_METADATA_TABLE, "GET", _B, "metadataTable"),
+    Shape(_OP.DELETE_BUCKET_METADATA_TABLE, "DELETE", _B, "metadataTable"),
+    Shape(_OP.GET_BUCKET_ANALYTICS, "GET", _B, "analytics", "id"),
+    Shape(_OP.LIST_BUCKET_ANALYTICS, "GET", _B, "analytics", query=_names("continuation-token")),
+    Shape(_OP.PUT_BUCKET_ANALYTICS, "PUT", _B, "analytics", query=_names("id"), headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_ANALYTICS, "DELETE", _B, "analytics", query=_names("id")),
+    Shape(_OP.GET_BUCKET_INTELLIGENT_TIERING, "GET", _B, "intelligent-tiering", "id"),
+    Shape(_OP.LIST_BUCKET_INTELLIGENT_TIERING, "GET", _B, "intelligent-tiering", query=_names("continuation-token")),
+    Shape(_OP.PUT_BUCKET_INTELLIGENT_TIERING, "PUT", _B, "intelligent-tiering", query=_names("id"), headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_INTELLIGENT_TIERING, "DELETE", _B, "intelligent-tiering", query=_names("id")),
+    Shape(_OP.GET_BUCKET_INVENTORY, "GET", _B, "inventory", "id"),
+    Shape(_OP.LIST_BUCKET_INVENTORY, "GET", _B, "inventory", query=_names("continuation-token")),
+    Shape(_OP.PUT_BUCKET_INVENTORY, "PUT", _B, "inventory", query=_names("id"), headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_INVENTORY, "DELETE", _B, "inventory", query=_names("id")),
+    Shape(_OP.GET_BUCKET_METRICS, "GET", _B, "metrics", "id"),
+    Shape(_OP.LIST_BUCKET_METRICS, "GET", _B, "metrics", query=_names("continuation-token")),
+    Shape(_OP.PUT_BUCKET_METRICS, "PUT", _B, "metrics", query=_names("id"), headers=BODY_CHECKSUMS),
+    Shape(_OP.DELETE_BUCKET_METRICS, "DELETE", _B, "metrics", query=_names("id")),
+    Shape(_OP.GET_OBJECT_ANNOTATION, "GET", _O, "annotation", "annotationName", query=_names("versionId"), headers=_names("x-amz-checksum-mode")),
+    Shape(_OP.LIST_OBJECT_ANNOTATIONS, "GET", _O, "annotation", query=_names("versionId max-annotation-results annotation-prefix continuation-token")),
+    Shape(_OP.DELETE_OBJECT_ANNOTATION, "DELETE", _O, "annotation", query=_names("annotationName versionId")),
+    Shape(_OP.RESTORE_OBJECT, "POST", _O, "restore", query=_names("versionId"), headers=BODY_CHECKSUMS),
 )  # fmt: skip
 
 
@@ -262,51 +315,8 @@ _SERVED: Final = (
 # parameter that tells two of them apart.
 _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = {
     Level.BUCKET: (
-        (_OP.PUT_BUCKET_ACL, "PUT", "acl", ""),
-        (_OP.PUT_BUCKET_POLICY, "PUT", "policy", ""),
-        (_OP.DELETE_BUCKET_POLICY, "DELETE", "policy", ""),
-        (_OP.PUT_BUCKET_CORS, "PUT", "cors", ""),
-        (_OP.DELETE_BUCKET_CORS, "DELETE", "cors", ""),
-        (_OP.PUT_BUCKET_ENCRYPTION, "PUT", "encryption", ""),
-        (_OP.DELETE_BUCKET_ENCRYPTION, "DELETE", "encryption", ""),
-        (_OP.PUT_BUCKET_LIFECYCLE, "PUT", "lifecycle", ""),
-        (_OP.DELETE_BUCKET_LIFECYCLE, "DELETE", "lifecycle", ""),
-        (_OP.PUT_BUCKET_LOGGING, "PUT", "logging", ""),
-        (_OP.PUT_BUCKET_NOTIFICATION, "PUT", "notification", ""),
-        (_OP.PUT_BUCKET_OWNERSHIP_CONTROLS, "PUT", "ownershipControls", ""),
-        (_OP.DELETE_BUCKET_OWNERSHIP_CONTROLS, "DELETE", "ownershipControls", ""),
-        (_OP.PUT_PUBLIC_ACCESS_BLOCK, "PUT", "publicAccessBlock", ""),
-        (_OP.DELETE_PUBLIC_ACCESS_BLOCK, "DELETE", "publicAccessBlock", ""),
-        (_OP.PUT_BUCKET_REPLICATION, "PUT", "replication", ""),
-        (_OP.DELETE_BUCKET_REPLICATION, "DELETE", "replication", ""),
-        (_OP.PUT_BUCKET_REQUEST_PAYMENT, "PUT", "requestPayment", ""),
-        (_OP.PUT_BUCKET_WEBSITE, "PUT", "website", ""),
-        (_OP.DELETE_BUCKET_WEBSITE, "DELETE", "website", ""),
-        (_OP.PUT_BUCKET_ACCELERATE, "PUT", "accelerate", ""),
-        (_OP.LIST_BUCKET_ANALYTICS, "GET", "analytics", ""),
-        (_OP.GET_BUCKET_ANALYTICS, "GET", "analytics", "id"),
-        (_OP.PUT_BUCKET_ANALYTICS, "PUT", "analytics", ""),
-        (_OP.DELETE_BUCKET_ANALYTICS, "DELETE", "analytics", ""),
-        (_OP.LIST_BUCKET_INTELLIGENT_TIERING, "GET", "intelligent-tiering", ""),
-        (_OP.GET_BUCKET_INTELLIGENT_TIERING, "GET", "intelligent-tiering", "id"),
-        (_OP.PUT_BUCKET_INTELLIGENT_TIERING, "PUT", "intelligent-tiering", ""),
-        (_OP.DELETE_BUCKET_INTELLIGENT_TIERING, "DELETE", "intelligent-tiering", ""),
-        (_OP.LIST_BUCKET_INVENTORY, "GET", "inventory", ""),
-        (_OP.GET_BUCKET_INVENTORY, "GET", "inventory", "id"),
-        (_OP.PUT_BUCKET_INVENTORY, "PUT", "inventory", ""),
-        (_OP.DELETE_BUCKET_INVENTORY, "DELETE", "inventory", ""),
-        (_OP.LIST_BUCKET_METRICS, "GET", "metrics", ""),
-        (_OP.GET_BUCKET_METRICS, "GET", "metrics", "id"),
-        (_OP.PUT_BUCKET_METRICS, "PUT", "metrics", ""),
-        (_OP.DELETE_BUCKET_METRICS, "DELETE", "metrics", ""),
-        (_OP.GET_BUCKET_ABAC, "GET", "abac", ""),
-        (_OP.PUT_BUCKET_ABAC, "PUT", "abac", ""),
         (_OP.CREATE_BUCKET_METADATA, "POST", "metadataConfiguration", ""),
-        (_OP.GET_BUCKET_METADATA, "GET", "metadataConfiguration", ""),
-        (_OP.DELETE_BUCKET_METADATA, "DELETE", "metadataConfiguration", ""),
         (_OP.CREATE_BUCKET_METADATA_TABLE, "POST", "metadataTable", ""),
-        (_OP.GET_BUCKET_METADATA_TABLE, "GET", "metadataTable", ""),
-        (_OP.DELETE_BUCKET_METADATA_TABLE, "DELETE", "metadataTable", ""),
         (_OP.UPDATE_METADATA_ANNOTATION_TABLE, "PUT", "metadataAnnotationTable", ""),
         (_OP.UPDATE_METADATA_INVENTORY_TABLE, "PUT", "metadataInventoryTable", ""),
         (_OP.UPDATE_METADATA_JOURNAL_TABLE, "PUT", "metadataJournalTable", ""),
@@ -314,13 +324,8 @@ _UNSERVED: Final[Mapping[Level, tuple[tuple[Operation, str, str, str], ...]]] = 
     ),
     Level.OBJECT: (
         (_OP.RENAME_OBJECT, "PUT", "renameObject", ""),
-        (_OP.PUT_OBJECT_ACL, "PUT", "acl", ""),
-        (_OP.LIST_OBJECT_ANNOTATIONS, "GET", "annotation", ""),
-        (_OP.GET_OBJECT_ANNOTATION, "GET", "annotation", "annotationName"),
         (_OP.PUT_OBJECT_ANNOTATION, "PUT", "annotation", ""),
-        (_OP.DELETE_OBJECT_ANNOTATION, "DELETE", "annotation", ""),
         (_OP.GET_OBJECT_TORRENT, "GET", "torrent", ""),
-        (_OP.RESTORE_OBJECT, "POST", "restore", ""),
         (_OP.SELECT_OBJECT_CONTENT, "POST", "select", ""),
         (_OP.UPDATE_OBJECT_ENCRYPTION, "PUT", "encryption", ""),
     ),
@@ -364,11 +369,8 @@ def route(request: Request) -> Operation:
     Raises:
         RequestRefused: MethodNotAllowed, when S3 has no such operation; InvalidArgument, when
             sub-resources contradict each other or a parameter belongs elsewhere; NotImplemented,
-            for a parameter that S3 has and objstore does not, and for an unknown sub-resource;
-            AccessForbidden, for a CORS preflight.
+            for a parameter that S3 has and objstore does not, and for an unknown sub-resource.
     """
-    if request.method == "OPTIONS":
-        raise RequestRefused("AccessForbidden")
     shape = shape_of(request)
     if shape.served:
         accepted = shape.query | {shape.selector, shape.needs}

@@ -15,7 +15,8 @@ from objstore.errors import RequestRefused
 from objstore.limits import DOCUMENT_BYTES_MAX, XML_DEPTH_MAX, XML_ELEMENTS_MAX
 
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
-_QUALIFIED: Final = f"{{{NAMESPACE}}}"
+# The second is how AWS's own examples of BucketLoggingStatus and Tagging spell it.
+_QUALIFIERS: Final = (f"{{{NAMESPACE}}}", "{http://doc.s3.amazonaws.com/2006-03-01}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +154,12 @@ def _local_name(element: etree._Element) -> str:
     tag = element.tag
     if not isinstance(tag, str):  # an entity reference that was not resolved
         raise _malformed("a reference that is not a character")
-    name = tag.removeprefix(_QUALIFIED)
-    if name.startswith("{"):
-        raise _malformed(f"unknown namespace in {tag}")
-    return name
+    if not tag.startswith("{"):
+        return tag
+    for qualifier in _QUALIFIERS:
+        if tag.startswith(qualifier):
+            return tag[len(qualifier) :]
+    raise _malformed(f"unknown namespace in {tag}")
 
 
 def _malformed(detail: str) -> RequestRefused:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -32,8 +33,8 @@ class Cluster:
     """Four drives of two servers (or one): server1/drive1, server1/drive2, server2/drive1 ...
 
     Or whatever layout the file `config` describes. Servers and drives are numbered from 0.
-    `sections` are added to the servers' configuration file, and `environment` to what they see.
-    `prepare` is called before the first
+    `sections` are added to the servers' configuration file, `environment` sets further
+    OBJSTORE_... settings. `prepare` is called before the first
     start, for example to mount something on a drive.
     """
 
@@ -47,9 +48,10 @@ class Cluster:
         config: Path | None = None,
         buckets: tuple[str, ...] = (),
         sections: str = "",
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         prepare: Callable[["Cluster"], None] | None = None,
     ) -> None:
+        self.root = root
         port = free_base_port(8, high=32_000)  # below the ports that the kernel gives to clients
         layout = (
             layout_of_file(root, config, base_port=port)
@@ -68,7 +70,7 @@ class Cluster:
             layout,
             Secrets(ACCESS_KEY, SECRET_KEY, CLUSTER_SECRET),
             workers=workers,
-            environment={"OBJSTORE_DOMAINS": "localhost", **(environment or {})},
+            environment={"OBJSTORE_DOMAINS": "localhost", **environment},
             sections=sections,
         )
 

@@ -50,6 +50,30 @@ def test_locate_says_what_is_not_there(cluster: Cluster, bucket: str) -> None:
     assert "NoSuchBucket" in cluster.admin("locate", "absent-bucket/key", fails=True)
 
 
+def test_usage_is_exact_at_every_moment(cluster: Cluster, bucket: str) -> None:
+    def held(server: int) -> tuple[int, ...]:
+        document = json.loads(cluster.admin("usage", "--json", server=server))
+        (found,) = (one for one in document["buckets"] if one["name"] == bucket)
+        names = ("objects", "object_bytes", "versions", "version_bytes")
+        return tuple(found[name] for name in names)
+
+    client = cluster.client(0)
+    assert held(1) == (0, 0, 0, 0)
+    client.put_object(Bucket=bucket, Key="a", Body=bytes(1000))
+    assert held(1) == (1, 1000, 1, 1000)
+    client.put_object(Bucket=bucket, Key="a", Body=bytes(300_000))
+    assert held(0) == (1, 300_000, 1, 300_000)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = client.put_object(Bucket=bucket, Key="a", Body=b"x")["VersionId"]
+    assert held(1) == (1, 1, 2, 300_001)
+    client.delete_object(Bucket=bucket, Key="a")
+    assert held(0) == (0, 0, 3, 300_001)
+    client.delete_object(Bucket=bucket, Key="a", VersionId=version)
+    assert held(1) == (0, 0, 2, 300_000)
+    client.close()
+    assert bucket in cluster.admin("usage")
+
+
 def test_parity_is_spread_over_the_drives(cluster: Cluster, bucket: str) -> None:
     client = cluster.client(0)
     parity = set()

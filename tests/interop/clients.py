@@ -1,16 +1,24 @@
-"""The command-line clients that people use, each pointed at a cluster and at nothing else."""
+"""The clients that people use, each pointed at a cluster and at nothing else.
+
+`install.sh` of this directory puts them in place, at the versions that requirements.txt and
+package-lock.json pin.
+"""
 
 import os
+import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.content import Content, sha256_of
 from tests.e2e.credentials import ACCESS_KEY, REGION, SECRET_KEY
 
 TIMEOUT_S = 240
 PIECE_BYTES = 1024 * 1024
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,19 @@ def _environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 def _installed(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
+    """Return a program of the interop clients' own Python environment."""
+    program = _ROOT / ".venv-interop" / "bin" / name
+    if not program.exists():
+        pytest.skip(f"{name} is not installed: run tests/interop/install.sh")
+    return str(program)
+
+
+def _of_the_system(name: str) -> str:
+    """Return a program that only the operating system's packages have."""
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not installed: run tests/interop/install.sh as root")
+    return program
 
 
 def aws(endpoint: str, home: Path, *, links_by: str = "") -> CommandLine:
@@ -67,7 +87,7 @@ def aws(endpoint: str, home: Path, *, links_by: str = "") -> CommandLine:
     environment = _environment(
         home, AWS_ENDPOINT_URL=endpoint, AWS_CONFIG_FILE=str(config), AWS_PAGER=""
     )
-    return CommandLine((sys.executable, _installed("aws")), environment)
+    return CommandLine((_installed("python"), _installed("aws")), environment)
 
 
 def s5cmd(endpoint: str, home: Path) -> CommandLine:
@@ -93,6 +113,55 @@ def rclone(endpoint: str, home: Path) -> CommandLine:
     return CommandLine((_installed("rclone"), "--quiet"), environment)
 
 
+def s3cmd(endpoint: str, home: Path) -> CommandLine:
+    """s3cmd with the settings that its users keep in ~/.s3cfg."""
+    host = endpoint.partition("://")[2]
+    settings = {
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "bucket_location": REGION,
+        "host_base": host,
+        "host_bucket": host,  # without %(bucket)s: the bucket is in the path
+        "use_https": "False",
+        "max_retries": "1",
+        "progress_meter": "False",
+    }
+    lines = (f"{name} = {value}\n" for name, value in settings.items())
+    (home / ".s3cfg").write_text("[default]\n" + "".join(lines), "utf-8")
+    return CommandLine((_installed("python"), _installed("s3cmd")), _environment(home))
+
+
+def restic(endpoint: str, home: Path, bucket: str) -> CommandLine:
+    """restic with a repository in a bucket, which it makes itself if need be."""
+    environment = _environment(
+        home,
+        RESTIC_REPOSITORY=f"s3:{endpoint}/{bucket}/backups",
+        RESTIC_PASSWORD="of this test",
+        RESTIC_CACHE_DIR=str(home / "restic-cache"),
+        RESTIC_PROGRESS_FPS="0.01",
+    )
+    return CommandLine((_of_the_system("restic"),), environment)
+
+
+def python_script(endpoint: str, other_endpoint: str, home: Path, name: str) -> CommandLine:
+    """A script of scripts/, in the interop clients' own Python; its argument is a bucket."""
+    environment = _environment(
+        home,
+        AWS_ENDPOINT_URL=endpoint,
+        OTHER_ENDPOINT_URL=other_endpoint,
+        PYTHONPATH=str(_ROOT),
+    )
+    return CommandLine((_installed("python"), "-m", f"tests.interop.scripts.{name}"), environment)
+
+
+def node_script(endpoint: str, home: Path, name: str) -> CommandLine:
+    """A script of node/; its argument is a bucket."""
+    if not (_HERE / "node_modules").exists():
+        pytest.skip("the Node clients are not installed: run tests/interop/install.sh")
+    environment = _environment(home, AWS_ENDPOINT_URL=endpoint)
+    return CommandLine((_of_the_system("node"), str(_HERE / "node" / f"{name}.mjs")), environment)
+
+
 def write_file(path: Path, content: Content) -> Path:
     """Write content to a file, as a stream."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +178,11 @@ def file_sha256(path: Path) -> str:
 
 
 def write_tree(root: Path) -> dict[str, Content]:
-    """Write a small tree of files with ordinary and odd names."""
+    """Write a small tree of files with ordinary and odd names, a minute old.
+
+    S3 lists whole seconds, so a client that compares times takes a file that was written in the
+    second of its upload for newer than the object.
+    """
     tree = {
         "a.txt": Content(1, 0),
         "b.bin": Content(2, 100),
@@ -118,7 +191,8 @@ def write_tree(root: Path) -> dict[str, Content]:
         "dir/sub/deep/er/x": Content(5, 40_000),
     }
     for name, content in tree.items():
-        write_file(root / name, content)
+        written_s = write_file(root / name, content).stat().st_mtime
+        os.utime(root / name, (written_s - 60, written_s - 60))
     return tree
 
 

@@ -1,7 +1,9 @@
 """What users of each client do: copy up and down, synchronise, move, remove, list, share a link."""
 
+import json
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from tests.e2e.content import Content
 from tests.e2e.running import Cluster, S3Client
 from tests.interop import clients
 from tests.interop.clients import CommandLine, check_tree, file_sha256, write_file, write_tree
+
+pytestmark = pytest.mark.interop
 
 MIB = 1024 * 1024
 # Nothing, small, one byte more than a stripe, and enough for every client's multipart.
@@ -176,6 +180,159 @@ def test_rclone_trees(rclone: CommandLine, bucket: str, tmp_path: Path) -> None:
     rclone("moveto", f"store:{bucket}/tree/b.bin", f"store:{bucket}/moved")
     rclone("purge", f"store:{bucket}/tree")
     assert rclone("lsf", "-R", f"store:{bucket}").split() == ["moved"]
+
+
+def test_aws_empties_and_removes_a_bucket(aws: CommandLine, bucket: str, tmp_path: Path) -> None:
+    other = f"{bucket}-forced"
+    aws("s3", "mb", f"s3://{other}")
+    aws("s3", "cp", "--recursive", _some_files(tmp_path), f"s3://{other}/")
+    aws("s3", "rb", f"s3://{other}", fails=True)
+    aws("s3", "rb", "--force", f"s3://{other}")
+    assert other not in aws("s3", "ls")
+
+
+def test_aws_says_what_an_object_is(aws: CommandLine, bucket: str, tmp_path: Path) -> None:
+    up = write_file(tmp_path / "up.html", Content(4, 9 * MIB))
+    name = f"s3://{bucket}/page"
+    said = ("--metadata", "who=cli", "--cache-control", "no-cache", "--content-language", "de")
+    aws("s3", "cp", *said, "--storage-class", "REDUCED_REDUNDANCY", up, name)
+    head = json.loads(aws("s3api", "head-object", "--bucket", bucket, "--key", "page"))
+    assert (head["ContentType"], head["CacheControl"]) == ("text/html", "no-cache")
+    assert (head["ContentLanguage"], head["Metadata"]) == ("de", {"who": "cli"})
+    assert head["StorageClass"] == "REDUCED_REDUNDANCY"
+    aws("s3", "cp", name, name, "--metadata-directive", "REPLACE", "--metadata", "who=again")
+    head = json.loads(aws("s3api", "head-object", "--bucket", bucket, "--key", "page"))
+    assert head["Metadata"] == {"who": "again"}
+
+
+def test_aws_writes_on_conditions(aws: CommandLine, bucket: str, tmp_path: Path) -> None:
+    body = write_file(tmp_path / "body", Content(6, 1000))
+    put = ("s3api", "put-object", "--bucket", bucket, "--key", "once", "--body", body)
+    etag = json.loads(aws(*put, "--if-none-match", "*"))["ETag"]
+    assert "PreconditionFailed" in aws(*put, "--if-none-match", "*", fails=True)
+    aws(*put, "--if-match", etag)
+    wrong = f'"{"0" * 32}"'
+    assert "PreconditionFailed" in aws(*put, "--if-match", wrong, fails=True)
+    delete = ("s3api", "delete-object", "--bucket", bucket, "--key", "once")
+    assert "PreconditionFailed" in aws(*delete, "--if-match", wrong, fails=True)
+    aws(*delete, "--if-match", etag)
+
+
+def test_aws_versions_and_tags(aws: CommandLine, bucket: str, tmp_path: Path) -> None:
+    of = ("--bucket", bucket, "--key", "doc")
+    versioning = ("put-bucket-versioning", "--bucket", bucket, "--versioning-configuration")
+    aws("s3api", *versioning, "Status=Enabled")
+    body = write_file(tmp_path / "body", Content(6, 1000))
+    made = [json.loads(aws("s3api", "put-object", *of, "--body", body)) for _ in range(2)]
+    one, two = (item["VersionId"] for item in made)
+    aws(
+        "s3api",
+        "put-object-tagging",
+        *of,
+        "--version-id",
+        one,
+        "--tagging",
+        "TagSet=[{Key=a,Value=b}]",
+    )
+    tags = json.loads(aws("s3api", "get-object-tagging", *of, "--version-id", one))
+    assert tags["TagSet"] == [{"Key": "a", "Value": "b"}]
+    aws("s3", "rm", f"s3://{bucket}/doc")
+    assert aws("s3", "ls", f"s3://{bucket}") == ""
+    listed = json.loads(aws("s3api", "list-object-versions", "--bucket", bucket))
+    assert [item["VersionId"] for item in listed["Versions"]] == [two, one]
+    (marker,) = listed["DeleteMarkers"]
+    aws("s3api", "delete-object", *of, "--version-id", marker["VersionId"])
+    aws("s3", "cp", f"s3://{bucket}/doc", tmp_path / "back")
+    assert file_sha256(tmp_path / "back") == Content(6, 1000).sha256
+
+
+def test_s5cmd_pipes_batches_and_links(s5cmd: CommandLine, bucket: str, tmp_path: Path) -> None:
+    s5cmd("pipe", f"s3://{bucket}/piped", standard_input="through a pipe")
+    assert s5cmd("cat", f"s3://{bucket}/piped") == "through a pipe"
+    files = _some_files(tmp_path)
+    batch = "".join(f"cp {files}/{name} s3://{bucket}/batch/{name}\n" for name in "abc")
+    s5cmd("run", standard_input=batch)
+    assert s5cmd("ls", f"s3://{bucket}/batch/*").count("\n") == 3
+    s5cmd("cp", f"s3://{bucket}/batch/*", f"s3://{bucket}/copies/")
+    s5cmd("sync", "--delete", f"{files}/", f"s3://{bucket}/copies/")
+    link = s5cmd("presign", f"s3://{bucket}/piped").strip()
+    with urllib.request.urlopen(link, timeout=10) as answer:
+        assert answer.read() == b"through a pipe"
+
+
+def test_s5cmd_versions(s5cmd: CommandLine, bucket: str) -> None:
+    s5cmd("bucket-version", "--set", "Enabled", f"s3://{bucket}")
+    assert "Enabled" in s5cmd("bucket-version", f"s3://{bucket}")
+    for text in ("first", "second"):
+        s5cmd("pipe", f"s3://{bucket}/doc", standard_input=text)
+    s5cmd("rm", f"s3://{bucket}/doc")
+    lines = [
+        line.split() for line in s5cmd("ls", "--all-versions", f"s3://{bucket}/doc").splitlines()
+    ]
+    assert len(lines) == 3  # with the delete marker
+    (first,) = [line[-1] for line in lines if line[2] == "5"]
+    assert s5cmd("cat", "--version-id", first, f"s3://{bucket}/doc") == "first"
+    s5cmd("rm", "--all-versions", f"s3://{bucket}/doc")
+    s5cmd("ls", "--all-versions", f"s3://{bucket}/*", fails=True)
+
+
+def test_rclone_checks_hashes_and_metadata(
+    rclone: CommandLine, bucket: str, tmp_path: Path
+) -> None:
+    """`check` compares MD5s: the ETag, or for objects of parts what rclone kept beside it."""
+    tree = write_tree(tmp_path / "up")
+    tree["large"] = Content(8, 11 * MIB)
+    write_file(tmp_path / "up" / "large", tree["large"])
+    rclone("sync", "--s3-upload-cutoff", "6M", tmp_path / "up", f"store:{bucket}/tree")
+    rclone("check", tmp_path / "up", f"store:{bucket}/tree")
+    listed = json.loads(rclone("lsjson", "-R", "--hash", "--files-only", f"store:{bucket}/tree"))
+    assert {item["Path"]: item["Hashes"]["md5"] for item in listed} == {
+        name: content.md5 for name, content in tree.items()
+    }
+    seconds = {item["Path"]: item["ModTime"][:19] for item in listed}
+    for name in tree:  # the time of the file, to the second, from the metadata
+        changed = datetime.fromtimestamp((tmp_path / "up" / name).stat().st_mtime, UTC)
+        assert seconds[name] == changed.isoformat()[:19]
+    write_file(tmp_path / "up" / "b.bin", Content(9, 100))  # other bytes, same size
+    assert "b.bin: md5 differ" in rclone(
+        "check", tmp_path / "up", f"store:{bucket}/tree", fails=True
+    )
+
+
+def test_rclone_moves_links_and_cleans_up(
+    rclone: CommandLine, boto: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    rclone("rcat", f"store:{bucket}/piped", standard_input="through a pipe")
+    assert rclone("cat", "--offset", "8", f"store:{bucket}/piped") == "a pipe"
+    rclone("move", _some_files(tmp_path), f"store:{bucket}/moved")
+    rclone("copy", f"store:{bucket}/moved", f"store:{bucket}/copied")
+    rclone("check", f"store:{bucket}/moved", f"store:{bucket}/copied")
+    assert json.loads(rclone("size", "--json", f"store:{bucket}"))["count"] == 7
+    link = rclone("link", f"store:{bucket}/piped").strip()
+    with urllib.request.urlopen(link, timeout=10) as answer:
+        assert answer.read() == b"through a pipe"
+    boto.create_multipart_upload(Bucket=bucket, Key="half")
+    rclone("backend", "cleanup", "-o", "max-age=0", f"store:{bucket}")
+    assert "Uploads" not in boto.list_multipart_uploads(Bucket=bucket)
+
+
+def test_rclone_versions(rclone: CommandLine, bucket: str) -> None:
+    rclone("backend", "versioning", f"store:{bucket}", "Enabled")
+    for text in ("first", "second!"):
+        rclone("rcat", f"store:{bucket}/doc.txt", standard_input=text)
+    rclone("deletefile", f"store:{bucket}/doc.txt")
+    assert rclone("lsf", f"store:{bucket}") == ""
+    listed = rclone("lsf", "--s3-versions", "--format", "s", f"store:{bucket}").split()
+    assert sorted(listed) == ["5", "7"]
+    rclone("backend", "cleanup-hidden", f"store:{bucket}")  # what only versions keep
+    assert rclone("lsf", "--s3-versions", f"store:{bucket}") == ""
+
+
+def _some_files(root: Path) -> Path:
+    """Write three small files and return their directory."""
+    for size, name in enumerate("abc"):
+        write_file(root / "some" / name, Content(size, size))
+    return root / "some"
 
 
 @pytest.mark.slow

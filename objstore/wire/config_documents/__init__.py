@@ -9,6 +9,7 @@ nothing is refused where it is set, and never accepted and ignored.
 from objstore.wire.config_documents import (
     accelerate,
     acl,
+    attribute_access,
     bucket_logging,
     cors,
     create_bucket,
@@ -29,6 +30,7 @@ from objstore.wire.config_documents import (
 __all__ = [
     "accelerate",
     "acl",
+    "attribute_access",
     "bucket_logging",
     "cors",
     "create_bucket",

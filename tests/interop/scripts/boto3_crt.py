@@ -65,7 +65,11 @@ def transfers_files(target: Target) -> None:
 def transfers_streams(target: Target) -> None:
     s3 = boto3.client("s3")
     data = os.urandom(12 * MIB)
-    extra = {"ContentType": "text/x-test", "Metadata": {"who": "crt"}, "ChecksumAlgorithm": "CRC32C"}
+    extra = {
+        "ContentType": "text/x-test",
+        "Metadata": {"who": "crt"},
+        "ChecksumAlgorithm": "CRC32C",
+    }
     back = io.BytesIO()
     with _transfers(target) as manager:
         manager.upload(io.BytesIO(data), target.bucket, "stream", extra).result()

@@ -55,7 +55,7 @@ def keeps_uploaded_files(target: Target) -> None:
     media = storages["default"]
     data = os.urandom(9 * MIB)
     name = media.save("reports/März 2026.bin", ContentFile(data))
-    assert (name, media.size(name)) == ("reports/März_2026.bin", len(data))
+    assert (name, media.size(name)) == ("reports/März 2026.bin", len(data))
     assert media.exists(name)
     with media.open(name) as file:
         assert file.read() == data
@@ -78,7 +78,7 @@ def keeps_uploaded_files(target: Target) -> None:
 
 
 def collects_static_files(target: Target) -> None:
-    """Static files are public: their URLs carry no signature, so a bucket policy has to allow it."""
+    """Static files are public: their URLs carry no signature; a bucket policy allows it."""
     s3 = boto3.client("s3")
     s3.delete_public_access_block(Bucket=target.bucket)
     statement = {

@@ -27,11 +27,10 @@ def copies_to_and_queries_parquet(target: Target) -> None:
     with _database(target) as database:
         name = f"s3://{target.bucket}/trips ü.parquet"
         database.execute(f"COPY trips TO '{name}' (FORMAT parquet, ROW_GROUP_SIZE 20000)")
-        assert database.sql(
-            f"SELECT count(*), sum(price) FROM '{name}' WHERE year = 2021"
-        ).fetchall() == database.sql(
-            "SELECT count(*), sum(price) FROM trips WHERE year = 2021"
-        ).fetchall()
+        assert (
+            database.sql(f"SELECT count(*), sum(price) FROM '{name}' WHERE year = 2021").fetchall()
+            == database.sql("SELECT count(*), sum(price) FROM trips WHERE year = 2021").fetchall()
+        )
         # Ranges of one row group, found by the statistics of the footer.
         assert database.sql(f"SELECT city FROM '{name}' WHERE id = 123456").fetchone() == (
             "city 1",

@@ -59,7 +59,9 @@ def _works(target: Target, file_io: str) -> None:
     assert again.scan(limit=1).to_arrow().column_names == ["id", "kind", "note"]
     again.append(_rows(9000, 1, "late"))
     table.append(_rows(9001, 1, "later"))  # `table` is stale: the commit is repeated on the newer
-    rows = catalog.load_table("shop.orders").scan(row_filter=GreaterThanOrEqual("id", 9000)).to_arrow()
+    rows = (
+        catalog.load_table("shop.orders").scan(row_filter=GreaterThanOrEqual("id", 9000)).to_arrow()
+    )
     assert sorted(rows["kind"].to_pylist()) == ["late", "later"]
     catalog.purge_table("shop.orders")
 

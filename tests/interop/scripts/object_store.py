@@ -43,7 +43,9 @@ def obstore_puts_and_gets(target: Target) -> None:
     found = store.get(large)
     assert found.attributes["Content-Type"] == "x/y"
     assert found.bytes().to_bytes() == data
-    ranges = store.get_ranges(large, starts=[0, 7 * MIB, 16 * MIB], ends=[3, 7 * MIB + 1, 16 * MIB + 7])
+    ranges = store.get_ranges(
+        large, starts=[0, 7 * MIB, 16 * MIB], ends=[3, 7 * MIB + 1, 16 * MIB + 7]
+    )
     assert [part.to_bytes() for part in ranges] == [
         data[:3],
         data[7 * MIB : 7 * MIB + 1],
@@ -65,7 +67,9 @@ def obstore_lists_copies_and_deletes(target: Target) -> None:
     assert found == names
     level = store.list_with_delimiter("list")
     assert sorted(level["common_prefixes"]) == ["list/a", "list/b"]
-    assert [item["path"] for chunk in store.list("list", offset="list/b/27") for item in chunk] == names[-2:]
+    assert [
+        item["path"] for chunk in store.list("list", offset="list/b/27") for item in chunk
+    ] == names[-2:]
     store.copy("list/a/00", "copied")
     store.rename("list/a/01", "renamed")
     store.delete(names[:1] + names[2:])

@@ -38,9 +38,7 @@ def _table() -> pa.Table:
 def writes_and_reads_partitions(target: Target) -> None:
     files, base = _files(target), f"{target.bucket}/sales"
     table = _table()
-    keys = ds.partitioning(
-        pa.schema([("year", pa.int64()), ("city", pa.string())]), flavor="hive"
-    )
+    keys = ds.partitioning(pa.schema([("year", pa.int64()), ("city", pa.string())]), flavor="hive")
     ds.write_dataset(table, base, format="parquet", partitioning=keys, filesystem=files)
     data = ds.dataset(base, format="parquet", partitioning=keys, filesystem=files)
     assert len(data.files) == 12, data.files

@@ -65,8 +65,11 @@ def puts_and_gets_trees(target: Target) -> None:
         path.write_text(name)
     fs.put(f"{target.directory}/up", f"{target.bucket}/put", recursive=True)
     fs.get(f"{target.bucket}/put", f"{target.directory}/down", recursive=True)
-    found = {str(path.relative_to(target.directory / "down")): path.read_text()
-             for path in (target.directory / "down").rglob("*") if path.is_file()}
+    found = {
+        str(path.relative_to(target.directory / "down")): path.read_text()
+        for path in (target.directory / "down").rglob("*")
+        if path.is_file()
+    }
     assert found == {name: name for name in ("one", "sub/two", "sub/deep/three")}
 
 

@@ -20,6 +20,7 @@ class Target:
     """Where a scenario works, and as whom."""
 
     endpoint: str  # http://HOST:PORT
+    other_endpoint: str  # of another server of the same cluster
     bucket: str  # exists and is empty before the first scenario
     access_key: str
     secret_key: str
@@ -41,6 +42,7 @@ def run(*scenarios: Scenario) -> None:
     with TemporaryDirectory() as directory:
         target = Target(
             endpoint=os.environ["AWS_ENDPOINT_URL"],
+            other_endpoint=os.environ["OTHER_ENDPOINT_URL"],
             bucket=sys.argv[1],
             access_key=os.environ["AWS_ACCESS_KEY_ID"],
             secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
@@ -56,7 +58,7 @@ def _succeeds(scenario: Scenario, target: Target) -> bool:
     started_s = time.monotonic()
     try:
         scenario(target)
-    except Exception:  # the next scenario runs all the same
+    except Exception:  # noqa: BLE001  the next scenario runs all the same
         print(f"FAILED {scenario.__name__}\n{traceback.format_exc()}", flush=True)
         return False
     print(f"passed {scenario.__name__} ({time.monotonic() - started_s:.1f} s)", flush=True)

@@ -144,6 +144,20 @@ def test_a_restricted_bucket_is_its_owner_s_alone() -> None:
         ).allowed
 
 
+def test_restricting_leaves_the_owner_s_account_alone() -> None:
+    """AWS: "only AWS service principals and authorized users within the bucket owner's account"."""
+    block = PublicAccessBlock(restrict_public_buckets=True)
+    shared = resource(
+        object_owner=ALICE.canonical_id, object_acl=object_acl("bucket-owner-read", ALICE)
+    )
+    read = ask(OWNER, "s3:GetObject", shared, policy=ALLOW_ALL, ownership=WRITER, block=block)
+    assert read is decisions.GRANTED
+    for action in sorted(OF_POLICIES):
+        others = ask(ALICE, action, resource(None), policy=ALLOW_ALL, block=block)
+        assert others is decisions.RESTRICTED
+        assert ask(OWNER, action, resource(None), policy=ALLOW_ALL, block=block).allowed
+
+
 # --- explicit denials -----------------------------------------------------------------
 
 

@@ -239,6 +239,20 @@ def test_what_is_kept() -> None:
     assert only.actions == {"s3:GetObjectAcl", "s3:GetObjectVersionAcl", "s3:GetBucketAcl"}
 
 
+@pytest.mark.parametrize(
+    ("fields", "reads"),
+    [
+        ({}, False),
+        ({"Condition": {"Null": {"s3:RequestObjectTag/a": "true"}}, "Action": "s3:Put*"}, False),
+        ({"Condition": {"StringEquals": {"S3:ExistingObjectTag/a": "b"}}}, True),
+        ({"Condition": {"StringLike": {"aws:userid": "${s3:existingObjectTag/a}"}}}, True),
+        ({"Resource": f"{BUCKET_ARN}/${{s3:ExistingObjectTag/a}}/*"}, True),
+    ],
+)
+def test_whether_a_policy_asks_for_an_object_s_tags(fields: dict[str, Any], reads: bool) -> None:
+    assert policy(statement(**fields)).reads_tags is reads
+
+
 def test_the_longest_policy() -> None:
     """AWS: "Bucket policies are limited to 20 KB in size." """
     data = document(statement())

@@ -100,6 +100,13 @@ def test_what_names_nobody_is_refused(element: Any) -> None:
     assert refused.value.message == "Invalid principal in policy"
 
 
+def test_who_signed_nothing_is_named_by_nothing_else() -> None:
+    nobody = replace(ALICE, canonical_id="")
+    for element in (ALICE.account, ALICE.arn, "arn:aws:iam:::user/alice"):
+        assert not read_principals({"AWS": element}, negated=False).include(nobody)
+    assert read_principals("*", negated=False).include(nobody)
+
+
 def test_nobody_is_the_owner_of_what_has_none() -> None:
     assert not ANONYMOUS.is_owner("")
     assert not ALICE.is_owner("")

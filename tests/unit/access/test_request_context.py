@@ -11,11 +11,13 @@ from objstore.access.principals import ANONYMOUS, Principal
 from objstore.access.request_context import (
     SignatureFacts,
     existing_tag_keys,
+    form_keys,
     legal_hold_keys,
     location_keys,
     request_context,
     request_tag_keys,
     retention_keys,
+    version_keys,
 )
 from objstore.wire.request import parse_request
 from tests.unit.access.policies import ALICE, OBJECTS_ARN, ROOT, ask, policy, resource, statement
@@ -179,10 +181,17 @@ def test_tags() -> None:
     assert not ask(ALICE, "s3:GetObject", resource(), existing_tag_keys(tags), policy=one).allowed
 
 
+def test_forms() -> None:
+    """A form's fields are what headers are elsewhere, and no Deny is evaded by them."""
+    found = form_keys({"acl": "public-read", "x-amz-storage-class": "STANDARD", "key": "x"})
+    assert found == {"s3:x-amz-acl": ("public-read",), "s3:x-amz-storage-class": ("STANDARD",)}
+
+
 def test_every_key_that_is_filled_in_is_a_known_one() -> None:
     found = {
         **context(headers=(("x-amz-copy-source", "a/b"),)),
         **legal_hold_keys("ON"),
+        **version_keys("v1"),
         **location_keys("eu-west-1"),
         **request_tag_keys([("a", "b")]),
     }

@@ -19,8 +19,9 @@ from objstore.drive.api import Buffer
 from objstore.engine.ports import Location, ObjectReader, ShardPlace
 from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
-from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
+from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus, UsageInfo
 from objstore.iam.identities import Identities, Identity
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
 from tests.unit.s3.fake_store import FakeStore
@@ -124,6 +125,9 @@ class FixedCluster:
 
     async def heal(self) -> None:
         self.heals += 1
+
+    async def usage(self) -> UsageInfo:
+        return UsageInfo(buckets=())
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         version = (await self.store.open_object(bucket, key)).version
@@ -286,6 +290,7 @@ async def gateway(
     sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
     ssec_over_http: bool = False,
+    lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
     store = StagedStore()
@@ -305,6 +310,7 @@ async def gateway(
         metrics_public=metrics_public,
         ssec_over_http=ssec_over_http,
         access_log=access_log,
+        lifecycle_day_s=lifecycle_day_s,
         sigv2_links=sigv2_links,
         requests_max=requests_max,
         connections_max=connections_max,

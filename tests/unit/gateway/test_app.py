@@ -15,7 +15,13 @@ from objstore.drive.api import Buffer
 from objstore.errors import ReadQuorumLost, WriteQuorumLost
 from objstore.gateway.context import Deadlines
 from objstore.names import BucketName, ObjectKey
-from tests.unit.gateway.running import Pieces, Service, Wire, gateway
+from objstore.wire.config_documents.lifecycle import (
+    Expiration,
+    Filter,
+    LifecycleRule,
+    write_lifecycle,
+)
+from tests.unit.gateway.running import ROOT, Pieces, Service, Wire, gateway
 
 BUCKET = BucketName("bucket")
 
@@ -91,6 +97,24 @@ async def test_a_304_has_no_body_and_keeps_the_connection() -> None:
                 assert (answer.status, answer.headers["etag"]) == (304, etag)
 
 
+async def test_how_long_a_lifecycles_day_is() -> None:
+    """The switch for tests reaches the answers that say when an object expires."""
+    rule = LifecycleRule("r", enabled=True, filter=Filter(""), expiration=Expiration(days=1))
+    async with gateway(lifecycle_day_s=3) as service:
+        bucket = BucketName("bucket")
+        await service.store.delete_bucket(bucket)
+        await service.store.create_bucket(
+            bucket,
+            owner=ROOT.access_key,
+            region="",
+            settings={"lifecycle": write_lifecycle((rule,))},
+        )
+        answer = await service.ask("PUT", "/bucket/k", body=b"x")
+    assert answer.headers["x-amz-expiration"] == (
+        'expiry-date="Tue, 14 Nov 2023 22:13:23 GMT", rule-id="r"'
+    )
+
+
 # --- framing -----------------------------------------------------------------------------
 
 
@@ -157,7 +181,7 @@ async def test_nobody_is_denied_before_anything_is_looked_up() -> None:
     async with gateway() as service:
         for method, target in (
             ("GET", "/"),
-            ("GET", "/nobucket/k"),
+            ("GET", "/bucket/none"),
             ("PUT", "/bucket/k"),
             ("DELETE", "/bucket/k?uploadId=1"),
         ):
@@ -184,7 +208,8 @@ async def test_continue_is_sent_once_the_body_is_wanted() -> None:
     [
         ("/bucket/k", False, "AccessDenied"),
         ("/nobucket/k", True, "NoSuchBucket"),
-        ("/bucket/k?acl", True, "NotImplemented"),
+        ("/bucket/k?renameObject", True, "NotImplemented"),
+        ("/bucket?policy", False, "AccessDenied"),
     ],
 )
 async def test_a_refused_request_is_never_asked_for_its_body(

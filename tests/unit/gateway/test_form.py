@@ -169,7 +169,7 @@ def wrong_signature() -> dict[str, str]:
         (lambda: signed(access_key=ALICE.access_key, secret=ALICE.secret), "403 AccessDenied"),
         (lambda: signed() | {"signature": "x"}, "400 InvalidArgument"),
         (lambda: {**signed(), "key": ""}, "400 InvalidArgument"),
-        (lambda: signed({"acl": "public-read"}, {"acl": "public-read"}), "501 NotImplemented"),
+        (lambda: signed({"acl": "public-read"}, {"acl": "public-read"}), "400 AccessControlListNotSupported"),
         (lambda: signed({"x-amz-meta-a": "x" * POST_FIELDS_BYTES_MAX}),
          "400 MaxPostPreDataLengthExceededError"),
     ],

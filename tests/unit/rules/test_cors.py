@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.errors import RequestRefused
+from objstore.limits import CORS_REQUEST_HEADERS_MAX
 from objstore.rules.cors import VARY, fits, match, preflight, response_headers
-from objstore.wire.config_documents.cors import CorsRule
+from objstore.wire.config_documents.cors import METHODS, CorsRule
 
 ANY = CorsRule(("GET",), ("*",))
 SUFFIX = CorsRule(("GET",), ("*suffix",))
@@ -140,3 +141,61 @@ def test_nothing_that_is_sent_back_can_split_a_header(origin: str, header: str) 
     for value in told.values():
         assert value.isascii()
         assert value.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ("a b", 'Access-Control-Request-Headers "a b" contains invalid character.'),
+        ("x-a, \u00e9", "contains invalid character"),
+        (",".join(f"x{at}" for at in range(CORS_REQUEST_HEADERS_MAX + 1)), "no more than 100"),
+    ],
+)
+def test_what_cannot_be_asked_for(headers: str, message: str) -> None:
+    """Whatever the rules say: the work that a preflight may cause is bounded."""
+    for rules in ((), (ANY,)):
+        with pytest.raises(RequestRefused) as refusal:
+            preflight(rules, origin="x", method="GET", headers=headers)
+        assert refusal.value.reason == "BadRequest"
+        assert message in refusal.value.message
+    again = "Content-Type, " * 200  # one name
+    told = preflight((FULL,), origin="https://a.example", method="GET", headers=again)
+    assert told["Access-Control-Allow-Headers"] == "content-type"
+
+
+def test_a_refusal_says_what_is_addressed() -> None:
+    for rules in ((), (SUFFIX,)):
+        with pytest.raises(RequestRefused) as refusal:
+            preflight(rules, origin="x", method="GET", headers=None, resource="BUCKET")
+        assert refusal.value.detail == {"Method": "GET", "ResourceType": "BUCKET"}
+
+
+ORIGINS = st.sampled_from(["*", "http://a", "http://*", "https://*.b", "null"])
+
+
+@given(
+    st.lists(
+        st.builds(
+            CorsRule,
+            st.lists(st.sampled_from(METHODS), min_size=1).map(tuple),
+            st.lists(ORIGINS, min_size=1).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.sampled_from(["http://a", "http://evil", "https://x.b", "null", "*"]),
+    st.sampled_from(METHODS),
+)
+def test_no_origin_that_is_anybodys_gets_credentials(
+    rules: tuple[CorsRule, ...], origin: str, method: str
+) -> None:
+    """A rule for "*" never answers with the origin that asked, nor lets it send credentials."""
+    told = response_headers(rules, origin=origin, method=method)
+    rule = match(rules, origin=origin, method=method)
+    if rule is None:
+        assert set(told) <= {"Vary"}
+    elif "*" in rule.origins:
+        assert told["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in told
+    else:
+        assert told["Access-Control-Allow-Origin"] == origin
+        assert told["Access-Control-Allow-Credentials"] == "true"

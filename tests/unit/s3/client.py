@@ -5,6 +5,8 @@ table and the handler; what comes back is read by botocore's parser. So a shape 
 AWS's fails here, in either direction.
 """
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,7 +19,8 @@ from botocore.serialize import create_serializer
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
 from objstore.iam.identities import Identities, Identity
-from objstore.s3.authorize import authorize
+from objstore.limits import LIFECYCLE_DAY_SECONDS
+from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
 from objstore.s3.expected_digests import prepare_digests
@@ -91,12 +94,14 @@ class Client:
         real_store: ObjectStore | None = None,
         secure: bool = False,
         ssec_over_http: bool = False,
+        lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
         self.region = region
         self.secure = secure  # as if it came over TLS
         self.ssec_over_http = ssec_over_http
+        self._lifecycle_day_s = lifecycle_day_s
         self._virtual_host = virtual_host  # the bucket that Host names
 
     async def raw(
@@ -129,30 +134,43 @@ class Client:
             digests=digests,
             now_ms=NOW_MS,
             ssec_over_http=self.ssec_over_http,
+            lifecycle_day_s=self._lifecycle_day_s,
         )
-        if caller is not None:  # handlers have rules of their own for anonymous requests
-            await authorize(call, spec)
-        return await spec.handler(call)
+        return await answer(call, spec)
 
     async def __call__(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """Call an operation by AWS's name; `Headers` adds raw ones, `Caller` signs."""
         extra = arguments.pop("Headers", {})
         caller = arguments.pop("Caller", ROOT)
+        method, target, headers, body = serialized(operation, arguments)
         model = MODEL.operation_model(operation)
-        wire = _SERIALIZER.serialize_to_request(arguments, model)
-        pairs = wire["query_string"]
-        listed = pairs.items() if isinstance(pairs, dict) else pairs
-        path, _, fixed = wire["url_path"].partition("?")
-        query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
-        raw_body = wire["body"]
-        body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
-        headers = {**wire["headers"], **extra}
-        target = f"{path}?{query}" if query else path
         try:
-            reply = await self.raw(wire["method"], target, headers, body, caller=caller)
+            reply = await self.raw(method, target, {**headers, **extra}, body, caller=caller)
         except RequestRefused as refusal:
             raise _failure(refusal, target, model) from refusal
         return await _parse(reply, model)
+
+    async def reply(self, operation: str, /, **arguments: Any) -> Reply:
+        """Call an operation by AWS's name, for the reply as it is; refusals come out as raised."""
+        return await self.raw(*serialized(operation, arguments))
+
+
+def serialized(
+    operation: str, arguments: Mapping[str, Any]
+) -> tuple[str, str, dict[str, str], bytes]:
+    """Return what botocore makes of arguments: method, target, headers, body."""
+    model = MODEL.operation_model(operation)
+    wire = _SERIALIZER.serialize_to_request(dict(arguments), model)
+    pairs = wire["query_string"]
+    listed = pairs.items() if isinstance(pairs, dict) else pairs
+    path, _, fixed = wire["url_path"].partition("?")
+    query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
+    body = wire["body"].encode() if isinstance(wire["body"], str) else bytes(wire["body"])
+    headers = dict(wire["headers"])
+    if (model.http_checksum or {}).get("requestChecksumRequired"):  # as SDKs do
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest())
+        headers.setdefault("Content-MD5", digest.decode())
+    return wire["method"], f"{path}?{query}" if query else path, headers, body
 
 
 def _failure(refusal: RequestRefused, target: str, model: Any) -> Failure:
@@ -191,6 +209,6 @@ async def _parse(reply: Reply, model: Any) -> dict[str, Any]:
             {"status_code": reply.status, "headers": headers, "body": body}, model.output_shape
         )
     answer: dict[str, Any] = dict(parsed)
-    answer["Status"] = reply.status
+    answer.setdefault("Status", reply.status)  # some documents have a Status of their own
     answer["Headers"] = headers
     return answer

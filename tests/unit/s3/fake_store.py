@@ -291,6 +291,9 @@ class FakeStore:
             checksum_algorithm=next(iter(attributes.checksum_algorithms), ""),
             checksum_type=attributes.checksum_type,
             owner=attributes.owner,
+            initiator=attributes.initiator,
+            acl=attributes.acl,
+            tags=dict(attributes.tags),
         )
         self.uploads[upload.upload_id] = FakeUpload(upload)
         return upload
@@ -422,6 +425,9 @@ class FakeStore:
             checksum_type=checksum_type,
             storage_class=held.upload.storage_class,
             upload_id=request.upload_id,
+            owner=held.upload.owner,
+            acl=held.upload.acl,
+            tags=held.upload.tags,
         )
         self.objects[request.bucket, request.key] = FakeObject(version, data)
         return version
@@ -440,6 +446,7 @@ def _listed(version: Version) -> ListedObject:
         version.storage_class,
         tuple(version.checksums),
         version.checksum_type,
+        version.owner,
     )
 
 

@@ -12,7 +12,7 @@ async def test_create_head_list_delete() -> None:
     created = await client("CreateBucket", Bucket="bucket-a")
     assert created["Location"] == "/bucket-a"
     head = await client("HeadBucket", Bucket="bucket-a")
-    assert head["BucketRegion"] == "eu-x"
+    assert (head["BucketRegion"], head["AccessPointAlias"]) == ("eu-x", False)
     listed = await client("ListBuckets")
     assert [bucket["Name"] for bucket in listed["Buckets"]] == ["bucket-a"]
     assert listed["Buckets"][0]["CreationDate"].timestamp() == 1_700_000_000
@@ -115,6 +115,38 @@ async def test_everybody_lists_their_own_buckets_and_root_all() -> None:
         ["old"],
         False,
     )
+
+
+async def test_a_bucket_that_is_born_with_tags() -> None:
+    client = Client()
+    tags = [{"Key": "team", "Value": "a b"}, {"Key": "cost", "Value": ""}]
+    await client("CreateBucket", Bucket="bucket", CreateBucketConfiguration={"Tags": tags})
+    assert (await client("GetBucketTagging", Bucket="bucket"))["TagSet"] == tags
+
+
+async def test_a_bucket_that_is_born_with_object_lock() -> None:
+    """Object lock needs versioning, so a bucket that has it from the start has both."""
+    client = Client()
+    await client("CreateBucket", Bucket="bucket", ObjectLockEnabledForBucket=True)
+    lock = await client("GetObjectLockConfiguration", Bucket="bucket")
+    assert lock["ObjectLockConfiguration"] == {"ObjectLockEnabled": "Enabled"}
+    assert (await client("GetBucketVersioning", Bucket="bucket"))["Status"] == "Enabled"
+    await client("CreateBucket", Bucket="plain", ObjectLockEnabledForBucket=False)
+    assert not client.store.buckets[BucketName("plain")].settings
+    with pytest.raises(RequestRefused) as refusal:
+        await client.raw("PUT", "/third", {"x-amz-bucket-object-lock-enabled": "yes"})
+    assert refusal.value.reason == "InvalidArgument"
+
+
+async def test_creating_again_never_claims_settings_that_the_bucket_has_not() -> None:
+    client = Client(region="us-east-1")
+    await client("CreateBucket", Bucket="bucket")
+    with pytest.raises(Failure) as failure:
+        await client("CreateBucket", Bucket="bucket", ObjectLockEnabledForBucket=True)
+    assert (failure.value.status, failure.value.code) == (409, "BucketAlreadyOwnedByYou")
+    await client("CreateBucket", Bucket="locked", ObjectLockEnabledForBucket=True)
+    await client("CreateBucket", Bucket="locked", ObjectLockEnabledForBucket=True)
+    await client("CreateBucket", Bucket="locked")
 
 
 @pytest.mark.parametrize("name", ["ab", "a" * 64, "A_b", "1.2.3.4", "a..b", "xn--x"])

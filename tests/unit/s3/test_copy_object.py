@@ -182,7 +182,7 @@ async def test_conditions(conditions: dict[str, Any], *, holds: bool) -> None:
         ({"Tagging": "a=b"}, "InvalidRequest"),
         ({"TaggingDirective": "KEEP"}, "InvalidArgument"),
         ({"IfNoneMatch": '"x"'}, "NotImplemented"),
-        ({"ACL": "public-read"}, "NotImplemented"),
+        ({"ACL": "public-read"}, "AccessControlListNotSupported"),
         ({"ServerSideEncryption": "AES256"}, "NotImplemented"),
     ],
 )

@@ -5,9 +5,11 @@ import hashlib
 from typing import Any
 
 import pytest
+from botocore.serialize import create_serializer
 
 from objstore.errors import RequestRefused, WriteQuorumLost
-from tests.unit.s3.client import Client, Failure
+from objstore.iam.identities import Identity
+from tests.unit.s3.client import MODEL, ROOT, Client, Failure
 
 
 async def bucket(*keys: str) -> Client:
@@ -28,16 +30,24 @@ async def delete(client: Client, body: bytes, headers: dict[str, str] | None = N
     return await client.raw("POST", "/bucket?delete", headers, body)
 
 
-async def call(client: Client, objects: list[dict[str, Any]], *, quiet: bool = False) -> Any:
-    from botocore.serialize import create_serializer
-
-    from tests.unit.s3.client import MODEL
-
+async def delete_many(
+    client: Client,
+    objects: list[dict[str, Any]],
+    caller: Identity = ROOT,
+    bucket: str = "bucket",
+    **more: Any,
+) -> Any:
+    """Call DeleteObjects with the Content-MD5 that an SDK adds."""
     model = MODEL.operation_model("DeleteObjects")
-    arguments = {"Bucket": "bucket", "Delete": {"Objects": objects, "Quiet": quiet}}
+    arguments = {"Bucket": bucket, "Delete": {"Objects": objects} | more}
     body = create_serializer("rest-xml").serialize_to_request(arguments, model)["body"]
     digest = base64.b64encode(hashlib.md5(body).digest()).decode()
-    return await client("DeleteObjects", **arguments, Headers={"Content-MD5": digest})
+    headers = {"Content-MD5": digest}
+    return await client("DeleteObjects", **arguments, Headers=headers, Caller=caller)
+
+
+async def call(client: Client, objects: list[dict[str, Any]], *, quiet: bool = False) -> Any:
+    return await delete_many(client, objects, Quiet=quiet)
 
 
 async def test_delete_and_delete_again() -> None:

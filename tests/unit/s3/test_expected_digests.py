@@ -10,7 +10,7 @@ from objstore.errors import RequestRefused
 from objstore.s3.expected_digests import prepare_digests
 from objstore.wire.headers import CHECKSUM_BYTES
 from objstore.wire.route import Operation
-from tests.unit.s3.client import make_request
+from tests.unit.s3.client import MODEL, make_request
 
 BODY = b"some bytes"
 PUT, PART = Operation.PUT_OBJECT, Operation.UPLOAD_PART
@@ -22,6 +22,7 @@ def b64(data: bytes) -> str:
 
 
 SHA = hashlib.sha256(BODY).digest()
+MD5 = hashlib.md5(BODY).digest()
 CRC = zlib.crc32(BODY).to_bytes(4, "big")
 
 
@@ -51,11 +52,12 @@ def verdict(
         (PUT, {"x-amz-checksum-sha256": b64(bytes(32))}, SHA, "BadDigest"),
         (PUT, {"x-amz-checksum-sha256": b64(SHA)}, bytes(32), "BadDigest"),
         (PUT, {"x-amz-checksum-sha256": b64(bytes(32))}, None, "BadDigest"),
-        (PART, {"Content-MD5": b64(hashlib.md5(BODY).digest())}, None, "ok"),
+        (PART, {"Content-MD5": b64(MD5)}, None, "ok"),
         (PART, {"Content-MD5": b64(bytes(16))}, None, "BadDigest"),
         (DELETE, {"Content-MD5": b64(bytes(16))}, None, "BadDigest"),
         (DELETE, {"x-amz-checksum-crc32": b64(CRC)}, None, "ok"),
-        (DELETE, {}, bytes(32), "XAmzContentSHA256Mismatch"),
+        (DELETE, {"Content-MD5": b64(MD5)}, bytes(32), "XAmzContentSHA256Mismatch"),
+        (DELETE, {}, SHA, "InvalidRequest"),
         # Complete's checksum is that of the object, not of the document it sends.
         (COMPLETE, {"x-amz-checksum-crc32": b64(bytes(4))}, None, "ok"),
         (COMPLETE, {"x-amz-checksum-crc32": f"{b64(bytes(4))}-3"}, SHA, "ok"),
@@ -75,7 +77,8 @@ def test_expectations(
         (PUT, {"x-amz-trailer": "x-amz-checksum-crc32c"}, {"MD5", "CRC32C"}),
         (PUT, {"x-amz-checksum-crc32": b64(CRC)}, {"MD5", "CRC32"}),
         (PART, {}, {"MD5"}),
-        (DELETE, {}, set()),
+        (DELETE, {"Content-MD5": b64(MD5)}, {"MD5"}),
+        (Operation.PUT_BUCKET_VERSIONING, {}, set()),
     ],
 )
 def test_what_is_computed(
@@ -88,3 +91,36 @@ def test_what_is_computed(
     for name in others:
         with pytest.raises(KeyError):
             digests.value(name)
+
+
+# Those whose requests AWS's reference shows with Content-MD5.
+NEEDING_DIGEST = """DeleteObjects PutBucketCors PutBucketLifecycleConfiguration PutBucketReplication
+PutBucketTagging PutObjectTagging PutObjectLockConfiguration PutObjectRetention
+PutObjectLegalHold"""
+
+
+@pytest.mark.parametrize("name", NEEDING_DIGEST.split())
+def test_documents_that_need_a_digest(name: str) -> None:
+    """AWS: "This header must be used as a message integrity check"; any checksum will do."""
+    model = MODEL.operation_model(name)
+    assert model.http_checksum["requestChecksumRequired"]
+    operation = Operation(name)
+    with pytest.raises(RequestRefused) as refusal:
+        prepare_digests(make_request("PUT", "/bucket", {}), operation, SHA)
+    assert refusal.value.reason == "InvalidRequest"
+    assert refusal.value.message == (
+        "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+    )
+    for headers in (
+        {"Content-MD5": b64(MD5)},
+        {"x-amz-checksum-crc32": b64(CRC)},
+        {"x-amz-trailer": "x-amz-checksum-crc32c"},
+    ):
+        prepare_digests(make_request("PUT", "/bucket", headers), operation, SHA)
+
+
+@pytest.mark.parametrize(
+    "name", ["PutBucketVersioning", "PutBucketAcl", "PutBucketPolicy", "PutBucketWebsite"]
+)
+def test_documents_that_older_clients_send_without_a_digest(name: str) -> None:
+    prepare_digests(make_request("PUT", "/bucket", {}), Operation(name), None)

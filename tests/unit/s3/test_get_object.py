@@ -134,6 +134,10 @@ async def test_overrides() -> None:
 
 async def test_overrides_need_a_signature() -> None:
     client = await bucket()
+    everybody = """{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::bucket/*"}}"""
+    await client("PutBucketPolicy", Bucket="bucket", Policy=everybody)
+    assert (await client.raw("GET", "/bucket/k", caller=None)).status == 200
     with pytest.raises(RequestRefused) as refusal:  # N050
         await client.raw("GET", "/bucket/k?response-content-type=a", caller=None)
     assert refusal.value.reason == "InvalidRequest"

@@ -36,6 +36,7 @@ AWS = {
     "NOTIFICATION_RULES_MAX": 100,  # "each bucket can have up to 100 event notification"
     "RETENTION_DAYS_MAX": 36_500,
     "RETENTION_YEARS_MAX": 100,  # "a maximum of 100 years"
+    "ANNOTATION_NAME_BYTES_MAX": 512,  # "Maximum length of 512 bytes."
     "PRESIGN_SECONDS_MAX": 604_800,  # "the maximum is 604800 (seven days)"
     "CLOCK_SKEW_SECONDS_MAX": 900,  # "within 15 minutes of the Amazon S3 system time"
     "POLICY_BYTES_MAX": 20 * 1024,  # "bucket policies are limited to 20 KB in size"

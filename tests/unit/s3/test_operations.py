@@ -2,10 +2,11 @@
 
 import pytest
 
+from objstore.access.operation_actions import OPERATION_ACTIONS
 from objstore.errors import RequestRefused
-from objstore.s3.operations import OPERATIONS, BodyKind, not_implemented
+from objstore.s3.operations import OPERATIONS, BodyKind
 from objstore.wire.route import Operation
-from tests.unit.s3.client import MODEL, Client
+from tests.unit.s3.client import MODEL, Client, Failure
 
 SERVED = """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject
 HeadObject DeleteObject CopyObject DeleteObjects ListObjects ListObjectsV2 CreateMultipartUpload
@@ -35,12 +36,45 @@ def test_bodies_are_as_the_model_has_them() -> None:
             assert spec.body is BodyKind.NONE
 
 
-async def test_what_is_not_served_says_so() -> None:
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (
+            "/bucket/new?renameObject",
+            "RenameObject is only supported for objects stored in the S3 Express One Zone",
+        ),
+        ("/bucket/key?encryption", "Server-side encryption is not implemented"),
+        ("/bucket/key?annotation&annotationName=a", "Annotations are not implemented"),
+        ("/bucket?metadataInventoryTable", "Metadata tables are not implemented"),
+    ],
+)
+async def test_what_is_not_served_says_what_to_do(target: str, sentence: str) -> None:
+    client = Client()
     with pytest.raises(RequestRefused) as refusal:
-        await Client().raw("PUT", "/bucket?policy", body=b"{}")
+        await client.raw("PUT", target)
+    assert refusal.value.reason == "NoSuchBucket"
+    await client("CreateBucket", Bucket="bucket")
+    with pytest.raises(RequestRefused) as refusal:
+        await client.raw("PUT", target)
     assert refusal.value.reason == "NotImplemented"
-    assert OPERATIONS[Operation.PUT_BUCKET_POLICY].handler is not_implemented
+    assert refusal.value.message.startswith(sentence)
+
+
+async def test_appending_is_refused_with_awss_sentence() -> None:
+    client = Client()
+    await client("CreateBucket", Bucket="bucket")
+    with pytest.raises(Failure) as failure:
+        await client("PutObject", Bucket="bucket", Key="k", Body=b"x", WriteOffsetBytes=0)
+    assert (failure.value.status, failure.value.code) == (501, "NotImplemented")
+    assert (
+        "only supported for objects in the Amazon S3 Express One Zone storage class in directory"
+        " buckets" in failure.value.error["Message"]
+    )
+
+
+def test_every_operation_that_is_not_served_has_a_sentence() -> None:
+    assert all(spec.note for spec in OPERATIONS.values() if not spec.served)
 
 
 def test_actions_are_named_as_policies_name_them() -> None:
-    assert all(spec.action.startswith("s3:") for spec in OPERATIONS.values())
+    assert {operation: spec.action for operation, spec in OPERATIONS.items()} == OPERATION_ACTIONS

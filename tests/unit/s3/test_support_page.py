@@ -16,5 +16,5 @@ def test_the_page_is_current() -> None:
 def test_every_operation_is_on_it() -> None:
     page = render()
     for operation, spec in OPERATIONS.items():
-        line = f"| {operation.value} | `" if spec.served else f"- {operation.value}\n"
+        line = f"| {operation.value} | `" if spec.served else f"- {operation.value}: {spec.note}\n"
         assert line in page

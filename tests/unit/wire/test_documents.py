@@ -102,7 +102,7 @@ def test_any_listing_reads_back(keys: list[str], prefixes: list[str]) -> None:
         [listed(key, checksums=("CRC32",)) for key in keys],
         prefixes,
         encode=escape,
-        owner=OWNER,
+        owner_of=lambda _: OWNER,
     )
     parsed = read_back("ListObjectsV2", body)
     contents = parsed.get("Contents", [])
@@ -117,7 +117,7 @@ def test_any_listing_reads_back(keys: list[str], prefixes: list[str]) -> None:
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_any_key_at_all_travels_url_encoded(key: str) -> None:
-    body = documents.object_list([], [listed(key)], [key], encode=url_encode, owner=None)
+    body = documents.object_list([], [listed(key)], [key], encode=url_encode, owner_of=None)
     parsed = read_back("ListObjects", body)
     assert parsed["Contents"][0]["Key"] == url_encode(key)  # type: ignore[index]
     assert parsed["CommonPrefixes"] == [{"Prefix": url_encode(key)}]
@@ -128,21 +128,6 @@ def test_location() -> None:
     assert read_back("GetBucketLocation", documents.location_constraint("us-east-1")) == {}
     body = documents.location_constraint("eu-x")
     assert body.endswith(b">eu-x</LocationConstraint>")  # botocore reads it by a handler
-
-
-def test_access_control_policy() -> None:
-    parsed = read_back("GetBucketAcl", documents.access_control_policy(OWNER))
-    assert parsed["Owner"] == {"ID": OWNER.canonical_id, "DisplayName": "someone"}
-    assert parsed["Grants"] == [
-        {
-            "Grantee": {
-                "ID": OWNER.canonical_id,
-                "DisplayName": "someone",
-                "Type": "CanonicalUser",
-            },
-            "Permission": "FULL_CONTROL",
-        }
-    ]
 
 
 def test_error_document_parses_as_an_error() -> None:

@@ -185,6 +185,16 @@ PRESIGNED = (
         ("POST", "/bucket?delete", {}, Operation.DELETE_OBJECTS),
         ("GET", "/bucket?inventory", {}, Operation.LIST_BUCKET_INVENTORY),
         ("GET", "/bucket?inventory&id=x", {}, Operation.GET_BUCKET_INVENTORY),
+        ("PUT", "/bucket?inventory&id=x", {}, Operation.PUT_BUCKET_INVENTORY),
+        ("DELETE", "/bucket?inventory&id=x", {}, Operation.DELETE_BUCKET_INVENTORY),
+        ("GET", "/bucket/k?annotation&annotationName=x", {}, Operation.GET_OBJECT_ANNOTATION),
+        ("GET", "/bucket/k?annotation", {}, Operation.LIST_OBJECT_ANNOTATIONS),
+        (
+            "PUT",
+            "/bucket",
+            {"x-amz-bucket-object-lock-enabled": "true"},
+            Operation.CREATE_BUCKET,
+        ),
         # a presigned URL
         (
             "GET",
@@ -221,7 +231,7 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("GET", "/bucket/key?policy", {}, "MethodNotAllowed"),
         ("GET", "/bucket/key?list-type=2", {}, "MethodNotAllowed"),
         ("DELETE", "/bucket?versioning", {}, "MethodNotAllowed"),
-        ("OPTIONS", "/bucket/key", {}, "AccessForbidden"),
+        ("OPTIONS", "/bucket/key", {}, "MethodNotAllowed"),  # preflights never come here
         ("GET", "/bucket?acl&policy", {}, "InvalidArgument"),
         ("GET", "/bucket/key?uploadId=x&acl", {}, "InvalidArgument"),
         ("GET", "/bucket?list-type=1", {}, "InvalidArgument"),
@@ -239,8 +249,15 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/key?partNumber=1&uploadId=u", {"If-Match": "x"}, "NotImplemented"),
         ("DELETE", "/bucket", {"If-Match": "x"}, "NotImplemented"),
         ("PUT", "/bucket/key?partNumber=1&uploadId=u", {"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-acl": "public-read"}, "NotImplemented"),
-        ("PUT", "/bucket/key", {"x-amz-grant-read": "id=1"}, "NotImplemented"),
+        ("PUT", "/bucket/key?tagging", {"x-amz-acl": "public-read"}, "NotImplemented"),
+        ("PUT", "/bucket?versioning", {"x-amz-grant-read": "id=1"}, "NotImplemented"),
+        ("PUT", "/bucket?acl", {"x-amz-object-ownership": "ObjectWriter"}, "NotImplemented"),
+        (
+            "DELETE",
+            "/bucket?policy",
+            {"x-amz-confirm-remove-self-bucket-access": "true"},
+            "NotImplemented",
+        ),
         ("DELETE", "/bucket/key", {"x-amz-object-lock-mode": "COMPLIANCE"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
         ("GET", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
@@ -264,7 +281,8 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
             "NotImplemented",
         ),
         ("PUT", "/bucket/key", {"x-amz-write-offset-bytes": "5"}, "NotImplemented"),
-        ("PUT", "/bucket", {"x-amz-bucket-object-lock-enabled": "true"}, "NotImplemented"),
+        ("PUT", "/bucket", {"x-amz-bucket-namespace": "account-regional"}, "NotImplemented"),
+        ("PUT", "/bucket?cors", {"x-amz-bucket-object-lock-enabled": "true"}, "NotImplemented"),
         # an expected owner where there is no bucket yet, or no source
         ("PUT", "/bucket", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
         ("GET", "/", {"x-amz-expected-bucket-owner": "111122223333"}, "NotImplemented"),
@@ -274,7 +292,7 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ("PUT", "/bucket/key", {"x-amz-api-version": "2026-01-01"}, "NotImplemented"),
         ("DELETE", "/bucket/key", {"x-amz-meta-a": "1"}, "NotImplemented"),
         # the same, hoisted into a presigned URL
-        ("PUT", "/bucket/key?x-amz-acl=public-read", {}, "NotImplemented"),
+        ("PUT", "/bucket/key?tagging&x-amz-acl=public-read", {}, "NotImplemented"),
         ("DELETE", "/bucket/key?X-Amz-Tagging=a%3Db", {}, "NotImplemented"),
         # a copy source where nothing is copied
         ("PUT", "/bucket", {"x-amz-copy-source": "a/b"}, "NotImplemented"),

@@ -20,6 +20,7 @@ from objstore.s3.error_codes import ERROR_CODES
 from objstore.wire.config_documents import (
     accelerate,
     acl,
+    attribute_access,
     bucket_logging,
     cors,
     encryption,
@@ -352,6 +353,15 @@ CASES = [
         "GetBucketAccelerateConfiguration",
         "PutBucketAccelerateConfiguration",
         "AccelerateConfiguration",
+    ),
+    Case(
+        st.booleans(),
+        lambda on: attribute_access.write_abac(on=on),
+        attribute_access.read_abac,
+        "GetBucketAbac",
+        "PutBucketAbac",
+        "AbacStatus",
+        nested=True,
     ),
     Case(ACLS, acl.write_acl, acl.read_acl, "GetBucketAcl", "PutBucketAcl", "AccessControlPolicy"),
     Case(

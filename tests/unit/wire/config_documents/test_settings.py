@@ -3,6 +3,7 @@
 import pytest
 
 from objstore.wire.config_documents.accelerate import read_accelerate, write_accelerate
+from objstore.wire.config_documents.attribute_access import read_abac
 from objstore.wire.config_documents.bucket_logging import Logging, read_logging, write_logging
 from objstore.wire.config_documents.encryption import Encryption, read_encryption
 from objstore.wire.config_documents.ownership_controls import (
@@ -124,6 +125,12 @@ def test_acceleration_never_set() -> None:
     assert answer("GetBucketAccelerateConfiguration", write_accelerate("")) == {}
 
 
+@pytest.mark.parametrize("inner", ["", "<Status/>", "<Status>enabled</Status>"])
+def test_access_by_tags_refusals(inner: str) -> None:
+    with refused("MalformedXML"):
+        read_abac(f"<AbacStatus>{inner}</AbacStatus>".encode())
+
+
 # --- logging --------------------------------------------------------------------------
 
 
@@ -184,3 +191,9 @@ def test_logging() -> None:
 def test_logging_refusals(enabled: dict[str, object], reason: str) -> None:
     with refused(reason):
         read_logging(logging(**enabled))
+
+
+def test_the_namespace_of_awss_own_example() -> None:
+    """AWS: "To disable logging, you use an empty BucketLoggingStatus request element"."""
+    example = b'<BucketLoggingStatus xmlns="http://doc.s3.amazonaws.com/2006-03-01" />'
+    assert read_logging(example) is None

@@ -10,11 +10,33 @@ from xml.etree import ElementTree as ET
 
 # What any HTTP or S3 answer may have, whatever the operation.
 _GENERAL_HEADERS: Final = frozenset(
-    ["accept-ranges", "connection", "content-length", "content-type", "date", "etag", "last-modified", "retry-after", "server", "transfer-encoding", "vary", "x-amz-bucket-region", "x-amz-id-2", "x-amz-request-id"]
+    [
+        "accept-ranges",
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "etag",
+        "last-modified",
+        "retry-after",
+        "server",
+        "transfer-encoding",
+        "vary",
+        "x-amz-bucket-region",
+        "x-amz-id-2",
+        "x-amz-request-id",
+    ]
 )
 # Of a 304 or an error: those of the object, and why.
 _FAILURE_HEADERS: Final = frozenset(
-    ["allow", "cache-control", "content-range", "expires", "x-amz-delete-marker", "x-amz-version-id"]
+    [
+        "allow",
+        "cache-control",
+        "content-range",
+        "expires",
+        "x-amz-delete-marker",
+        "x-amz-version-id",
+    ]
 )
 _XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 

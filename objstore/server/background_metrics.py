@@ -1,0 +1,47 @@
+"""Prometheus metrics of the background process.
+
+It serves no port: its counters lie in the directory that all processes of a server share
+(gateway/metrics.py), so that whichever worker answers a scrape adds them to its own.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from objstore.background.lifecycle_report import Result, Work
+
+
+class LifecycleMetrics:
+    """Implements background's LifecycleCounters."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._actions = Counter(
+            "objstore_lifecycle_actions",
+            "What lifecycle rules found due, by action and result: done, changed (it was written "
+            "meanwhile), locked (by object lock) or failed (too few drives)",
+            ("action", "result"),
+            registry=registry,
+        )
+        self._looked_at = Counter(
+            "objstore_lifecycle_looked_at",
+            "Versions, delete markers and uploads that lifecycle rules were held against",
+            registry=registry,
+        )
+        self._finished = Gauge(
+            "objstore_lifecycle_last_pass_timestamp_seconds",
+            "When this server last completed a pass over a set",
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        for work in Work:  # from 0 on, so that a rate begins with the first action
+            for result in Result:
+                self._actions.labels(work.value, result.value)
+
+    def looked_at(self, count: int) -> None:
+        self._looked_at.inc(count)
+
+    def acted(self, action: str, result: str) -> None:
+        self._actions.labels(action, result).inc()
+
+    def finished(self, now_ms: int, *, complete: bool) -> None:
+        if complete:
+            self._finished.set(now_ms / 1000)
