@@ -37,7 +37,8 @@ def owner_of_new_object(
 def refuse_acl_when_disabled(ownership: str, *, canned: str = "", granted: bool = False) -> None:
     """Refuse a write that sets an ACL where ACLs are disabled. Call it for PutObject and its kin.
 
-    For PutBucketAcl and PutObjectAcl pass `granted`: "Requests to set ACLs or update ACLs fail".
+    For PutBucketAcl and PutObjectAcl pass `granted`: "Requests to set ACLs or update ACLs fail",
+    unless they are the bucket owner's full control in a document.
 
     Raises:
         RequestRefused: AccessControlListNotSupported.

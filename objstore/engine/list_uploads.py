@@ -6,6 +6,7 @@ from functools import partial
 
 from objstore.drive.ops import ListUploads, UploadPage
 from objstore.engine.fanout import call_all
+from objstore.engine.multipart import may_be_open
 from objstore.engine.ports import UploadListing
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import ReadQuorumLost
@@ -70,15 +71,26 @@ async def set_uploads(
         ReadQuorumLost: the set cannot tell.
         RecordUnknown: the record of an upload is damaged.
     """
-    uploads: dict[tuple[str, str], Upload] = {}
-    cuts: list[tuple[str, str]] = []
     op = ListUploads(bucket, prefix, *after, LIST_KEYS_MAX)
-    for page in (await _upload_pages(context, handle, op)).values():
-        held = [decode_upload(sealed) for sealed in page.uploads]
-        uploads |= {(upload.key, upload.upload_id): upload for upload in held}
-        if page.truncated:
-            cuts.append((held[-1].key, held[-1].upload_id))
-    return uploads, min(cuts, default=None)
+    pages = await _upload_pages(context, handle, op)
+    held = {drive: _by_name(page) for drive, page in pages.items()}
+    cuts = [max(held[drive]) for drive, page in pages.items() if page.truncated]
+    cut = min(cuts, default=None)
+    fresh = [drive for drive, page in pages.items() if page.trusted]
+    found: dict[tuple[str, str], Upload] = {}
+    for uploads in held.values():
+        found |= uploads
+    return {
+        name: upload
+        for name, upload in found.items()
+        if (cut is None or name <= cut)
+        and may_be_open(handle, [drive for drive in fresh if name not in held[drive]])
+    }, cut
+
+
+def _by_name(page: UploadPage) -> dict[tuple[str, str], Upload]:
+    uploads = [decode_upload(sealed) for sealed in page.uploads]
+    return {(upload.key, upload.upload_id): upload for upload in uploads}
 
 
 def _group_uploads(

@@ -31,6 +31,7 @@ from objstore.access.public_access import refuse_public_acl
 from objstore.errors import RequestRefused
 from objstore.iam.identities import ANONYMOUS_ID, Identities
 from objstore.ondisk.record import Bucket, Version
+from objstore.s3.asked import sends_acl
 from objstore.s3.bucket_access import (
     ACL,
     OWNERSHIP,
@@ -85,6 +86,8 @@ def new_object(call: Call, bucket: Bucket) -> NewObject:
             UnresolvableGrantByEmailAddress for an ACL that is none; AccessControlListNotSupported
             where ACLs are disabled; AccessDenied for a public one that the bucket blocks.
     """
+    if OWNERSHIP not in bucket.settings and not sends_acl(call.request):  # nearly every write
+        return NewObject(owner_of(bucket.owner, call.identities).canonical_id, b"")
     access = access_of(bucket, call.identities)
     canned = _sent(call)("x-amz-acl") or ""
     owner = owner_of_new_object(
@@ -164,8 +167,10 @@ async def put_bucket_acl(call: Call) -> Reply:
     wanted = await _read(call)
 
     def change(bucket: Bucket) -> Bucket:
-        refuse_acl_when_disabled(ownership_of(bucket), granted=True)
         owner = owner_of(bucket.owner, call.identities).canonical_id
+        if not access_of(bucket, call.identities).acls_act:
+            _refuse_unless_so_anyway(call, wanted, ownership_of(bucket), owner)
+            return bucket
         acl = wanted(owner, None)
         refuse_public_acl(block_of(bucket), acl)
         return with_setting(bucket, ACL, encode_acl(acl, owner=owner) or None)
@@ -195,7 +200,9 @@ async def put_object_acl(call: Call) -> Reply:
     wanted = await _read(call)
     bucket = await call.store.head_bucket(call.bucket)
     access = access_of(bucket, call.identities)
-    refuse_acl_when_disabled(access.ownership, granted=True)
+    if not access.acls_act:
+        _refuse_unless_so_anyway(call, wanted, access.ownership, access.owner)
+        return Reply(200, version_header(bucket, await current_version(call)))
     owner = _owner_of(call, await current_version(call), access.owner)
     acl = wanted(owner, access.owner)
     refuse_public_acl(access.block, acl)
@@ -263,6 +270,23 @@ async def _read(call: Call) -> _Wanted:
         return acl
 
     return from_document
+
+
+def _refuse_unless_so_anyway(call: Call, wanted: _Wanted, ownership: str, owner: str) -> None:
+    """Refuse a Put of an ACL where ACLs are disabled, unless its document is what holds there.
+
+    "PUT requests that [...] specify bucket owner full control ACLs, such as [...] an equivalent
+    form of this ACL expressed in the XML format" are accepted. s3cmd sends one after each copy:
+    what it was shown.
+
+    Raises:
+        RequestRefused: AccessControlListNotSupported.
+    """
+    in_headers = requested_acl(
+        _sent(call), owner=owner, bucket_owner=None, directory=_directory(call.identities)
+    )
+    so_anyway = in_headers is None and wanted(owner, None) == private(owner)
+    refuse_acl_when_disabled(ownership, granted=not so_anyway)
 
 
 def _shown(call: Call, owner: str, acl: Acl) -> Reply:

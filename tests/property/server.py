@@ -25,6 +25,7 @@ from objstore.engine.store import Store
 from objstore.gateway.app import serve
 from objstore.gateway.context import Deadlines, GatewayContext
 from objstore.iam.identities import Identities, Identity
+from objstore.limits import SETTLE_AGE_S
 from objstore.names import BucketName, DriveId, Scheme
 from objstore.testing.fake_clock import FakeClock
 from objstore.testing.memory_drive import MemoryDrive
@@ -263,6 +264,7 @@ class InProcess:
             drive.bring_back()
         if not heals:
             return
+        self.advance(SETTLE_AGE_S + 1)  # so that nothing looks as if it were in flight
         background = BackgroundContext(
             engine, tuple(OwnDrive(one, at, _nothing) for one in sets for at in one.readable())
         )

@@ -22,8 +22,8 @@ from botocore.parsers import ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from tests.e2e.raw_http import Shot, Signer
-from tests.unit.s3.answer_shapes import unknown_in_answer
 from tests.property.server import Served
+from tests.unit.s3.answer_shapes import unknown_in_answer
 
 MODEL: Final = botocore.session.get_session().get_service_model("s3")
 _SERIALIZER: Final = create_serializer("rest-xml")

@@ -240,6 +240,26 @@ async def test_what_is_so_anyway_may_be_asked_for(sets: dict[str, str]) -> None:
     assert (version.owner, version.acl) == (ALICE.canonical_id, b"")
 
 
+async def test_where_acls_are_disabled_what_is_shown_may_be_sent_back() -> None:
+    """AWS: "an equivalent form of this ACL expressed in the XML format" is accepted. s3cmd sends
+    the ACL of the source to every copy that it makes."""
+    client = await bucket(ENFORCED)
+    for get, put, more in (
+        ("GetBucketAcl", "PutBucketAcl", {}),
+        ("GetObjectAcl", "PutObjectAcl", {"Key": "k"}),
+    ):
+        shown = await client(get, Bucket=NAME, Caller=ALICE, **more)
+        again = {"Owner": shown["Owner"], "Grants": shown["Grants"]}
+        await client(put, Bucket=NAME, Caller=ALICE, AccessControlPolicy=again, **more)
+        other = {"Type": "CanonicalUser", "ID": BOB.canonical_id}
+        again["Grants"] = [*again["Grants"], {"Grantee": other, "Permission": "READ"}]
+        failure = await refusal_of(client, put, AccessControlPolicy=again, **more)
+        assert failure.code == "AccessControlListNotSupported"
+    version = client.store.objects[BucketName(NAME), ObjectKey("k")].version
+    assert (version.acl, await object_grants(client)) == (b"", [OWN])
+    assert await bucket_grants(client) == [OWN]
+
+
 FULL = "bucket-owner-full-control"
 WROTE = (BOB.canonical_id, "FULL_CONTROL")
 
@@ -277,8 +297,8 @@ async def test_whose_an_object_is(
         shown = await client("GetObjectAcl", Bucket=NAME, Key=key)
         assert shown["Owner"]["ID"] == owner.canonical_id
         assert grants_in(shown) == grants
-    for name, more in (("ListObjects", {}), ("ListObjectsV2", {"FetchOwner": True})):
-        page = await client(name, Bucket=NAME, **more)
+    for name, wants in (("ListObjects", {}), ("ListObjectsV2", {"FetchOwner": True})):
+        page = await client(name, Bucket=NAME, **wants)
         owners = {one["Key"]: one["Owner"]["ID"] for one in page["Contents"]}
         assert owners == {
             "k": ALICE.canonical_id, "put": owner.canonical_id, "parts": owner.canonical_id
@@ -306,7 +326,7 @@ async def test_the_acl_of_an_object_that_was_replaced_meanwhile_stays() -> None:
         await client("PutObject", Bucket=NAME, Key="k", Body=b"hers", Caller=ALICE)
         return await edit(*arguments)
 
-    store.edit_object = edit_late  # type: ignore[method-assign]
+    store.edit_object = edit_late  # type: ignore[method-assign, assignment]
     with pytest.raises(Failure) as failure:
         await client("PutObjectAcl", Bucket=NAME, Key="k", ACL="public-read", Caller=BOB)
     assert failure.value.code == "OperationAborted"
