@@ -170,8 +170,8 @@ SETTINGS: Final = (
     Setting(
         "ssec_over_http",
         "false",
-        "a switch for tests: accept the keys of SSE-C over plain HTTP, where anybody on the way "
-        "can read them",
+        "a switch for tests, and for a proxy on this machine that ends TLS: accept the keys of "
+        "SSE-C over plain HTTP, where anybody on the way can read them",
         read_switch,
     ),
     Setting(

@@ -89,11 +89,6 @@ class Supervisor:
         Raises:
             ConfigError: a port is taken.
         """
-        if self._plan.settings.ssec_over_http:
-            _log.warning(
-                "customers' keys (SSE-C) are accepted over plain HTTP; that is for tests",
-                setting="ssec_over_http",
-            )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self.stop)
