@@ -60,9 +60,7 @@ ROWS: Final[dict[str, Row]] = {
     "HeadObject": Row(_OBJECT),
     "DeleteObject": Row(_OBJECT),
     # Without REPLACE the metadata of the source counts: "COPY is the default behavior".
-    "CopyObject": Row(
-        {"Bucket": "bucket", "Key": "copy", "CopySource": "bucket/key", **_REPLACE}
-    ),
+    "CopyObject": Row({"Bucket": "bucket", "Key": "copy", "CopySource": "bucket/key", **_REPLACE}),
     "GetObjectAttributes": Row(_OBJECT | {"ObjectAttributes": ["ETag", "Checksum", "ObjectSize"]}),
     "CreateMultipartUpload": Row(_OBJECT),
     "UploadPart": Row(_PART | {"PartNumber": 2, "Body": b"body"}),
