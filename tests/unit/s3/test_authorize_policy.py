@@ -85,10 +85,6 @@ VERSIONED = {
     "ListObjectAnnotations": "s3:ListObjectAnnotations",
     "DeleteObjectAnnotation": "s3:DeleteObjectAnnotation",
     "RestoreObject": "s3:RestoreObject",
-    "GetObjectAnnotation": "s3:GetObjectAnnotation",
-    "ListObjectAnnotations": "s3:ListObjectAnnotations",
-    "DeleteObjectAnnotation": "s3:DeleteObjectAnnotation",
-    "RestoreObject": "s3:RestoreObject",
 }
 
 
