@@ -211,7 +211,7 @@ async def test_version_2_that_is_off() -> None:
         ("/bucket?versionId=x", {}, "400 InvalidArgument"),
         ("/bucket?fanout", {}, "501 NotImplemented"),
         # not a form's place: what they are is not for the form to say
-        ("/bucket?delete", {}, "400 InvalidRequest"),
+        ("/bucket?delete", {}, "403 AccessDenied"),
         ("/bucket/key", {}, "405 MethodNotAllowed"),
         ("/", {}, "405 MethodNotAllowed"),
         ("/bucket", {"Content_Type": "text/plain"}, "403 AccessDenied"),
