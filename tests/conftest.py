@@ -10,7 +10,6 @@ from hypothesis import settings
 from tests.e2e.content import fresh_name
 from tests.e2e.running import Cluster, S3Client
 
-
 # How long an example takes says how busy the machine is, and nothing about the property.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -1,14 +1,20 @@
-"""Heal uploads in progress: a drive that was replaced learns of them and gets their parts."""
+"""Heal uploads in progress.
+
+A drive that was replaced learns of them and gets their parts; one that was away forgets those
+that ended meanwhile.
+"""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
-from objstore.drive.ops import ListUploads, PutPart, PutUpload, ReadUpload, UploadState
+from objstore.drive.ops import AbortUpload, ListUploads, PutPart, PutUpload, ReadUpload, UploadState
 from objstore.engine.fanout import call_all
+from objstore.engine.multipart import may_be_open
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import RecordUnknown
-from objstore.limits import CALL_DEADLINE_S
+from objstore.errors import RecordUnknown, UploadMissing
+from objstore.limits import CALL_DEADLINE_S, SETTLE_AGE_S
 from objstore.names import BucketName, Kind, UploadId
 from objstore.ondisk.record import (
     HeldShard,
@@ -26,7 +32,7 @@ from objstore.versions.select import Source
 async def heal_uploads(
     context: Context, handle: SetHandle, target: int, bucket: BucketName
 ) -> None:
-    """Give the drive `target` every upload of a bucket, and its shards of their parts.
+    """Give the drive `target` every upload of a bucket and its shards of their parts, and no more.
 
     Raises:
         DriveError: the target failed.
@@ -66,6 +72,14 @@ async def _heal_upload(context: Context, handle: SetHandle, target: int, upload:
     )
     states = fanout.answers
     others = {drive: _parts(state) for drive, state in states.items() if drive != target}
+    without = [drive for drive, one in states.items() if one.trusted and one.upload is None]
+    if not may_be_open(handle, without):
+        # One that is young may be about to begin: its record has not come to the others yet.
+        young = upload.initiated_ms > context.now_ms() - SETTLE_AGE_S * 1000
+        if target in states and states[target].upload is not None and not young:
+            with suppress(UploadMissing):  # a Complete has it, which settles it too
+                await handle.drives[target].call(AbortUpload(upload.upload_id))
+        return
     if not any(state.upload for drive, state in states.items() if drive != target):
         return  # it ended meanwhile
     mine = _parts(states[target]) if target in states else {}

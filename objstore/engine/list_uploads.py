@@ -6,6 +6,7 @@ from functools import partial
 
 from objstore.drive.ops import ListUploads, UploadPage
 from objstore.engine.fanout import call_all
+from objstore.engine.multipart import may_be_open
 from objstore.engine.ports import UploadListing
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import ReadQuorumLost
@@ -70,31 +71,52 @@ async def set_uploads(
         ReadQuorumLost: the set cannot tell.
         RecordUnknown: the record of an upload is damaged.
     """
-    uploads: dict[tuple[str, str], Upload] = {}
-    cuts: list[tuple[str, str]] = []
     op = ListUploads(bucket, prefix, *after, LIST_KEYS_MAX)
-    for page in (await _upload_pages(context, handle, op)).values():
-        held = [decode_upload(sealed) for sealed in page.uploads]
-        uploads |= {(upload.key, upload.upload_id): upload for upload in held}
-        if page.truncated:
-            cuts.append((held[-1].key, held[-1].upload_id))
-    return uploads, min(cuts, default=None)
+    pages = await _upload_pages(context, handle, op)
+    held = {drive: _by_name(page) for drive, page in pages.items()}
+    cuts = [max(held[drive]) for drive, page in pages.items() if page.truncated]
+    cut = min(cuts, default=None)
+    fresh = [drive for drive, page in pages.items() if page.trusted]
+    found: dict[tuple[str, str], Upload] = {}
+    for uploads in held.values():
+        found |= uploads
+    return {
+        name: upload
+        for name, upload in found.items()
+        if (cut is None or name <= cut)
+        and may_be_open(handle, [drive for drive in fresh if name not in held[drive]])
+    }, cut
+
+
+def _by_name(page: UploadPage) -> dict[tuple[str, str], Upload]:
+    uploads = [decode_upload(sealed) for sealed in page.uploads]
+    return {(upload.key, upload.upload_id): upload for upload in uploads}
 
 
 def _group_uploads(
     query: UploadQuery, uploads: Mapping[tuple[str, str], Upload], cut: tuple[str, str] | None
 ) -> list[tuple[str, str]]:
-    """Return names in order; those that share a prefix up to the delimiter become (prefix, "")."""
+    """Return names in order; those that share a prefix up to the delimiter become (prefix, "").
+
+    As in a listing of objects, a marker that ends with the delimiter stands for all that was
+    rolled up into the common prefix it lies in.
+    """
+    over = _common_prefix(query, query.after_key)
     names: set[tuple[str, str]] = set()
     for name in uploads:
         if cut is not None and name > cut:
             continue
-        end = name[0].find(query.delimiter, len(query.prefix)) if query.delimiter else -1
-        if end < 0:
+        prefix = _common_prefix(query, name[0])
+        if prefix is None:
             names.add(name)
-        elif (prefix := name[0][: end + len(query.delimiter)]) > query.after_key:
+        elif prefix != over or not query.after_key.endswith(query.delimiter):
             names.add((prefix, ""))
     return sorted(names)
+
+
+def _common_prefix(query: UploadQuery, key: str) -> str | None:
+    end = key.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+    return None if end < 0 else key[: end + len(query.delimiter)]
 
 
 async def _upload_pages(

@@ -5,7 +5,7 @@ object is found in the same way. A drive that misses a part is noted in its reco
 (`missing_parts`) and healed later.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -140,6 +140,16 @@ async def _write_quorum(
     )
 
 
+def may_be_open(handle: SetHandle, without: Iterable[int]) -> bool:
+    """Whether an upload may be in progress that these drives do not have.
+
+    W slots took it when it began. Once so many are without it that W cannot have it, it was
+    aborted or completed, and a drive that still has it missed that.
+    """
+    rest = handle.total_slots - handle.slots_on(tuple(without))
+    return rest >= write_quorum_least(handle.total_slots)
+
+
 async def find_upload(
     context: Context,
     places: tuple[Place, ...],
@@ -159,7 +169,8 @@ async def find_upload(
         states = await _read_upload(
             context, place.handle, ReadUpload(upload_id, 0, 10_000 if parts else 0)
         )
-        found = _join(states, place)
+        without = [d for d, state in states.items() if state.trusted and state.upload is None]
+        found = _join(states, place) if may_be_open(place.handle, without) else None
         if found is not None and (found.upload.bucket, found.upload.key) == (bucket, key):
             return found
     raise RequestRefused("NoSuchUpload", UploadId=upload_id)

@@ -196,8 +196,8 @@ class Gateway:
             region=context.region,
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
-            tls_version=_tls_version(http) if self._secure else "",
             lifecycle_day_s=context.lifecycle_day_s,
+            tls_version=_tls_version(http) if self._secure else "",
         )
         return await answer(call, spec)
 

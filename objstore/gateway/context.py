@@ -8,7 +8,6 @@ from objstore import limits
 from objstore.clock import Clock, Entropy
 from objstore.gateway.ports import Admin, ClusterStatus
 from objstore.iam.identities import Identities
-from objstore.rules.lifecycle import DAY_SECONDS
 from objstore.s3.object_store import ObjectStore
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class GatewayContext:
     sigv2_links: bool = True  # believe presigned URLs by Signature Version 2
     metrics_public: bool = False  # otherwise a scrape is signed like an S3 request
     metrics_directory: str | None = None  # prometheus_client's multi-process directory
-    lifecycle_day_s: int = DAY_SECONDS  # how long lifecycle rules take a day to be
+    lifecycle_day_s: int = limits.LIFECYCLE_DAY_SECONDS  # how long lifecycle rules take a day to be
     access_log: bool = False  # one line for each request, not only for failures
     requests_max: int = limits.REQUESTS_IN_FLIGHT_MAX
     connections_max: int = 4 * limits.REQUESTS_IN_FLIGHT_MAX

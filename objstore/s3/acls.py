@@ -31,6 +31,7 @@ from objstore.access.public_access import refuse_public_acl
 from objstore.errors import RequestRefused
 from objstore.iam.identities import ANONYMOUS_ID, Identities
 from objstore.ondisk.record import Bucket, Version
+from objstore.s3.asked import sends_acl
 from objstore.s3.bucket_access import (
     ACL,
     OWNERSHIP,
@@ -85,6 +86,8 @@ def new_object(call: Call, bucket: Bucket) -> NewObject:
             UnresolvableGrantByEmailAddress for an ACL that is none; AccessControlListNotSupported
             where ACLs are disabled; AccessDenied for a public one that the bucket blocks.
     """
+    if OWNERSHIP not in bucket.settings and not sends_acl(call.request):  # nearly every write
+        return NewObject(owner_of(bucket.owner, call.identities).canonical_id, b"")
     access = access_of(bucket, call.identities)
     canned = _sent(call)("x-amz-acl") or ""
     owner = owner_of_new_object(

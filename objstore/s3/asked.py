@@ -60,6 +60,11 @@ def delete_actions(request: Request, *, versioned: bool, etag: str | None) -> li
     return [named(one, versioned=versioned) for one in asked]
 
 
+def sends_acl(request: Request) -> bool:
+    """Whether headers of a request say who may use what it makes."""
+    return _sends(request, _ACL_HEADERS)
+
+
 def bypass_asked(request: Request) -> bool:
     """Whether a request asks to bypass governance retention."""
     return (parameter(request, BYPASS_HEADER) or "").lower() == "true"
@@ -83,7 +88,7 @@ def _tells_etag(condition: str | None) -> bool:
 def _with_new_object(request: Request, *, acls_act: bool) -> Iterator[str]:
     if parameter(request, "x-amz-tagging"):
         yield "s3:PutObjectTagging"
-    if acls_act and _sends(request, _ACL_HEADERS):
+    if acls_act and sends_acl(request):
         yield "s3:PutObjectAcl"
     if _sends(request, _LOCK_HEADERS):
         yield "s3:PutObjectRetention"

@@ -20,6 +20,7 @@ from objstore.s3.asked import DOCUMENT_KEYS, actions_of, named
 from objstore.s3.bucket_access import mentions
 from objstore.s3.call import Call, Reply, upload_id_of
 from objstore.s3.copy_source import CopySource, source_of
+from objstore.s3.expected_digests import require_digest
 from objstore.s3.gate import ABSENCES, NOTHING, Gate, gate_of, passes, principal_of
 from objstore.s3.operations import Spec
 from objstore.s3.owners import is_owner_expected
@@ -36,6 +37,8 @@ async def answer(call: Call, spec: Spec) -> Reply:
     (Access Denied) error" for an object that is not there.
     """
     await authorize(call, spec)
+    if spec.needs_digest:
+        require_digest(call.request)
     try:
         return await spec.handler(call)
     except RequestRefused as refused:

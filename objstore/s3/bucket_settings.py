@@ -1,4 +1,4 @@
-"""The settings of a bucket, stored as documents in its record."""
+"""The settings of a bucket as they are stored: one document for each, by its sub-resource."""
 
 import msgspec
 

@@ -80,7 +80,8 @@ async def create_bucket(call: Call) -> Reply:
     constraint = configuration.location
     if constraint not in ("", call.region):
         raise RequestRefused("InvalidLocationConstraint", LocationConstraint=constraint)
-    settings = new_bucket_settings(call) | _first_settings(call, configuration)
+    first = _first_settings(call, configuration)
+    settings = first | new_bucket_settings(call)
     try:
         await call.store.create_bucket(
             name, owner=call.caller_id, region=call.region, settings=settings
@@ -93,26 +94,10 @@ async def create_bucket(call: Call) -> Reply:
             raise
         # Success would claim that the bucket has the settings that were asked for.
         held = (await call.store.head_bucket(name)).settings
-        wanted = {name: document for name, document in settings.items() if name != ACL}
-        if call.region != _LEGACY_REGION or not wanted.items() <= held.items():
+        if call.region != _LEGACY_REGION or not first.items() <= held.items():
             raise RequestRefused("BucketAlreadyOwnedByYou", BucketName=name) from refusal
         await _reset_acl(call, settings.get(ACL))
     return Reply(200, {"Location": f"/{name}"})
-
-
-async def _reset_acl(call: Call, acl: bytes | None) -> None:
-    """Set the ACL of a bucket that is created again, where it has ACLs.
-
-    "If you re-create an existing bucket that you already own in us-east-1, Amazon S3 returns 200
-    OK and resets the bucket access control lists (ACLs)."
-    """
-
-    def change(bucket: Bucket) -> Bucket:
-        if ownership_of(bucket) == ENFORCED:
-            return bucket
-        return with_setting(bucket, ACL, acl)
-
-    await call.store.change_bucket(call.bucket, change)
 
 
 def _first_settings(call: Call, configuration: CreateBucketConfiguration) -> dict[str, bytes]:
@@ -133,6 +118,21 @@ def _first_settings(call: Call, configuration: CreateBucketConfiguration) -> dic
         settings["versioning"] = Versioning.ENABLED.value.encode()
         settings[object_lock.SETTING] = write_object_lock(ObjectLock())
     return settings
+
+
+async def _reset_acl(call: Call, acl: bytes | None) -> None:
+    """Set the ACL of a bucket that is created again, where it has ACLs.
+
+    "If you re-create an existing bucket that you already own in us-east-1, Amazon S3 returns 200
+    OK and resets the bucket access control lists (ACLs)."
+    """
+
+    def change(bucket: Bucket) -> Bucket:
+        if ownership_of(bucket) == ENFORCED:
+            return bucket
+        return with_setting(bucket, ACL, acl)
+
+    await call.store.change_bucket(call.bucket, change)
 
 
 async def _is_mine_of_old(call: Call, name: BucketName) -> bool:

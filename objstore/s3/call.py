@@ -9,9 +9,13 @@ from objstore.drive.api import Buffer
 from objstore.engine.ports import Body, ObjectReader
 from objstore.errors import RequestRefused
 from objstore.iam.identities import ANONYMOUS_ID, Identities, Identity
-from objstore.limits import DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, OBJECT_PUT_BYTES_MAX
+from objstore.limits import (
+    DOCUMENT_BYTES_MAX,
+    KEY_BYTES_MAX,
+    LIFECYCLE_DAY_SECONDS,
+    OBJECT_PUT_BYTES_MAX,
+)
 from objstore.names import BucketName, ObjectKey, UploadId, VersionId
-from objstore.rules.lifecycle import DAY_SECONDS
 from objstore.s3.object_store import ObjectStore
 from objstore.wire.digests import Digests
 from objstore.wire.request import Request
@@ -33,10 +37,10 @@ class Call:
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
     form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
+    lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     tls_version: str = ""  # "1.2" or "1.3"
     # What was read to decide about the request is what it is answered with.
     found: dict[tuple[BucketName, ObjectKey, VersionId], ObjectReader] = field(default_factory=dict)
-    lifecycle_day_s: int = DAY_SECONDS
 
     @property
     def caller_id(self) -> str:

@@ -66,10 +66,15 @@ def source_of(call: Call) -> CopySource:
 
 
 async def _open(call: Call, source: CopySource) -> ObjectReader:
-    """Find the source. "If the source [version] is a delete marker, Amazon S3 returns" an error."""
+    """Find the source. "If the source [version] is a delete marker, Amazon S3 returns" an error.
+
+    What a GET would say of the marker is left out: of a copy, x-amz-version-id is the "Version ID
+    of the newly created copy".
+    """
     try:
         return await open_version(call, source.bucket, source.key, source.version_id)
     except RequestRefused as refused:
+        refused.headers.clear()
         if refused.reason != "MethodNotAllowed":
             raise
         raise RequestRefused(

@@ -17,22 +17,6 @@ from objstore.wire.route import Operation
 _STORING: Final = frozenset({Operation.PUT_OBJECT, Operation.UPLOAD_PART})
 # Complete's checksum headers speak of the object that is made, not of the document sent.
 _ABOUT_THE_OBJECT: Final = frozenset({Operation.COMPLETE_MULTIPART_UPLOAD})
-# Documents that AWS takes only with a digest. "This header must be used as a message integrity
-# check to verify that the request body was not corrupted in transit." SDKs send one with other
-# documents too; older clients do not, and AWS takes those.
-_NEEDING_DIGEST: Final = frozenset(
-    {
-        Operation.DELETE_OBJECTS,
-        Operation.PUT_BUCKET_CORS,
-        Operation.PUT_BUCKET_LIFECYCLE,
-        Operation.PUT_BUCKET_REPLICATION,
-        Operation.PUT_BUCKET_TAGGING,
-        Operation.PUT_OBJECT_LEGAL_HOLD,
-        Operation.PUT_OBJECT_LOCK_CONFIGURATION,
-        Operation.PUT_OBJECT_RETENTION,
-        Operation.PUT_OBJECT_TAGGING,
-    }
-)
 
 
 def prepare_digests(
@@ -49,17 +33,10 @@ def prepare_digests(
         payload_sha256: x-amz-content-sha256, when it is the digest of the whole body.
 
     Raises:
-        RequestRefused: InvalidDigest or InvalidRequest for headers that are no digests, or that
-            lack one that the operation needs.
+        RequestRefused: InvalidDigest or InvalidRequest for headers that are no digests.
     """
     claim = body_claim(request, operation)
     content_md5 = read_content_md5(request)
-    claimed = content_md5 is not None or claim.value is not None or claim.trailing
-    if operation in _NEEDING_DIGEST and not claimed:
-        raise RequestRefused(
-            "InvalidRequest",
-            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
-        )
     algorithms: dict[str, None] = {}  # a set that keeps its order
     if operation in _STORING or content_md5 is not None:
         algorithms["MD5"] = None
@@ -90,3 +67,21 @@ def _expect_payload(digests: Digests, claim: ChecksumClaim, payload_sha256: byte
 def body_claim(request: Request, operation: Operation) -> ChecksumClaim:
     """Return the checksum of the body that the client named; see wire.headers.read_checksum."""
     return ChecksumClaim() if operation in _ABOUT_THE_OBJECT else read_checksum(request)
+
+
+def require_digest(request: Request) -> None:
+    """Refuse a document without a digest, of an operation that needs one.
+
+    "This header must be used as a message integrity check to verify that the request body was not
+    corrupted in transit." SDKs send a digest with other documents too; older clients do not, and
+    AWS takes those.
+
+    Raises:
+        RequestRefused: InvalidRequest.
+    """
+    claim = read_checksum(request)
+    if claim.value is None and not claim.trailing and read_content_md5(request) is None:
+        raise RequestRefused(
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+        )

@@ -95,7 +95,12 @@ async def _change(call: Call, wanted: dict[str, bytes]) -> None:
 def bucket_lifecycle(call: Call, bucket: Bucket) -> Lifecycle | None:
     """Return the rules of a bucket, None when it has none."""
     stored = stored_setting(bucket, SETTING)
-    return None if stored is None else _prepared(stored, call.lifecycle_day_s)
+    if stored is None:
+        return None
+    try:
+        return _prepared(stored, call.lifecycle_day_s)
+    except RequestRefused:  # unreadable: nothing is done by it, and background/ says so
+        return None
 
 
 @lru_cache(maxsize=SETTINGS_PARSED_MAX)

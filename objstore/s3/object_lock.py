@@ -26,7 +26,7 @@ from objstore.rules.retention import (
 from objstore.s3.asked import BYPASS_HEADER
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.gate import require_said
-from objstore.s3.object_version import current_version, version_header, version_of
+from objstore.s3.object_version import current_version, version_of
 from objstore.wire.config_documents.object_lock import (
     ObjectLock,
     Retention,
@@ -215,5 +215,5 @@ async def put_object_legal_hold(call: Call) -> Reply:
 
 
 async def _edit(call: Call, change: Callable[[Version], Version]) -> Reply:
-    version = await call.store.edit_object(call.bucket, call.key, version_of(call), change)
-    return Reply(200, version_header(await call.store.head_bucket(call.bucket), version))
+    await call.store.edit_object(call.bucket, call.key, version_of(call), change)
+    return Reply(200, {})

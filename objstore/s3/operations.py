@@ -60,6 +60,7 @@ class Spec:
     copies: bool = False  # whether it reads the object that x-amz-copy-source names
     creates: bool = False  # whether it makes an object, and may say its tags, ACL and lock
     per_key: bool = False  # whether its handler decides about each key of its document
+    needs_digest: bool = False  # whether its document comes with Content-MD5 or a checksum
     served: bool = True  # whether it does anything but refuse
 
 
@@ -77,7 +78,7 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.GET_BUCKET_LOCATION: Spec("s3:GetBucketLocation", _NONE, buckets.get_bucket_location),
     _OP.LIST_OBJECTS: Spec("s3:ListBucket", _NONE, list_objects.list_objects),
     _OP.LIST_OBJECTS_V2: Spec("s3:ListBucket", _NONE, list_objects.list_objects_v2),
-    _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects, "each key is decided on its own", per_key=True),
+    _OP.DELETE_OBJECTS: Spec("s3:DeleteObject", _DOCUMENT, delete_object.delete_objects, "each key is decided on its own", per_key=True, needs_digest=True),
     _OP.POST_OBJECT: Spec("s3:PutObject", _STREAM, post_object.post_object, "a form of media type multipart/form-data, signed by its policy; its fields are in post_form.md", creates=True),
     _OP.PUT_OBJECT: Spec("s3:PutObject", _STREAM, put_object.put_object, "without a checksum CRC64NVME is computed and stored, as on AWS", creates=True),
     _OP.GET_OBJECT: Spec("s3:GetObject", _NONE, get_object.get_object, "several ranges: the whole object answers, as on AWS"),
@@ -110,22 +111,22 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.GET_BUCKET_VERSIONING: Spec("s3:GetBucketVersioning", _NONE, versioning.get_bucket_versioning),
     _OP.PUT_BUCKET_VERSIONING: Spec("s3:PutBucketVersioning", _DOCUMENT, versioning.put_bucket_versioning, "MFA delete is refused"),
     _OP.GET_BUCKET_TAGGING: Spec("s3:GetBucketTagging", _NONE, tagging.get_bucket_tagging),
-    _OP.PUT_BUCKET_TAGGING: Spec("s3:PutBucketTagging", _DOCUMENT, tagging.put_bucket_tagging),
+    _OP.PUT_BUCKET_TAGGING: Spec("s3:PutBucketTagging", _DOCUMENT, tagging.put_bucket_tagging, needs_digest=True),
     _OP.DELETE_BUCKET_TAGGING: Spec("s3:PutBucketTagging", _NONE, tagging.delete_bucket_tagging),
     _OP.GET_OBJECT_TAGGING: Spec("s3:GetObjectTagging", _NONE, tagging.get_object_tagging),
-    _OP.PUT_OBJECT_TAGGING: Spec("s3:PutObjectTagging", _DOCUMENT, tagging.put_object_tagging),
+    _OP.PUT_OBJECT_TAGGING: Spec("s3:PutObjectTagging", _DOCUMENT, tagging.put_object_tagging, needs_digest=True),
     _OP.DELETE_OBJECT_TAGGING: Spec("s3:DeleteObjectTagging", _NONE, tagging.delete_object_tagging),
     _OP.GET_OBJECT_LOCK_CONFIGURATION: Spec("s3:GetBucketObjectLockConfiguration", _NONE, object_lock.get_object_lock_configuration),
-    _OP.PUT_OBJECT_LOCK_CONFIGURATION: Spec("s3:PutBucketObjectLockConfiguration", _DOCUMENT, object_lock.put_object_lock_configuration),
+    _OP.PUT_OBJECT_LOCK_CONFIGURATION: Spec("s3:PutBucketObjectLockConfiguration", _DOCUMENT, object_lock.put_object_lock_configuration, needs_digest=True),
     _OP.GET_OBJECT_RETENTION: Spec("s3:GetObjectRetention", _NONE, object_lock.get_object_retention),
-    _OP.PUT_OBJECT_RETENTION: Spec("s3:PutObjectRetention", _DOCUMENT, object_lock.put_object_retention),
+    _OP.PUT_OBJECT_RETENTION: Spec("s3:PutObjectRetention", _DOCUMENT, object_lock.put_object_retention, needs_digest=True),
     _OP.GET_OBJECT_LEGAL_HOLD: Spec("s3:GetObjectLegalHold", _NONE, object_lock.get_object_legal_hold),
-    _OP.PUT_OBJECT_LEGAL_HOLD: Spec("s3:PutObjectLegalHold", _DOCUMENT, object_lock.put_object_legal_hold),
+    _OP.PUT_OBJECT_LEGAL_HOLD: Spec("s3:PutObjectLegalHold", _DOCUMENT, object_lock.put_object_legal_hold, needs_digest=True),
     _OP.GET_BUCKET_CORS: Spec("s3:GetBucketCORS", _NONE, cors.get_bucket_cors),
-    _OP.PUT_BUCKET_CORS: Spec("s3:PutBucketCORS", _DOCUMENT, cors.put_bucket_cors, "preflights (OPTIONS) and every answer to a request with Origin follow its rules"),
+    _OP.PUT_BUCKET_CORS: Spec("s3:PutBucketCORS", _DOCUMENT, cors.put_bucket_cors, "preflights (OPTIONS) and every answer to a request with Origin follow its rules", needs_digest=True),
     _OP.DELETE_BUCKET_CORS: Spec("s3:PutBucketCORS", _NONE, cors.delete_bucket_cors),
     _OP.GET_BUCKET_LIFECYCLE: Spec("s3:GetLifecycleConfiguration", _NONE, lifecycle.get_bucket_lifecycle, "GetBucketLifecycle too"),
-    _OP.PUT_BUCKET_LIFECYCLE: Spec("s3:PutLifecycleConfiguration", _DOCUMENT, lifecycle.put_bucket_lifecycle, "PutBucketLifecycle too; transitions are refused"),
+    _OP.PUT_BUCKET_LIFECYCLE: Spec("s3:PutLifecycleConfiguration", _DOCUMENT, lifecycle.put_bucket_lifecycle, "PutBucketLifecycle too; transitions are refused", needs_digest=True),
     _OP.DELETE_BUCKET_LIFECYCLE: Spec("s3:PutLifecycleConfiguration", _NONE, lifecycle.delete_bucket_lifecycle),
     _OP.GET_BUCKET_ENCRYPTION: Spec("s3:GetEncryptionConfiguration", _NONE, idle_settings.get_bucket_encryption, _NOT_CONFIGURED),
     _OP.PUT_BUCKET_ENCRYPTION: Spec("s3:PutEncryptionConfiguration", _DOCUMENT, idle_settings.put_bucket_encryption, _VALID_IS_REFUSED),
@@ -138,7 +139,7 @@ _SERVED: Final[Mapping[Operation, Spec]] = {
     _OP.PUT_BUCKET_WEBSITE: Spec("s3:PutBucketWebsite", _DOCUMENT, idle_settings.put_bucket_website, _VALID_IS_REFUSED),
     _OP.DELETE_BUCKET_WEBSITE: Spec("s3:DeleteBucketWebsite", _NONE, idle_settings.delete_bucket_website),
     _OP.GET_BUCKET_REPLICATION: Spec("s3:GetReplicationConfiguration", _NONE, idle_settings.get_bucket_replication, _NOT_CONFIGURED),
-    _OP.PUT_BUCKET_REPLICATION: Spec("s3:PutReplicationConfiguration", _DOCUMENT, idle_settings.put_bucket_replication, _VALID_IS_REFUSED),
+    _OP.PUT_BUCKET_REPLICATION: Spec("s3:PutReplicationConfiguration", _DOCUMENT, idle_settings.put_bucket_replication, _VALID_IS_REFUSED, needs_digest=True),
     _OP.DELETE_BUCKET_REPLICATION: Spec("s3:PutReplicationConfiguration", _NONE, idle_settings.delete_bucket_replication),
     _OP.GET_BUCKET_REQUEST_PAYMENT: Spec("s3:GetBucketRequestPayment", _NONE, idle_settings.get_bucket_request_payment),
     _OP.PUT_BUCKET_REQUEST_PAYMENT: Spec("s3:PutBucketRequestPayment", _DOCUMENT, idle_settings.put_bucket_request_payment, "Payer: BucketOwner; Requester is refused"),

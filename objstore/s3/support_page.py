@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from objstore.s3.error_codes import ERROR_CODES
-from objstore.s3.operations import OPERATIONS, BodyKind
+from objstore.s3.operations import OPERATIONS, BodyKind, Spec
 from objstore.wire.headers import METADATA_PREFIX, STORED_HEADERS
 from objstore.wire.parameters import BODY_CHECKSUMS
 from objstore.wire.route import EXPECTED_OWNER, EXPECTED_SOURCE_OWNER, SHAPES, Level, Shape
@@ -80,14 +80,16 @@ def _row(shape: Shape) -> str:
         request,
         _code(sorted(shape.query)),
         _code(_headers(shape)),
-        _remarks(spec.note, spec.body),
+        _remarks(spec),
     )
     return f"| {' | '.join(cells)} |\n"
 
 
-def _remarks(note: str, body: BodyKind) -> str:
-    document = "reads an XML document" if body is BodyKind.DOCUMENT else ""
-    return "; ".join(text for text in (document, note) if text)
+def _remarks(spec: Spec) -> str:
+    document = "reads an XML document" if spec.body is BodyKind.DOCUMENT else ""
+    if spec.needs_digest:
+        document += " with `Content-MD5` or a checksum"
+    return "; ".join(text for text in (document, spec.note) if text)
 
 
 def _headers(shape: Shape) -> list[str]:

@@ -78,6 +78,7 @@ def _gateway_context(
         sigv2_links=settings.sigv2_links,
         metrics_public=settings.metrics_public,
         metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
+        lifecycle_day_s=settings.lifecycle_day_seconds,
         requests_max=settings.requests_in_flight,
     )
 

@@ -1,33 +1,27 @@
 """Identities from the configuration file: a bucket is its owner's and root's."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from objstore.iam.identities import Identity
 from objstore.s3.operations import OPERATIONS
-from tests.e2e.credentials import ACCESS_KEY
+from tests.e2e.people import (
+    ALICE,
+    BOB,
+    OF_NO_BUCKET,
+    ROOT,
+    ROWS,
+    SECTIONS,
+    Scene,
+    client_of,
+    code_of,
+    new_scene,
+)
 from tests.e2e.raw_http import Shot, Signer, send
 from tests.e2e.running import Cluster, S3Client
 
-ROOT = Identity(ACCESS_KEY, "", root=True)
-ALICE = Identity("alice-key", "the secret of alice", "Alice", "a1" * 32, "alice@example.com")
-BOB = Identity("bob-key", "the secret of bob")
-SECTIONS = f"""
-[[identities]]
-access_key = "{ALICE.access_key}"
-secret_key = "{ALICE.secret}"
-display_name = "{ALICE.display_name}"
-canonical_id = "{ALICE.canonical_id}"
-email = "{ALICE.email}"
-
-[[identities]]
-access_key = "{BOB.access_key}"
-secret_key_file = "bob.secret"
-"""
 BUCKET, BOBS = "alices-bucket", "bobs-bucket"
 
 
@@ -38,22 +32,12 @@ class People:
     cluster: Cluster
     alice: S3Client
     bob: S3Client
-    upload_id: str
+    scene: Scene
 
     def stored(self) -> dict[str, Any]:
         """Return all that refused requests must not change."""
-        objects = self.alice.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        uploads = self.alice.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
         buckets = self.cluster.client().list_buckets()["Buckets"]
-        return {
-            "objects": {one["Key"]: one["ETag"] for one in objects},
-            "uploads": [one["UploadId"] for one in uploads],
-            "buckets": [one["Name"] for one in buckets],
-        }
-
-
-def client_of(cluster: Cluster, who: Identity, server: int = 0, service: str = "s3") -> S3Client:
-    return cluster.client(server, access_key=who.access_key, secret_key=who.secret, service=service)
+        return self.scene.stored() | {"buckets": [one["Name"] for one in buckets]}
 
 
 @pytest.fixture(scope="module")
@@ -62,90 +46,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
     (root / "bob.secret").write_text(BOB.secret + "\n")
     with Cluster.running(root, sections=SECTIONS) as cluster:
         alice, bob = client_of(cluster, ALICE), client_of(cluster, BOB)
-        for client, bucket in ((alice, BUCKET), (bob, BOBS)):
-            client.create_bucket(Bucket=bucket)
-            client.put_object(Bucket=bucket, Key="key", Body=b"what is there")
-        upload = alice.create_multipart_upload(Bucket=BUCKET, Key="upload")
-        yield People(cluster, alice, bob, upload["UploadId"])
-
-
-def code_of(client: S3Client, operation: str, arguments: Mapping[str, Any]) -> str:
-    """Return the code of the refusal, "" when it is answered."""
-    try:
-        client._make_api_call(operation, dict(arguments))
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        # The answer to a HEAD has no document, so its code is the status.
-        code = error.response["Error"]["Code"].replace("403", "AccessDenied")
-        assert (code == "AccessDenied") == (status == 403)
-        return str(code)
-    return ""
-
-
-Arguments = Callable[[People], Mapping[str, Any]]
-
-
-def bucket(**more: Any) -> Arguments:
-    return lambda _: {"Bucket": BUCKET, **more}
-
-
-def key(name: str = "key", **more: Any) -> Arguments:
-    return lambda _: {"Bucket": BUCKET, "Key": name, **more}
-
-
-def upload(**more: Any) -> Arguments:
-    return lambda people: {
-        "Bucket": BUCKET,
-        "Key": "upload",
-        "UploadId": people.upload_id,
-        **more,
-    }
-
-
-FROM_BOB = {"CopySource": f"{BOBS}/key"}
-PARTS = {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": "0" * 32}]}}
-DELETED = {"Delete": {"Objects": [{"Key": "key"}]}}
-# What each operation is called with on Alice's bucket. The order leaves everything in place.
-ROWS: dict[str, Arguments] = {
-    "HeadBucket": bucket(),
-    "GetBucketLocation": bucket(),
-    "ListObjects": bucket(),
-    "ListObjectsV2": bucket(),
-    "ListMultipartUploads": bucket(),
-    "PutObject": key("new", Body=b"x"),
-    "GetObject": key(),
-    "HeadObject": key(),
-    "CopyObject": key("copy", **FROM_BOB),
-    "CreateMultipartUpload": key("another"),
-    "UploadPart": upload(PartNumber=1, Body=b"x"),
-    "UploadPartCopy": upload(PartNumber=1, **FROM_BOB),
-    "ListParts": upload(),
-    "CompleteMultipartUpload": upload(**PARTS),
-    "AbortMultipartUpload": upload(),
-    "DeleteObject": key(),
-    "DeleteObjects": bucket(**DELETED),
-    "DeleteBucket": bucket(),
-    "GetBucketVersioning": bucket(),
-    "GetBucketAcl": bucket(),
-    "GetObjectAcl": key(),
-    "GetBucketTagging": bucket(),
-    "GetObjectTagging": key(),
-    "GetBucketPolicy": bucket(),
-    "GetBucketPolicyStatus": bucket(),
-    "GetBucketCors": bucket(),
-    "GetBucketEncryption": bucket(),
-    "GetBucketLifecycleConfiguration": bucket(),
-    "GetBucketLogging": bucket(),
-    "GetBucketNotificationConfiguration": bucket(),
-    "GetBucketOwnershipControls": bucket(),
-    "GetPublicAccessBlock": bucket(),
-    "GetBucketReplication": bucket(),
-    "GetBucketRequestPayment": bucket(),
-    "GetBucketWebsite": bucket(),
-    "GetBucketAccelerateConfiguration": bucket(),
-    "GetObjectLockConfiguration": bucket(),
-}
-OF_NO_BUCKET = {"ListBuckets", "CreateBucket"}
+        bob.create_bucket(Bucket=BOBS)
+        bob.put_object(Bucket=BOBS, Key="key", Body=b"what is there")
+        yield People(cluster, alice, bob, new_scene(alice, f"{BOBS}/key", BUCKET))
 
 
 def test_every_served_operation_has_a_row() -> None:
@@ -157,7 +60,7 @@ def test_every_served_operation_has_a_row() -> None:
 def test_the_bucket_of_another_is_refused(people: People, operation: str) -> None:
     """N132: user A on B's bucket, all operations; nothing changes."""
     before = people.stored()
-    assert code_of(people.bob, operation, ROWS[operation](people)) == "AccessDenied"
+    assert code_of(people.bob, operation, ROWS[operation](people.scene)) == "AccessDenied"
     assert people.stored() == before
 
 
@@ -170,7 +73,7 @@ def test_another_owner_than_the_one_expected(people: People, operation: str) -> 
     request fails with the HTTP status code 403 Forbidden (access denied)."
     """
     before = people.stored()
-    arguments = {**ROWS[operation](people), "ExpectedBucketOwner": BOB.account}
+    arguments = {**ROWS[operation](people.scene), "ExpectedBucketOwner": BOB.account}
     assert code_of(people.alice, operation, arguments) == "AccessDenied"
     assert people.stored() == before
 
@@ -178,7 +81,7 @@ def test_another_owner_than_the_one_expected(people: People, operation: str) -> 
 @pytest.mark.parametrize("operation", READS)
 def test_the_owner_expected(people: People, operation: str) -> None:
     for name in (ALICE.account, ALICE.canonical_id):
-        arguments = {**ROWS[operation](people), "ExpectedBucketOwner": name}
+        arguments = {**ROWS[operation](people.scene), "ExpectedBucketOwner": name}
         assert code_of(people.alice, operation, arguments) != "AccessDenied"
 
 
@@ -186,13 +89,13 @@ def test_the_owner_expected(people: People, operation: str) -> None:
 def test_the_source_of_a_copy_is_its_owner_s(people: People, operation: str) -> None:
     """N138, in both directions."""
     before = people.stored()
-    assert code_of(people.alice, operation, ROWS[operation](people)) == "AccessDenied"
+    assert code_of(people.alice, operation, ROWS[operation](people.scene)) == "AccessDenied"
     taking: dict[str, Any] = {"Bucket": BOBS, "Key": "taken", "CopySource": f"{BUCKET}/key"}
     if operation == "UploadPartCopy":
-        taking |= {"UploadId": people.upload_id, "PartNumber": 1}
+        taking |= {"UploadId": people.scene.upload_id, "PartNumber": 1}
     assert code_of(people.bob, operation, taking) == "AccessDenied"
     own = {"CopySource": f"{BUCKET}/key", "ExpectedSourceBucketOwner": BOB.account}
-    arguments = {**ROWS[operation](people), **own}
+    arguments = {**ROWS[operation](people.scene), **own}
     assert code_of(people.alice, operation, arguments) == "AccessDenied"
     assert people.stored() == before
 

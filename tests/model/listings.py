@@ -31,24 +31,30 @@ class Page:
     last: tuple[str, Any]  # the name, and the entry or None for a common prefix
 
 
-def roll_up(entries: Sequence[tuple[str, Any]], ask: Ask, skip: str = "") -> Page:
+def common_prefix(name: str, ask: Ask) -> str:
+    """Return the name up to the first delimiter after the prefix, "" when there is none."""
+    at = name.find(ask.delimiter, len(ask.prefix)) if ask.delimiter else -1
+    within = name.startswith(ask.prefix) and at >= 0
+    return name[: at + len(ask.delimiter)] if within else ""
+
+
+def roll_up(entries: Sequence[tuple[str, Any]], ask: Ask, marker: str) -> Page:
     """Return one page of `entries`, which begin after the marker already.
 
     "Keys that contain the same string between the prefix and the first occurrence of the
     delimiter [are] rolled up into a single result element in the CommonPrefixes collection",
-    and "count as only one return against the MaxKeys value". `skip` is the marker: a common
-    prefix that was the last entry of the page before.
+    and "count as only one return against the MaxKeys value". A marker that ends with the
+    delimiter stands for all that was rolled up into it, as the last entry of a page may.
     """
+    over = common_prefix(marker, ask) if marker.endswith(ask.delimiter) else ""
     names: list[tuple[str, Any]] = []
     for name, entry in entries:
         if not name.startswith(ask.prefix):
             continue
-        at = name.find(ask.delimiter, len(ask.prefix)) if ask.delimiter else -1
-        if at < 0:
+        common = common_prefix(name, ask)
+        if not common:
             names.append((name, entry))
-            continue
-        common = name[: at + len(ask.delimiter)]
-        if common != skip and (common, None) not in names:
+        elif common != over and (common, None) not in names:
             names.append((common, None))
     page = names[: ask.limit]
     return Page(
@@ -111,10 +117,10 @@ class Listings:
             "LastModified": version.modified,
             "ETag": f'"{version.etag}"',
             "Size": len(version.body),
-            "StorageClass": "STANDARD",
+            "StorageClass": kept.storage_class,
+            "ChecksumAlgorithm": [kept.algorithm],
+            "ChecksumType": kept.checksum_type,
         }
-        if kept.algorithm:
-            entry |= {"ChecksumAlgorithm": [kept.algorithm], "ChecksumType": kept.checksum_type}
         return entry | ({"Owner": self._buckets.owner} if owner else {})
 
     # --- versions --------------------------------------------------------------------
@@ -129,7 +135,7 @@ class Listings:
         entries = [(key, one) for key in sorted(held.keys) for one in held.keys[key]]
         after = [item for item in entries if item[0] > key_marker]
         if version_marker is not None:
-            same = [one for one in held.versions(key_marker)]
+            same = held.versions(key_marker)
             at = [one.id.bound for one in same].index(version_marker.bound)
             after = [(key_marker, one) for one in same[at + 1 :]] + after
         page = roll_up(after, ask, key_marker)
@@ -201,7 +207,7 @@ class Listings:
             "Key": upload.key,
             "UploadId": upload.id,
             "Initiated": upload.initiated,
-            "StorageClass": "STANDARD",
+            "StorageClass": upload.attributes.storage_class,
             "Owner": owner,
             "Initiator": owner,
         }

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.model.values import (
-    DEFAULT_ALGORITHM,
     Attributes,
     Bucket,
     Fields,
@@ -32,6 +31,8 @@ class Conditions:
     if_none_match: str | None = None
     modified_since: int | None = None
     unmodified_since: int | None = None
+    modified: int | None = None  # of deletes
+    size: int | None = None  # of deletes
 
     def on_read(self, version: Version) -> None:
         """Hold them against what a read found, in the order of RFC 9110, 13.2.2.
@@ -67,8 +68,22 @@ class Conditions:
             if self.if_match not in ("*", current.etag):
                 raise Refused("PreconditionFailed")
 
+    def on_delete(self, found: Version | None) -> None:
+        """Hold them against what a delete would remove.
+
+        "If the ETag values do not match, the operation returns a 412 Precondition Failed error.
+        If the ETag matches or if the object doesn't exist, the operation will return a 204
+        Success (No Content) response." So too of the size and the time.
+        """
+        if found is None or found.marker:
+            return
+        self.on_write(found)
+        if self.size not in (None, len(found.body)) or self.modified not in (None, found.modified):
+            raise Refused("PreconditionFailed")
+
 
 ALWAYS = Conditions()
+REDIRECT = "WebsiteRedirectLocation"
 
 
 @dataclass(frozen=True)
@@ -167,14 +182,9 @@ class Objects:
         attributes: Attributes,
         conditions: Conditions = ALWAYS,
     ) -> Fields:
-        """Without a checksum of the client's, "Amazon S3 calculates a CRC64NVME"."""
         held = self._buckets.find(bucket)
         conditions.on_write(held.current(key))
-        kept = replace(
-            attributes,
-            algorithm=attributes.algorithm or DEFAULT_ALGORITHM,
-            checksum_type="FULL_OBJECT",
-        )
+        kept = attributes.with_checksum(attributes.algorithm)
         version = self.add(bucket, key, Version(NULL, body, attributes=kept))
         answer = {"ETag": f'"{version.etag}"', **version.checksum_fields()}
         return answer | self.version_fields(bucket, version)
@@ -189,20 +199,24 @@ class Objects:
         source: Source,
         bucket: str,
         key: str,
+        said: Attributes,
         *,
-        replaced: Attributes | None = None,
-        tags: dict[str, str] | None = None,
-        algorithm: str = "",
+        replaces: bool = False,
+        replaces_tags: bool = False,
         conditions: Conditions = ALWAYS,
     ) -> Fields:
-        """Copy. `replaced` and `tags` are None where the directive is COPY.
+        """Copy. Metadata and tags are those of the source unless the request replaces them.
 
+        The storage class and the website redirect location are never copied: "By default, Amazon
+        S3 uses the STANDARD Storage Class to store newly created objects", and the location "is
+        unique to each object and is not copied when using the x-amz-metadata-directive".
         "This copy request is illegal because it is trying to copy an object to itself without
         changing the object's metadata, storage class, website redirect location or encryption
         attributes."
         """
         same = (source.bucket, source.key, source.version_id) == (bucket, key, None)
-        if same and replaced is None:
+        changes = replaces or said.storage_class != "STANDARD" or REDIRECT in said.headers
+        if same and not changes:
             raise Refused("InvalidRequest")
         refuse_all(
             lambda: self.read_source(source),
@@ -210,12 +224,13 @@ class Objects:
         )
         read = self.read_source(source)
         kept = read.attributes
-        made = replace(
-            kept if replaced is None else replaced,
-            tags=kept.tags if tags is None else tags,
-            algorithm=algorithm or kept.algorithm or DEFAULT_ALGORITHM,
-            checksum_type="FULL_OBJECT",
-        )
+        headers = {name: text for name, text in kept.headers.items() if name != REDIRECT}
+        made = Attributes(
+            said.headers if replaces else headers | said.headers,
+            said.metadata if replaces else kept.metadata,
+            said.tags if replaces_tags else kept.tags,
+            said.storage_class,
+        ).with_checksum(said.algorithm or kept.algorithm)
         version = self.add(bucket, key, Version(NULL, read.body, attributes=made))
         result = {"ETag": f'"{version.etag}"', "LastModified": version.modified}
         answer: Fields = {"CopyObjectResult": result | version.checksum_fields()}
@@ -264,8 +279,7 @@ class Objects:
         if version_id is not None:
             return self._delete_version(held, key, version_id, conditions)
         current = held.current(key)
-        if current is not None:
-            conditions.on_write(current)
+        conditions.on_delete(current)
         if held.versioning:
             marker = self.add(bucket, key, Version(NULL, marker=True))
             return {"DeleteMarker": True, "VersionId": marker.id}
@@ -280,11 +294,11 @@ class Objects:
         x-amz-delete-marker to true."
         """
         found = self._version(held, key, version_id)
+        conditions.on_delete(found)
         if found is not None:
-            conditions.on_write(found)
             held.remove(key, found)
-        answer: Fields = {"VersionId": version_id} if held.versioning else {}
-        return answer | ({"DeleteMarker": True} if found is not None and found.marker else {})
+        marker = found is not None and found.marker
+        return {"VersionId": version_id} | ({"DeleteMarker": True} if marker else {})
 
     # --- reading ---------------------------------------------------------------------
 
@@ -321,6 +335,8 @@ class Objects:
             answer["ContentRange"] = f"bytes {start}-{stop - 1}/{size}"
         if version.attributes.tags:
             answer["TagCount"] = len(version.attributes.tags)
+        if version.attributes.storage_class != "STANDARD":
+            answer["StorageClass"] = version.attributes.storage_class
         return {
             "AcceptRanges": "bytes",
             "LastModified": version.modified,
@@ -352,11 +368,55 @@ class Objects:
     @staticmethod
     def _part_checksum(version: Version, number: int) -> Fields:
         algorithm = version.attributes.algorithm
-        if not algorithm:
-            return {}
         (part,) = [part for part in version.parts if part.number == number]
         kind = version.attributes.checksum_type
         return {f"Checksum{algorithm}": checksum_of(algorithm, part.body), "ChecksumType": kind}
+
+    def attributes(
+        self,
+        bucket: str,
+        key: str,
+        version_id: Opaque | None,
+        wanted: frozenset[str],
+        *,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> Fields:
+        """Answer GetObjectAttributes. "Fields that you do not specify are not returned." """
+        version = self.find(bucket, key, version_id)
+        said: Fields = {
+            "ETag": version.etag,
+            "Checksum": version.checksum_fields(),
+            "StorageClass": version.attributes.storage_class,
+            "ObjectSize": len(version.body),
+        }
+        if version.parts:
+            said["ObjectParts"] = self._attribute_parts(version, after, limit)
+        answer = {name: value for name, value in said.items() if name in wanted}
+        answer["LastModified"] = version.modified
+        return answer | self.version_fields(bucket, version)
+
+    @staticmethod
+    def _attribute_parts(version: Version, after: int, limit: int) -> Fields:
+        algorithm = version.attributes.algorithm
+        rest = [part for part in version.parts if part.number > after]
+        shown = rest[:limit]
+        page: Fields = {
+            "TotalPartsCount": len(version.parts),
+            "PartNumberMarker": after,
+            "NextPartNumberMarker": shown[-1].number if shown else after,
+            "MaxParts": limit,
+            "IsTruncated": len(rest) > limit,
+        }
+        parts = [
+            {
+                "PartNumber": part.number,
+                "Size": len(part.body),
+                f"Checksum{algorithm}": checksum_of(algorithm, part.body),
+            }
+            for part in shown
+        ]
+        return page | ({"Parts": parts} if parts else {})
 
     # --- tags ------------------------------------------------------------------------
 

@@ -67,10 +67,7 @@ class Uploads:
         if upload.attributes.algorithm and upload.attributes.algorithm != algorithm:
             raise Refused("InvalidRequest")
         part = upload.parts[number] = Part(number, body, self._buckets.now())
-        answer: Fields = {"ETag": f'"{part.etag}"'}
-        if algorithm:
-            answer[f"Checksum{algorithm}"] = checksum_of(algorithm, body)
-        return answer
+        return {"ETag": f'"{part.etag}"'} | _part_checksum(algorithm, part)
 
     def copy_part(
         self,
@@ -97,7 +94,7 @@ class Uploads:
             body = body[first : last + 1]
         part = upload.parts[number] = Part(number, body, self._buckets.now())
         result: Fields = {"ETag": f'"{part.etag}"', "LastModified": part.modified}
-        result |= _part_checksum(upload, part)
+        result |= _part_checksum(upload.attributes.algorithm, part)
         return {"CopyPartResult": result} | self._objects.source_fields(source, read)
 
     def list_parts(
@@ -113,7 +110,7 @@ class Uploads:
             "PartNumberMarker": after,
             "MaxParts": limit,
             "IsTruncated": len(numbers) > len(shown),
-            "StorageClass": "STANDARD",
+            "StorageClass": upload.attributes.storage_class,
             "Owner": self._buckets.owner,
             "Initiator": self._buckets.owner,
         }
@@ -125,7 +122,7 @@ class Uploads:
                     "LastModified": part.modified,
                     "ETag": f'"{part.etag}"',
                     "Size": len(part.body),
-                    **_part_checksum(upload, part),
+                    **_part_checksum(upload.whole.algorithm, part),
                 }
                 for part in shown
             ]
@@ -147,6 +144,10 @@ class Uploads:
             return self._completed(bucket, key, made)
         held = self._buckets.find(bucket)
         upload = self.find(bucket, key, upload_id)
+        refuse_all(
+            lambda: [self._chosen(upload, named) for named in wish.parts],
+            lambda: _require_consecutive(upload, wish.parts),
+        )
         parts = tuple(self._chosen(upload, named) for named in wish.parts)
         whole = upload.made_of(parts)
         refuse_all(
@@ -200,6 +201,15 @@ def _require_order(parts: Sequence[Named]) -> None:
         raise Refused("InvalidPartOrder")
 
 
-def _part_checksum(upload: Upload, part: Part) -> Fields:
-    algorithm = upload.attributes.algorithm
+def _require_consecutive(upload: Upload, parts: Sequence[Named]) -> None:
+    """ "When an additional checksum [...] is applied to each part, the PartNumber must start at 1
+    and the part numbers must be consecutive. Otherwise, Amazon S3 generates an HTTP 400 Bad
+    Request status code and an InvalidPartOrder error code."
+    """
+    numbers = [named.number for named in parts]
+    if upload.attributes.algorithm and numbers != list(range(1, len(numbers) + 1)):
+        raise Refused("InvalidPartOrder")
+
+
+def _part_checksum(algorithm: str, part: Part) -> Fields:
     return {f"Checksum{algorithm}": checksum_of(algorithm, part.body)} if algorithm else {}

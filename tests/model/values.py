@@ -8,10 +8,11 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
+import xxhash
 from awscrt import checksums
 
 Fields = dict[str, Any]  # named and shaped as botocore's parser gives an answer
@@ -46,6 +47,11 @@ DIGESTS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "CRC64NVME": lambda data: checksums.crc64nvme(data).to_bytes(8, "big"),
     "SHA1": lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
     "SHA256": lambda data: hashlib.sha256(data).digest(),
+    "SHA512": lambda data: hashlib.sha512(data).digest(),
+    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).digest(),
+    "XXHASH64": xxhash.xxh64_digest,
+    "XXHASH3": xxhash.xxh3_64_digest,
+    "XXHASH128": xxhash.xxh3_128_digest,
 }
 DEFAULT_ALGORITHM: Final = "CRC64NVME"
 
@@ -126,8 +132,18 @@ class Attributes:
     headers: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    storage_class: str = "STANDARD"
     algorithm: str = ""
     checksum_type: str = ""
+
+    def with_checksum(self, algorithm: str = "", kind: str = "FULL_OBJECT") -> "Attributes":
+        """Return them with a checksum, of the default algorithm unless one is named.
+
+        "If you don't specify a checksum, Amazon S3 adds the default checksum, CRC64NVME".
+        """
+        if algorithm:
+            return replace(self, algorithm=algorithm, checksum_type=kind)
+        return replace(self, algorithm=DEFAULT_ALGORITHM, checksum_type="FULL_OBJECT")
 
     def shown_metadata(self) -> dict[str, str]:
         """ "If the metadata contains unprintable characters, they are encoded as RFC 2047." """
@@ -187,10 +203,16 @@ class Upload:
     initiated: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
 
+    @property
+    def whole(self) -> Attributes:
+        """What the object is going to have: a checksum also where the upload chose none."""
+        kept = self.attributes
+        return kept.with_checksum(kept.algorithm, kept.checksum_type)
+
     def made_of(self, parts: tuple[Part, ...]) -> Version:
         """Return the object that these parts make."""
         whole = b"".join(part.body for part in parts)
-        return Version(Opaque(), whole, attributes=self.attributes, parts=parts)
+        return Version(Opaque(), whole, attributes=self.whole, parts=parts)
 
 
 @dataclass(eq=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.model.listings import Ask
 from tests.model.objects import Conditions, Source
-from tests.model.values import Attributes, Version
+from tests.model.values import DIGESTS, Attributes, Version
 
 MIB: Final = 1024 * 1024
 BUCKETS: Final = ("one-bucket", "two-bucket")
@@ -53,33 +53,55 @@ _HEADERS: Final[list[dict[str, str]]] = [
     {"ContentType": "text/plain"},
     {"CacheControl": "no-store", "ContentLanguage": "de", "ContentEncoding": "gzip"},
     {"ContentDisposition": 'attachment; filename="x"', "ContentType": "a/b; charset=c"},
+    {"WebsiteRedirectLocation": "/elsewhere"},
 ]
-_TAGS: Final[list[dict[str, str]]] = [{}, {"k": "v"}, {"k": "w", "é": "ü &=+"}, {"empty": ""}]
+_TAGS: Final[list[dict[str, str]]] = [{}, {"k": "v"}, {"k": "w", "é": "ü +=@"}, {"empty": ""}]
 bodies = st.builds(
     body_of, st.sampled_from([0, 1, 5, 6, 7, 8, 100, 100, 60_000, MIB + 17]), st.integers(0, 2)
 )
 described = st.builds(
-    Attributes, st.sampled_from(_HEADERS), st.sampled_from(_METADATA), st.sampled_from(_TAGS)
+    Attributes,
+    st.sampled_from(_HEADERS),
+    st.sampled_from(_METADATA),
+    st.sampled_from(_TAGS),
+    st.sampled_from(["STANDARD", "STANDARD", "STANDARD", "REDUCED_REDUNDANCY"]),
 )
 tag_sets = st.sampled_from(_TAGS)
-algorithms = st.sampled_from(["", "", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
+algorithms = st.sampled_from(["", "", "", "", "", *DIGESTS])
+# What an upload chooses; the first is none, and then a part may bring any.
 uploads_choose = st.sampled_from(
-    [("", ""), ("CRC32", "COMPOSITE"), ("CRC32C", "FULL_OBJECT"), ("SHA256", "COMPOSITE"),
-     ("CRC64NVME", "FULL_OBJECT")]
+    [("", ""), ("", ""), ("CRC32", "COMPOSITE"), ("CRC32C", "FULL_OBJECT"), ("SHA256", "COMPOSITE"),
+     ("CRC64NVME", "FULL_OBJECT"), ("XXHASH3", "COMPOSITE")]
 )  # fmt: skip
 # Of a part: nothing, less than every part but the last has to have, just that, more, and files.
 part_sizes = st.sampled_from(["none", "less", "least", "least", "least", "more", "stripes"])
-part_numbers = st.sampled_from([1, 2, 3, 10_000])
+part_numbers = st.sampled_from([1, 1, 2, 2, 3, 10_000])
 delimiters = st.sampled_from(["", "", "/", "/", "b", "//", "%"])
 prefixes = st.sampled_from(["", "", "a", "a/", "a/b", ".", "é", "z", "a//"])
 limits = st.sampled_from([1, 2, 3, 1000])
 asks = st.builds(Ask, prefixes, delimiters, limits)
 markers = st.sampled_from(["", "", "a", "a/", "a/b", "b", "é", "a//", "zzz"])
 Span = tuple[int | None, int | None]
-spans: st.SearchStrategy[Span | None] = st.sampled_from(
-    [None, None, None, (0, None), (0, 0), (1, 3), (5, 4), (None, 1), (None, 0), (None, 5 * MIB),
-     (4, None), (59_999, 60_001), (MIB - 1, MIB), (MIB, 2 * MIB), (10 * MIB, None)]
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of an object is asked for: a range, a part, or both, which is refused."""
+
+    span: Span | None = None
+    part: int | None = None
+
+
+_SPANS: Final[list[Span]] = [
+    (0, None), (0, 0), (1, 3), (5, 4), (None, 1), (None, 0), (None, 5 * MIB), (4, None),
+    (59_999, 60_001), (MIB - 1, MIB), (MIB, 2 * MIB), (10 * MIB, None),
+]  # fmt: skip
+selections = st.sampled_from(
+    [Selection()] * 12
+    + [Selection(span) for span in _SPANS]
+    + [Selection(part=number) for number in (1, 1, 2, 3, 10_000)]
+    + [Selection((0, 1), 1)]
+)
 copied_spans = st.sampled_from([None, None, (0, 0), (0, 4), (1, 5), (5, 4), (0, 59_999)])
 
 # Conditions by what they say about the object they meet: "own" is its entity tag, a number is so
@@ -101,12 +123,22 @@ _READ_CONDITIONS: Final[list[Drawn]] = [
     {"if_none_match": "other", "modified_since": 0},
     {"if_match": "own", "if_none_match": "own"},
 ]
-read_conditions: st.SearchStrategy[Drawn] = st.sampled_from([{}] * 9 + _READ_CONDITIONS)
+read_conditions: st.SearchStrategy[Drawn] = st.sampled_from([{}] * 20 + _READ_CONDITIONS)
 write_conditions: st.SearchStrategy[Drawn] = st.sampled_from(
     [{}, {}, {}, {}, {"if_match": "own"}, {"if_match": "other"}, {"if_none_match": "*"}]
 )
 delete_conditions: st.SearchStrategy[Drawn] = st.sampled_from(
-    [{}, {}, {}, {}, {"if_match": "own"}, {"if_match": "other"}, {"if_match": "*"}]
+    [{}] * 7
+    + [
+        {"if_match": "own"},
+        {"if_match": "other"},
+        {"if_match": "*"},
+        {"size": 0},
+        {"size": 1},
+        {"modified": 0},
+        {"modified": -1},
+        {"if_match": "own", "size": 0, "modified": 0},
+    ]
 )
 
 
@@ -114,8 +146,11 @@ def conditions_on(drawn: Drawn, version: Version | None) -> Conditions:
     """Return the conditions that were drawn, with what they say about `version` filled in."""
     etags = {"own": version.etag if version is not None else OTHER_ETAG, "other": OTHER_ETAG}
     modified = (version.modified if version is not None else None) or 1_700_000_000
+    size = len(version.body) if version is not None else 0
     filled: dict[str, Any] = {
-        name: etags.get(value, value) if isinstance(value, str) else modified + value
+        name: etags.get(value, value)
+        if isinstance(value, str)
+        else value + (size if name == "size" else modified)
         for name, value in drawn.items()
     }
     return Conditions(**filled)
@@ -132,10 +167,12 @@ class _Named:
     if_none_match: str
     modified_since: str
     unmodified_since: str
+    modified: str = "IfMatchLastModifiedTime"
+    size: str = "IfMatchSize"
 
 
 _READ: Final = _Named("IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince")
-_SOURCE: Final = _Named(*(f"CopySource{name}" for name in vars(_READ).values()))
+_SOURCE: Final = _Named(*(f"CopySource{name}" for name in list(vars(_READ).values())[:4]))
 
 
 def condition_arguments(conditions: Conditions, *, source: bool = False) -> dict[str, Any]:
@@ -149,18 +186,36 @@ def condition_arguments(conditions: Conditions, *, source: bool = False) -> dict
     return arguments
 
 
+def delete_entry(arguments: dict[str, str | None], conditions: Conditions) -> dict[str, Any]:
+    """Return an entry of a DeleteObjects."""
+    entry: dict[str, Any] = {name: text for name, text in arguments.items() if name != "Bucket"}
+    said = {
+        "ETag": conditions.if_match,
+        "LastModifiedTime": conditions.modified,
+        "Size": conditions.size,
+    }
+    return entry | {name: value for name, value in said.items() if value is not None}
+
+
 def attribute_arguments(attributes: Attributes) -> dict[str, Any]:
     """Return what is stored beside the bytes."""
-    tags = {"Tagging": tag_argument(attributes.tags)} if attributes.tags else {}
-    return {"Metadata": attributes.metadata, **attributes.headers, **tags}
+    said: dict[str, Any] = {"Metadata": attributes.metadata, **attributes.headers}
+    if attributes.tags:  # "The tag-set must be encoded as URL Query parameters"
+        said["Tagging"] = urlencode(attributes.tags, quote_via=quote)
+    if attributes.storage_class != "STANDARD":
+        said["StorageClass"] = attributes.storage_class
+    return said
 
 
-def range_argument(span: Span | None) -> dict[str, str]:
-    """Return a Range header."""
-    if span is None:
-        return {}
-    first, last = ("" if number is None else str(number) for number in span)
-    return {"Range": f"bytes={first}-{last}"}
+def selection_arguments(selection: Selection) -> dict[str, Any]:
+    """Return a Range header, a partNumber, or both."""
+    arguments: dict[str, Any] = {}
+    if selection.span is not None:
+        first, last = ("" if number is None else str(number) for number in selection.span)
+        arguments["Range"] = f"bytes={first}-{last}"
+    if selection.part is not None:
+        arguments["PartNumber"] = selection.part
+    return arguments
 
 
 def source_argument(source: Source) -> str:
@@ -168,8 +223,3 @@ def source_argument(source: Source) -> str:
     name = f"{source.bucket}/{quote(source.key)}"
     version = source.version_id
     return name if version is None else f"{name}?versionId={version.bound}"
-
-
-def tag_argument(tags: dict[str, str]) -> str:
-    """Return x-amz-tagging: "The tag-set must be encoded as URL Query parameters"."""
-    return urlencode(tags, quote_via=quote)

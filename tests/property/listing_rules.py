@@ -8,7 +8,7 @@ from tests.model.listings import Ask
 from tests.model.values import Fields, Opaque
 from tests.property import draws
 from tests.property.draws import buckets, choices, seldom
-from tests.property.world import FEATURES, World
+from tests.property.world import World
 
 _PAGES_MAX = 40
 
@@ -67,7 +67,6 @@ class ListingRules(World):
                 return
         raise AssertionError("the listing does not end")
 
-    @precondition(lambda self: FEATURES["versioning"])
     @rule(bucket=buckets, ask=draws.asks, encoding=seldom, key_marker=draws.markers)
     def list_object_versions(self, bucket: str, ask: Ask, encoding: bool, key_marker: str) -> None:
         self._follow("ListObjectVersions", "VersionIdMarker", self.listings.versions,

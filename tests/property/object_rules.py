@@ -4,23 +4,35 @@ from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
+from tests.model.objects import REDIRECT, Conditions
 from tests.model.values import Attributes, Fields, Refused, checksum_of
 from tests.property import draws
 from tests.property.draws import (
     BUCKETS,
     Drawn,
-    Span,
+    Selection,
     Wanted,
     attribute_arguments,
     condition_arguments,
     conditions_on,
-    range_argument,
+    delete_entry,
+    selection_arguments,
     source_argument,
-    tag_argument,
 )
-from tests.property.world import FEATURES, Place, World
+from tests.property.world import Place, World
+
+
+def copied(described: Attributes, replaces: bool, replaces_tags: bool) -> Attributes:
+    """Leave out what a copy would not be allowed to say, or what would mean nothing."""
+    redirect = {name: text for name, text in described.headers.items() if name == REDIRECT}
+    return replace(
+        described,
+        headers=described.headers if replaces else redirect,
+        metadata=described.metadata if replaces else {},
+        tags=described.tags if replaces_tags else {},
+    )
 
 
 class ObjectRules(World):
@@ -45,6 +57,7 @@ class ObjectRules(World):
         self.write(lambda: self.buckets.delete(bucket), "DeleteBucket", Bucket=bucket)
         if held is not None and bucket not in self.buckets.held:
             self.ended += [(bucket, upload) for upload in held.uploads]
+            self.served.settle()
 
     @rule()
     def look_at_buckets(self) -> None:
@@ -66,7 +79,7 @@ class ObjectRules(World):
         self, wanted: Wanted, body: bytes, described: Attributes, algorithm: str, drawn: Drawn
     ) -> None:
         bucket, key, _ = place = self.new_place(wanted)
-        attributes = self.featured(replace(described, algorithm=algorithm))
+        attributes = replace(described, algorithm=algorithm)
         conditions = self.write_conditions(drawn, place)
         arguments = attribute_arguments(attributes) | condition_arguments(conditions)
         if algorithm:
@@ -93,55 +106,15 @@ class ObjectRules(World):
         digest = {member: checksum_of(member.removeprefix("Checksum"), b"other")}
         self.write(refused, "PutObject", Bucket=bucket, Key=key, Body=b"body", **digest)
 
-    @rule(wanted=draws.places, drawn=draws.delete_conditions)
-    def delete_object(self, wanted: Wanted, drawn: Drawn) -> None:
-        place = self.place(wanted)
-        drawn = drawn if FEATURES["conditional deletes"] else {}
-        conditions = conditions_on(drawn, self.found(place))
-        self.write(
-            lambda: self.objects.delete(*place, conditions=conditions),
-            "DeleteObject", **place.arguments, **condition_arguments(conditions),
-        )  # fmt: skip
-
-    @rule(chosen=st.lists(draws.places, min_size=1, max_size=4), quiet=draws.seldom)
-    def delete_objects(self, chosen: list[Wanted], quiet: bool) -> None:
-        """Entries of one request have no order, so no key is named twice."""
-        bucket = chosen[0].bucket
-        places = [self.place(one) for one in chosen if one.bucket == bucket]
-        named = list({place.key: place for place in places}.values())
-        entries = [dict(list(place.arguments.items())[1:]) for place in named]
-        self.write(
-            lambda: self._deleted_all(bucket, named, quiet=quiet),
-            "DeleteObjects", Bucket=bucket, Delete={"Objects": entries, "Quiet": quiet},
-        )  # fmt: skip
-
-    def _deleted_all(self, bucket: str, named: list[Place], *, quiet: bool) -> Fields:
-        """DeleteMarkerVersionId: "The version ID of the delete marker created as a result of the
-        DELETE operation. If you delete a specific object version, the value returned by this
-        header is the version ID of the object version deleted."
-        """
-        self.buckets.find(bucket)
-        deleted: list[Fields] = []
-        for place in named:
-            entry: Fields = {"Key": place.key}
-            answer = self.objects.delete(*place)
-            if place.version_id is not None:
-                entry["VersionId"] = place.version_id
-            if answer.get("DeleteMarker"):
-                entry |= {"DeleteMarker": True, "DeleteMarkerVersionId": answer["VersionId"]}
-            deleted.append(entry)
-        return {} if quiet else {"Deleted": deleted}
-
-    @rule(wanted_source=draws.places, wanted=draws.places, described=st.none() | draws.described,
-          replaces_tags=draws.seldom, tags=draws.tag_sets, algorithm=draws.algorithms,
+    @rule(wanted_source=draws.places, wanted=draws.places, described=draws.described,
+          directives=st.tuples(st.booleans(), st.booleans()), algorithm=draws.algorithms,
           drawn=draws.read_conditions, drawn_write=draws.write_conditions)  # fmt: skip
     def copy_object(
         self,
         wanted_source: Wanted,
         wanted: Wanted,
-        described: Attributes | None,
-        replaces_tags: bool,
-        tags: dict[str, str],
+        described: Attributes,
+        directives: tuple[bool, bool],
         algorithm: str,
         drawn: Drawn,
         drawn_write: Drawn,
@@ -149,58 +122,123 @@ class ObjectRules(World):
         source = self.source(wanted_source, drawn)
         bucket, key, _ = place = self.new_place(wanted)
         conditions = self.write_conditions(drawn_write, place)
-        replaces_tags = replaces_tags and FEATURES["tagging"]
+        replaces, replaces_tags = directives
+        said = copied(replace(described, algorithm=algorithm), replaces, replaces_tags)
         arguments: dict[str, Any] = {"CopySource": source_argument(source)}
         arguments |= condition_arguments(source.conditions, source=True)
-        arguments |= condition_arguments(conditions)
+        arguments |= condition_arguments(conditions) | attribute_arguments(said)
         arguments |= {"ChecksumAlgorithm": algorithm} if algorithm else {}
-        if described is not None:
-            described = replace(described, tags={})  # they have a directive of their own
-            arguments |= {"MetadataDirective": "REPLACE", **attribute_arguments(described)}
-        if replaces_tags:
-            arguments |= {"TaggingDirective": "REPLACE", "Tagging": tag_argument(tags)}
+        arguments |= {"MetadataDirective": "REPLACE"} if replaces else {}
+        arguments |= {"TaggingDirective": "REPLACE"} if replaces_tags else {}
         self.write(
             lambda: self.objects.copy(
                 source,
                 bucket,
                 key,
-                replaced=described,
-                tags=tags if replaces_tags else None,
-                algorithm=algorithm,
+                said,
+                replaces=replaces,
+                replaces_tags=replaces_tags,
                 conditions=conditions,
             ),
             "CopyObject", Bucket=bucket, Key=key, **arguments,
         )  # fmt: skip
 
+    # --- deleting --------------------------------------------------------------------
+
+    @rule(wanted=draws.places, drawn=draws.delete_conditions)
+    def delete_object(self, wanted: Wanted, drawn: Drawn) -> None:
+        place = self.place(wanted)
+        conditions = conditions_on(drawn, self.found(place))
+        self.write(
+            lambda: self.objects.delete(*place, conditions=conditions),
+            "DeleteObject", **place.arguments, **condition_arguments(conditions),
+        )  # fmt: skip
+
+    @rule(chosen=st.lists(st.tuples(draws.places, draws.delete_conditions), min_size=1, max_size=4),
+          quiet=draws.seldom)  # fmt: skip
+    def delete_objects(self, chosen: list[tuple[Wanted, Drawn]], quiet: bool) -> None:
+        """Entries of one request have no order, so no key is named twice."""
+        bucket = chosen[0][0].bucket
+        named: dict[str, tuple[Place, Conditions]] = {}
+        for wanted, drawn in chosen:
+            if wanted.bucket == bucket:
+                place = self.place(wanted)
+                named[place.key] = (place, conditions_on(drawn, self.found(place)))
+        entries = [delete_entry(place.arguments, one) for place, one in named.values()]
+        self.write(
+            lambda: self._deleted_all(bucket, list(named.values()), quiet=quiet),
+            "DeleteObjects", Bucket=bucket, Delete={"Objects": entries, "Quiet": quiet},
+        )  # fmt: skip
+
+    def _deleted_all(
+        self, bucket: str, named: list[tuple[Place, Conditions]], *, quiet: bool
+    ) -> Fields:
+        """DeleteMarkerVersionId: "The version ID of the delete marker created as a result of the
+        DELETE operation. If you delete a specific object version, the value returned by this
+        header is the version ID of the object version deleted."
+        """
+        self.buckets.find(bucket)
+        deleted: list[Fields] = []
+        failed: list[Fields] = []
+        for place, conditions in named:
+            entry: Fields = {"Key": place.key}
+            if place.version_id is not None:
+                entry["VersionId"] = place.version_id
+            try:
+                answer = self.objects.delete(*place, conditions=conditions)
+            except Refused as refused:
+                failed.append(entry | {"Code": refused.codes[0], "Message": None})
+                continue
+            if answer.get("DeleteMarker"):
+                entry |= {"DeleteMarker": True, "DeleteMarkerVersionId": answer["VersionId"]}
+            deleted.append(entry)
+        fields = {"Deleted": [] if quiet else deleted, "Errors": failed}
+        return {name: found for name, found in fields.items() if found}
+
     # --- reading ---------------------------------------------------------------------
 
-    @rule(wanted=draws.places, drawn=draws.read_conditions, span=draws.spans,
-          part=st.sampled_from([None, None, None, None, 1, 2, 3]),
+    @rule(wanted=draws.places, drawn=draws.read_conditions, selection=draws.selections,
           checksums=st.booleans(), head=draws.seldom)  # fmt: skip
     def get_object(
-        self,
-        wanted: Wanted,
-        drawn: Drawn,
-        span: Span | None,
-        part: int | None,
-        checksums: bool,
-        head: bool,
+        self, wanted: Wanted, drawn: Drawn, selection: Selection, checksums: bool, head: bool
     ) -> None:
         place = self.place(wanted)
         conditions = conditions_on(drawn, self.found(place))
-        arguments = {**place.arguments, **condition_arguments(conditions), **range_argument(span)}
-        arguments |= {"PartNumber": part} if part is not None else {}
+        arguments = {**place.arguments, **condition_arguments(conditions)}
+        arguments |= selection_arguments(selection)
         arguments |= {"ChecksumMode": "ENABLED"} if checksums else {}
         self.read(
             lambda: self.objects.get(
-                *place, conditions=conditions, span=span, part=part, checksums=checksums
+                *place,
+                conditions=conditions,
+                span=selection.span,
+                part=selection.part,
+                checksums=checksums,
             ),
             "HeadObject" if head else "GetObject", **arguments,
         )  # fmt: skip
 
+    @rule(
+        wanted=draws.places,
+        names=st.sets(
+            st.sampled_from(["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]),
+            min_size=1,
+        ),
+        after=st.sampled_from([0, 0, 1, 2]),
+        limit=st.sampled_from([1, 2, 1000]),
+    )
+    def get_object_attributes(
+        self, wanted: Wanted, names: set[str], after: int, limit: int
+    ) -> None:
+        place = self.place(wanted)
+        self.read(
+            lambda: self.objects.attributes(*place, frozenset(names), after=after, limit=limit),
+            "GetObjectAttributes", **place.arguments, ObjectAttributes=sorted(names),
+            MaxParts=limit, PartNumberMarker=after,
+        )  # fmt: skip
+
     # --- tags ------------------------------------------------------------------------
 
-    @precondition(lambda self: FEATURES["tagging"])
     @rule(wanted=draws.places, tags=draws.tag_sets)
     def put_object_tagging(self, wanted: Wanted, tags: dict[str, str]) -> None:
         bucket, key, version_id = place = self.place(wanted)
@@ -210,13 +248,11 @@ class ObjectRules(World):
             "PutObjectTagging", **place.arguments, Tagging={"TagSet": tag_set},
         )  # fmt: skip
 
-    @precondition(lambda self: FEATURES["tagging"])
     @rule(wanted=draws.places)
     def get_object_tagging(self, wanted: Wanted) -> None:
         place = self.place(wanted)
         self.read(lambda: self.objects.get_tags(*place), "GetObjectTagging", **place.arguments)
 
-    @precondition(lambda self: FEATURES["tagging"])
     @rule(wanted=draws.places)
     def delete_object_tagging(self, wanted: Wanted) -> None:
         place = self.place(wanted)
@@ -226,15 +262,14 @@ class ObjectRules(World):
 
     # --- versioning ------------------------------------------------------------------
 
-    @precondition(lambda self: FEATURES["versioning"])
     @rule(bucket=draws.buckets, status=st.sampled_from(["Enabled", "Enabled", "Suspended"]))
     def put_bucket_versioning(self, bucket: str, status: str) -> None:
         self.write(
             lambda: self.buckets.put_versioning(bucket, status),
             "PutBucketVersioning", Bucket=bucket, VersioningConfiguration={"Status": status},
         )  # fmt: skip
+        self.served.settle()
 
-    @precondition(lambda self: FEATURES["versioning"])
     @rule(bucket=draws.buckets)
     def get_bucket_versioning(self, bucket: str) -> None:
         self.read(lambda: self.buckets.get_versioning(bucket), "GetBucketVersioning", Bucket=bucket)

@@ -11,17 +11,22 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import uvloop
 
-from objstore.drive.ops import ReadStatus
+from objstore.background.heal_queue import heal_missed_once
+from objstore.background.ports import BackgroundContext, OwnDrive
+from objstore.background.walk import Walk
+from objstore.drive.ops import ReadUsage
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
 from objstore.engine.store import Store
 from objstore.gateway.app import serve
 from objstore.gateway.context import Deadlines, GatewayContext
-from objstore.names import DriveId, Scheme
+from objstore.iam.identities import Identities, Identity
+from objstore.limits import SETTLE_AGE_S
+from objstore.names import BucketName, DriveId, Scheme
 from objstore.testing.fake_clock import FakeClock
 from objstore.testing.memory_drive import MemoryDrive
 from objstore.testing.memory_set import SeededEntropy, SwitchedDrive
@@ -53,11 +58,23 @@ LAYOUTS: Final[dict[str, Pools]] = {
 }
 
 
+class Counts(NamedTuple):
+    """What a bucket holds."""
+
+    objects: int
+    object_bytes: int
+    versions: int
+    version_bytes: int
+
+
 class Served(Protocol):
     """A server that a sequence talks to."""
 
     @property
-    def address(self) -> tuple[str, int]: ...
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """Where its S3 is; requests go to each in turn."""
+        ...
+
     @property
     def part_bytes_min(self) -> int: ...
     def now_ns(self) -> int:
@@ -72,8 +89,12 @@ class Served(Protocol):
         """Let time pass, where it can be made to."""
         ...
 
-    def usage(self) -> list[tuple[int, int]]:
-        """(objects, their bytes) as each drive of a set counts them, summed over the sets."""
+    def settle(self) -> None:
+        """Wait until every server knows that a bucket went or changed its settings."""
+        ...
+
+    def usage(self, bucket: str) -> list[Counts]:
+        """What a bucket holds as each drive of a set counts it, summed over the sets."""
         ...
 
     def files(self) -> int:
@@ -87,7 +108,7 @@ class Served(Protocol):
 class _Deployment:
     port: int
     clock: FakeClock
-    sets: tuple[SetHandle, ...]
+    context: Context
     drives: tuple[SwitchedDrive, ...]
 
 
@@ -138,7 +159,7 @@ async def _deployment(pools: Pools, cpu: Cpu) -> AsyncIterator[_Deployment]:
         cluster = FixedCluster(StagedStore())
         gateway = GatewayContext(
             store=Store(context),
-            secret_of={ACCESS_KEY: SECRET_KEY}.get,
+            identities=Identities([Identity(ACCESS_KEY, SECRET_KEY, root=True)]),
             region=REGION,
             clock=clock,
             entropy=entropy,
@@ -154,10 +175,14 @@ async def _deployment(pools: Pools, cpu: Cpu) -> AsyncIterator[_Deployment]:
         yield _Deployment(
             listener.getsockname()[1],
             clock,
-            context.sets,
+            context,
             tuple(drive for drive in drives if isinstance(drive, SwitchedDrive)),
         )
         await running.stop(1.0)
+
+
+async def _nothing() -> str:
+    return "nothing to replace"
 
 
 class InProcess:
@@ -178,8 +203,8 @@ class InProcess:
             await self._stop.wait()
 
     @property
-    def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self._held.port
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        return [("127.0.0.1", self._held.port)]
 
     def now_ns(self) -> int:
         return self._held.clock.now_ns()
@@ -190,21 +215,25 @@ class InProcess:
     def advance(self, seconds: float) -> None:
         self._held.clock.advance(seconds)
 
-    def usage(self) -> list[tuple[int, int]]:
-        return self._loop.run(self._usage())
+    def settle(self) -> None:
+        """There is one server."""
 
-    async def _usage(self) -> list[tuple[int, int]]:
-        sets = [await self._usage_of(handle) for handle in self._held.sets]
-        width = min(len(counts) for counts in sets)
-        return [
-            (sum(counts[at][0] for counts in sets), sum(counts[at][1] for counts in sets))
-            for at in range(width)
-        ]
+    def usage(self, bucket: str) -> list[Counts]:
+        return self._loop.run(self._usage(BucketName(bucket)))
 
-    async def _usage_of(self, handle: SetHandle) -> list[tuple[int, int]]:
+    async def _usage(self, bucket: BucketName) -> list[Counts]:
         await self._idle()
-        statuses = [await handle.drives[index].call(ReadStatus()) for index in handle.readable()]
-        return [(status.objects, status.object_bytes) for status in statuses]
+        sets = [await self._usage_of(handle, bucket) for handle in self._held.context.sets]
+        width = min(len(counts) for counts in sets)
+        return [Counts(*map(sum, zip(*(counts[at] for counts in sets), strict=True)))
+                for at in range(width)]  # fmt: skip
+
+    async def _usage_of(self, handle: SetHandle, bucket: BucketName) -> list[Counts]:
+        op = ReadUsage(bucket)
+        usages = [await handle.drives[index].call(op) for index in handle.readable()]
+        return [
+            Counts(one.objects, one.object_bytes, one.versions, one.version_bytes) for one in usages
+        ]
 
     async def _idle(self) -> None:
         """Let stragglers finish: nothing here takes longer than a few turns of the loop."""
@@ -214,6 +243,37 @@ class InProcess:
     def files(self) -> int:
         self._loop.run(self._idle())
         return sum(len(drive.memory.files) for drive in self._held.drives)
+
+    # --- faults ----------------------------------------------------------------------
+
+    def pull(self, choice: int, *, noticed: bool) -> None:
+        """Take a drive away; one that is not noticed fails every call instead."""
+        drive = self._held.drives[choice % len(self._held.drives)]
+        drive.pull()
+        drive.away = noticed
+
+    def bring_back(self, *, heals: bool) -> None:
+        """Bring every drive back as it was, and maybe let the background process heal it."""
+        self._loop.run(self._bring_back(heals=heals))
+
+    async def _bring_back(self, *, heals: bool) -> None:
+        await self._idle()
+        engine, sets = self._held.context, self._held.context.sets
+        returned = [drive for drive in self._held.drives if drive.rules]
+        for drive in returned:
+            drive.bring_back()
+        if not heals:
+            return
+        self.advance(SETTLE_AGE_S + 1)  # so that nothing looks as if it were in flight
+        background = BackgroundContext(
+            engine, tuple(OwnDrive(one, at, _nothing) for one in sets for at in one.readable())
+        )
+        for one in background.own:
+            if one.handle.drives[one.index] in returned:
+                await Walk(engine, one, "catch-up", verify=False).run()
+        for handle in sets:
+            await heal_missed_once(background, handle)
+        await self._idle()
 
     def close(self) -> None:
         self._loop.run(self._end())

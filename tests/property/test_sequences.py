@@ -1,79 +1,96 @@
 """2,000 random sequences of requests, each against a deployment of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from objstore.engine import multipart
-from tests.model.values import Attributes
-from tests.property import draws
-from tests.property.listing_rules import ListingRules
-from tests.property.object_rules import ObjectRules
-from tests.property.server import LAYOUTS, InProcess, Loop, loop_in_a_thread
-from tests.property.upload_rules import UploadRules
-from tests.property.world import FEATURES
+from objstore.engine import completion
+from tests.property.sequences import Sequences
+from tests.property.server import LAYOUTS, InProcess, loop_in_a_thread
 
-# Without Phase.explain, which would run many more sequences only to comment on a failure.
-_PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-_EACH = 400 if len(LAYOUTS) == 5 else -(-2000 // len(LAYOUTS))
+_SEQUENCES: Final = 2000
+_SETTINGS: Final = settings(
+    stateful_step_count=25,
+    deadline=None,
+    report_multiple_bugs=False,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+    # Without Phase.explain, which runs many more sequences only to comment on a failure.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
+# Layouts in which any one drive may be away, reads and writes going on.
+_HARDY: Final = ("3+1", "2+2", "three sets")
 
 
-class Sequences(ObjectRules, ListingRules, UploadRules):
-    """Every rule there is, after a beginning that gives them something to work on."""
+class HarmedSequences(Sequences):
+    """Sequences during which a drive goes away and comes back, again and again.
 
-    @initialize(
-        status=st.sampled_from(["", "Enabled", "Suspended"]),
-        content=st.lists(st.tuples(draws.new_keys, draws.bodies), max_size=5),
-        uploads=st.lists(st.tuples(draws.new_keys, draws.uploads_choose), max_size=2),
-        parts=st.lists(st.tuples(draws.part_sizes, draws.part_numbers), max_size=3),
+    Another one may go when the first has been healed.
+    """
+
+    def __init__(self, served: InProcess) -> None:
+        super().__init__(served)
+        self._drives = served
+        self._away = False
+        self._drive = 0
+
+    @precondition(lambda self: not self._away)
+    @rule(drive=st.integers(0, 11), noticed=st.booleans())
+    def a_drive_goes(self, drive: int, noticed: bool) -> None:
+        self._drive = self._drive if self.harmed else drive
+        self._drives.pull(self._drive, noticed=noticed)
+        self._away = self.harmed = True
+
+    @precondition(lambda self: self._away)
+    @rule(heals=st.booleans())
+    def it_comes_back(self, heals: bool) -> None:
+        self._drives.bring_back(heals=heals)
+        self._away = False
+        self.harmed = not heals
+        self.dirty = True
+
+
+def run_sequences(machine: Callable[[InProcess], Sequences], layout: str, sequences: int) -> None:
+    """Run sequences against a layout, in this process."""
+    # Every part but the last has five bytes at least, instead of 5 MiB.
+    completion.PART_BYTES_MIN = InProcess.part_bytes_min  # type: ignore[misc]
+    with loop_in_a_thread() as loop:
+        run_state_machine_as_test(
+            lambda: machine(loop.open(LAYOUTS[layout])),
+            settings=settings(_SETTINGS, max_examples=sequences),
+        )
+
+
+_RUNS: Final = {
+    layout: partial(run_sequences, Sequences, layout, _SEQUENCES * 8 // 10 // len(LAYOUTS))
+    for layout in LAYOUTS
+} | {
+    f"{layout}, a drive away": partial(
+        run_sequences, HarmedSequences, layout, _SEQUENCES * 2 // 10 // len(_HARDY) + 1
     )
-    def begin(
-        self,
-        status: str,
-        content: list[tuple[str, bytes]],
-        uploads: list[tuple[str, tuple[str, str]]],
-        parts: list[tuple[str, int]],
-    ) -> None:
-        bucket = draws.BUCKETS[0]
-        self.create_bucket(bucket)
-        if status and FEATURES["versioning"]:
-            self.put_bucket_versioning(bucket, status)
-        for key, body in content:
-            self.put_plain_object(draws.Wanted(bucket, key, 0), body)
-        for at, (key, chosen) in enumerate(uploads):
-            self.create_multipart_upload(draws.Wanted(bucket, key, 0), Attributes(), chosen)
-            for size, number in parts:
-                self.upload_part(at, number, size, 0)
+    for layout in _HARDY
+}
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with loop_in_a_thread() as running:
-        yield running
-
-
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every part but the last have five bytes at least instead of 5 MiB."""
-    monkeypatch.setattr(multipart, "PART_BYTES_MIN", InProcess.part_bytes_min)
+def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
+    """Begin every run that is going to be asked for, two at a time."""
+    asked = [getattr(item, "callspec", None) for item in request.session.items]
+    names = [spec.params["run"] for spec in asked if spec is not None and "run" in spec.params]
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        yield {name: pool.submit(_RUNS[name]) for name in names if name in _RUNS}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_server_does_what_the_model_does(layout: str, loop: Loop) -> None:
-    run_state_machine_as_test(
-        lambda: Sequences(loop.open(LAYOUTS[layout])),
-        settings=settings(
-            max_examples=_EACH,
-            stateful_step_count=20,
-            deadline=None,
-            phases=_PHASES,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("run", _RUNS)
+def test_the_server_does_what_the_model_does(run: str, running: dict[str, Future[None]]) -> None:
+    running[run].result()

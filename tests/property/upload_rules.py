@@ -31,14 +31,15 @@ def _arguments(bucket: str, upload: Upload) -> dict[str, str | None]:
 class UploadRules(World):
     """Everything from CreateMultipartUpload to Complete and Abort."""
 
-    @rule(wanted=draws.places, described=draws.described, chosen=draws.uploads_choose)
+    @rule(wanted=draws.places, described=draws.described, chosen=draws.uploads_choose,
+          sizes=st.lists(draws.part_sizes, max_size=3))  # fmt: skip
     def create_multipart_upload(
-        self, wanted: Wanted, described: Attributes, chosen: tuple[str, str]
+        self, wanted: Wanted, described: Attributes, chosen: tuple[str, str], sizes: list[str]
     ) -> None:
+        """Begin an upload, and send some parts at once so that Complete has what to complete."""
         bucket, key, _ = self.new_place(wanted)
         algorithm, kind = chosen
         attributes = replace(described, algorithm=algorithm, checksum_type=kind)
-        attributes = self.featured(attributes)
         arguments = attribute_arguments(attributes)
         if algorithm:
             arguments |= {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
@@ -46,15 +47,27 @@ class UploadRules(World):
             lambda: self.uploads.create(bucket, key, attributes),
             "CreateMultipartUpload", Bucket=bucket, Key=key, **arguments,
         )  # fmt: skip
+        if bucket in self.buckets.held:
+            upload = self.buckets.held[bucket].uploads[-1]
+            for number, size in enumerate(sizes, 1):
+                self._upload_part(bucket, upload, number, size, number, "")
 
     @precondition(lambda self: self.any_upload())
-    @rule(choice=choices, number=draws.part_numbers, size=draws.part_sizes, seed=st.integers(0, 3))
-    def upload_part(self, choice: int, number: int, size: str, seed: int) -> None:
+    @rule(choice=choices, number=draws.part_numbers, size=draws.part_sizes,
+          seed=st.integers(0, 3), any_algorithm=draws.algorithms)  # fmt: skip
+    def upload_part(
+        self, choice: int, number: int, size: str, seed: int, any_algorithm: str
+    ) -> None:
         bucket, upload = self.upload(choice)
+        self._upload_part(bucket, upload, number, size, seed, any_algorithm)
+
+    def _upload_part(
+        self, bucket: str, upload: Upload, number: int, size: str, seed: int, any_algorithm: str
+    ) -> None:
         least = self.served.part_bytes_min
         sizes = {"none": 0, "less": 3, "least": least, "more": least + 7}
         body = body_of(sizes.get(size, least + draws.MIB), seed)
-        algorithm = upload.attributes.algorithm
+        algorithm = upload.attributes.algorithm or any_algorithm
         digest = {f"Checksum{algorithm}": checksum_of(algorithm, body)} if algorithm else {}
         self.write(
             lambda: self.uploads.put_part(bucket, upload.key, upload.id, number, body, algorithm),
@@ -113,9 +126,9 @@ class UploadRules(World):
     @staticmethod
     def _promise(upload: Upload, chosen: list[Part], wrong: str) -> str | None:
         """Return what the client says the object's checksum is."""
-        if not upload.attributes.algorithm or not chosen:
+        if not chosen:
             return None
-        parts = chosen[:-1] + [Part(0, b"other")] if wrong == "checksum" else chosen
+        parts = [*chosen[:-1], Part(0, b"other")] if wrong == "checksum" else chosen
         return upload.made_of(tuple(parts)).checksum
 
     def _remember(self, bucket: str, upload: Upload) -> None:
@@ -147,11 +160,11 @@ def _named(chosen: list[Part], wrong: str) -> list[Named]:
 
 
 def _complete_arguments(upload: Upload, wish: Wish) -> dict[str, Any]:
-    algorithm = upload.attributes.algorithm
+    algorithm = upload.whole.algorithm
     parts: list[dict[str, Any]] = []
     for named in wish.parts:
         entry: dict[str, Any] = {"PartNumber": named.number, "ETag": f'"{named.etag}"'}
-        if algorithm and named.number in upload.parts:
+        if named.number in upload.parts:
             body = upload.parts[named.number].body
             entry[f"Checksum{algorithm}"] = checksum_of(algorithm, body)
         parts.append(entry)

@@ -22,8 +22,8 @@ from botocore.parsers import ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from tests.e2e.raw_http import Shot, Signer
-from tests.property.answer_shapes import unknown_in_answer
 from tests.property.server import Served
+from tests.unit.s3.answer_shapes import unknown_in_answer
 
 MODEL: Final = botocore.session.get_session().get_service_model("s3")
 _SERIALIZER: Final = create_serializer("rest-xml")
@@ -83,21 +83,49 @@ class _At(Signer):
         return moment.strftime("%Y%m%dT%H%M%SZ")
 
 
-class Wire:
-    """One connection to a server."""
+class Connection:
+    """One connection to a server, made again when the server closes it."""
 
-    def __init__(self, served: Served) -> None:
-        self._served = served
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
         self._connect()
 
     def _connect(self) -> None:
-        self._socket = socket.create_connection(self._served.address, timeout=30)
+        self._socket = socket.create_connection(self.address, timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
 
     def close(self) -> None:
         self._file.close()
         self._socket.close()
+
+    def send(self, shots: list[Shot]) -> None:
+        """Send requests one behind the other."""
+        self._socket.sendall(b"".join(shot.encode() for shot in shots))
+
+    def read(self, operation: str, method: str) -> Answered:
+        """Read the next answer."""
+        status = int(self._file.readline().split(b" ")[1])
+        parsed = http.client.parse_headers(self._file)
+        headers = {name.lower(): value for name, value in parsed.items()}
+        empty = method == "HEAD" or status in (204, 304)
+        body = b"" if empty else self._file.read(int(headers["content-length"]))
+        if headers.get("connection") == "close":  # after a body that was refused unread
+            self.close()
+            self._connect()
+        return read_answer(operation, status, headers, body)
+
+
+class Wire:
+    """A client that uses the addresses of a server in turn."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._connections = [Connection(address) for address in served.addresses]
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
 
     def call(
         self, operation: str, extra: Mapping[str, str] | None = None, **arguments: Any
@@ -110,10 +138,16 @@ class Wire:
         self, calls: list[tuple[str, dict[str, Any]]], extra: Mapping[str, str] | None = None
     ) -> list[Answered]:
         """Send several requests at once and read their answers one after the other."""
-        shots = [self._shot(operation, arguments, extra or {}) for operation, arguments in calls]
-        self._socket.sendall(b"".join(shot.encode() for shot in shots))
+        connection = self._connections.pop(0)
+        self._connections.append(connection)
+        host = "{}:{}".format(*connection.address)
+        shots = [
+            self._shot(operation, arguments, {"Host": host, **(extra or {})})
+            for operation, arguments in calls
+        ]
+        connection.send(shots)
         return [
-            self._read(operation, shot.method)
+            connection.read(operation, shot.method)
             for (operation, _), shot in zip(calls, shots, strict=True)
         ]
 
@@ -125,26 +159,14 @@ class Wire:
         fixed = fixed if "=" in fixed or not fixed else f"{fixed}="
         query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
         body = made["body"].encode() if isinstance(made["body"], str) else bytes(made["body"])
-        headers = {**made["headers"], **extra}
+        headers = {**extra, **made["headers"], "Connection": "keep-alive"}
         if operation == "DeleteObjects":
             digest = hashlib.md5(body, usedforsecurity=False).digest()
             headers["Content-MD5"] = b64encode(digest).decode()
-        fields = [("Host", "{}:{}".format(*self._served.address)), *headers.items()]
-        shot = Shot(made["method"], path, query, (*fields, ("Connection", "keep-alive")), body)
+        shot = Shot(made["method"], path, query, tuple(headers.items()), body)
         signer = _At()
         object.__setattr__(signer, "moment_ns", self._served.now_ns())
         return signer.sign(shot)
-
-    def _read(self, operation: str, method: str) -> Answered:
-        status = int(self._file.readline().split(b" ")[1])
-        parsed = http.client.parse_headers(self._file)
-        headers = {name.lower(): value for name, value in parsed.items()}
-        empty = method == "HEAD" or status in (204, 304)
-        body = b"" if empty else self._file.read(int(headers["content-length"]))
-        if headers.get("connection") == "close":  # after a body that was refused unread
-            self.close()
-            self._connect()
-        return read_answer(operation, status, headers, body)
 
 
 def read_answer(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> Answered:

@@ -1,32 +1,24 @@
 """The state of one sequence: a server, the model beside it, and what always has to hold."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from tests.model.listings import Ask, Listings
-from tests.model.objects import Buckets, Conditions, Objects, Source
+from tests.model.objects import NULL, Buckets, Conditions, Objects, Source
 from tests.model.uploads import Uploads
 from tests.model.values import Attributes, Bucket, Fields, Opaque, Refused, Upload, Version
 from tests.property.compare import Comparison
-from tests.property.draws import Drawn, Wanted, conditions_on
-from tests.property.server import Served
+from tests.property.draws import BUCKETS, Drawn, Wanted, conditions_on
+from tests.property.server import Counts, Served
 from tests.property.wire import Answered, Wire
 
-FEATURES: Final = {
-    "versioning": False,
-    "conditional writes": False,
-    "conditional deletes": False,
-    "tagging": False,
-}
 _EVERYTHING: Final = Ask()
-# Larger objects are read whole when they are written and in the end, not after every step.
-_READ_EACH_TIME_BYTES_MAX: Final = 100_000
-
-# What one call says, by operation.
+# What one call says, by operation; and what the model answers to it.
 Call = tuple[str, dict[str, Any]]
+Expected = tuple[Call, Callable[[], Fields]]
 
 
 class Place(NamedTuple):
@@ -59,6 +51,9 @@ class World(RuleBasedStateMachine):
         self.ended: list[tuple[str, Upload]] = []  # uploads that were completed or aborted
         self.dirty = False
         self.failed = False
+        self.harmed = False  # a drive was away, so not every drive holds everything
+        self._compared_uploads: dict[str, list[Upload]] = {}
+        self._compared: dict[tuple[str, str], list[tuple[Version, Attributes]]] = {}
 
     # --- one step --------------------------------------------------------------------
 
@@ -87,18 +82,21 @@ class World(RuleBasedStateMachine):
     # --- choosing among what there is -------------------------------------------------
 
     def place(self, wanted: Wanted) -> Place:
-        """Return what a request is about: mostly a key there is, seldom one of its versions."""
+        """Return what a request is about: mostly a key there is, or one of its versions."""
         held = self.buckets.held.get(wanted.bucket, Bucket())
-        kind, choice = wanted.choice % 6, wanted.choice // 6
+        kind, choice = wanted.choice % 8, wanted.choice // 8
         names = sorted(held.keys)
-        key = wanted.new_key if kind == 0 or not names else names[choice % len(names)]
-        if kind < 4 or not held.versioning:
+        key = names[choice % len(names)] if names else wanted.new_key
+        if kind < 5:
             return Place(wanted.bucket, key)
         own = [one.id for one in held.versions(key)]
-        others = [one.id for name in names if name != key for one in held.versions(name)]
+        if kind < 7:
+            return Place(wanted.bucket, key, own[choice // 3 % len(own)] if own else None)
         # An id of another key is the best of all wrong ids: there is such a version.
-        ids = own * 3 + [one for one in others if one.bound != "null"]
-        return Place(wanted.bucket, key, ids[choice // 3 % len(ids)] if ids else None)
+        others = [one.id for name in names if name != key for one in held.versions(name)]
+        wrong: list[Opaque | None] = [None, None, NULL, *others]
+        version_id = wrong[choice // 3 % len(wrong)]
+        return Place(wanted.bucket, key if version_id else wanted.new_key, version_id)
 
     def new_place(self, wanted: Wanted) -> Place:
         """Return where to write: any key, seldom one that is there."""
@@ -113,13 +111,9 @@ class World(RuleBasedStateMachine):
         except Refused:
             return None
 
-    def featured(self, attributes: Attributes) -> Attributes:
-        """Leave out what the server does not have."""
-        return attributes if FEATURES["tagging"] else replace(attributes, tags={})
-
     def write_conditions(self, drawn: Drawn, place: Place) -> Conditions:
         """Return the conditions under which a place is written."""
-        return conditions_on(drawn if FEATURES["conditional writes"] else {}, self.found(place))
+        return conditions_on(drawn, self.found(place))
 
     def source(self, wanted: Wanted, drawn: Drawn) -> Source:
         """Return what is to be copied, under conditions."""
@@ -141,62 +135,93 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def the_server_holds_what_the_model_does(self) -> None:
-        """Compare everything, when something may have changed."""
+        """Compare all listings and what was touched, when something may have changed."""
         if self.dirty:
             self.dirty = False
-            self.compare_all(_READ_EACH_TIME_BYTES_MAX)
+            self.compare(self._touched())
 
-    def compare_all(self, bytes_max: int) -> None:
-        """Compare listings, objects and usage."""
-        calls: list[Call] = []
-        expectations: list[Callable[[], Fields]] = []
-        for bucket in self.buckets.held:
-            for call, expectation in self._everything_in(bucket, bytes_max):
-                calls.append(call)
-                expectations.append(expectation)
-        if calls:
-            answers = self.wire.call_all(calls)
-            for (operation, _), expectation, answered in zip(
-                calls, expectations, answers, strict=True
-            ):
-                self.expect(expectation, operation, answered)
-        self._compare_usage()
-
-    def _everything_in(
-        self, bucket: str, bytes_max: int
-    ) -> list[tuple[Call, Callable[[], Fields]]]:
-        wanted: list[tuple[Call, Callable[[], Fields]]] = [
-            (
-                ("ListObjectsV2", {"Bucket": bucket}),
-                lambda: self.listings.objects_v2(bucket, _EVERYTHING),
-            )
+    def _touched(self) -> list[tuple[str, str]]:
+        """Return the keys whose versions are not what they were when they were last compared."""
+        now = {
+            (bucket, key): [(version, version.attributes) for version in versions]
+            for bucket, held in self.buckets.held.items()
+            for key, versions in held.keys.items()
+        }
+        before, self._compared = self._compared, now
+        return [
+            place for place in now.keys() | before.keys() if now.get(place) != before.get(place)
         ]
-        if FEATURES["versioning"]:
-            wanted.append(
-                (
-                    ("ListObjectVersions", {"Bucket": bucket}),
-                    lambda: self.listings.versions(bucket, _EVERYTHING),
-                )
-            )
-        for key, versions in self.buckets.held[bucket].keys.items():
-            wanted += [
-                self._reading(Place(bucket, key, None if at == 0 else version.id))
-                for at, version in enumerate(versions)
-                if len(version.body) <= bytes_max
-            ]
+
+    def compare(self, touched: Iterable[tuple[str, str]]) -> None:
+        """Compare listings, every version of some keys, and usage."""
+        places = sorted(touched)
+        changed = {bucket for bucket, _ in places} | {BUCKETS[0]}
+        wanted: list[Expected] = []
+        for bucket in changed & self.buckets.held.keys():
+            wanted += self._listing(bucket)
+        wanted += self._uploads_listing()
+        for bucket, key in places:
+            versions = self.buckets.held.get(bucket, Bucket()).versions(key)
+            ids = [None, *(version.id for version in versions[1:])]
+            wanted += [self._reading(Place(bucket, key, version_id)) for version_id in ids]
+        if wanted:
+            answers = self.wire.call_all([call for call, _ in wanted])
+            for ((operation, _), expectation), answered in zip(wanted, answers, strict=True):
+                self.expect(expectation, operation, answered)
+                if operation == "ListObjectsV2" and self.served.exact_s() is None:
+                    self._learn_times(answered.out)
+        if not self.harmed:
+            self._compare_usage()
+
+    def _learn_times(self, out: Fields) -> None:
+        """Remember when objects were changed, of a server whose clock is its own."""
+        live = self.buckets.held[out["Name"]].live()
+        for entry in out.get("Contents", []):
+            if live[entry["Key"]].modified is None:
+                live[entry["Key"]].modified = entry["LastModified"]
+
+    def _listing(self, bucket: str) -> list[Expected]:
+        arguments = {"Bucket": bucket}
+        listings = self.listings
+        wanted: list[Expected] = [
+            (("ListObjectsV2", arguments), lambda: listings.objects_v2(bucket, _EVERYTHING))
+        ]
+        if self.buckets.held[bucket].versioning:
+            call = ("ListObjectVersions", arguments)
+            wanted.append((call, lambda: listings.versions(bucket, _EVERYTHING)))
         return wanted
 
-    def _reading(self, place: Place) -> tuple[Call, Callable[[], Fields]]:
+    def _uploads_listing(self) -> list[Expected]:
+        """List the uploads of buckets where some began or ended, and of all after a fault."""
+        now = {name: list(held.uploads) for name, held in self.buckets.held.items()}
+        before, self._compared_uploads = self._compared_uploads, now
+        return [
+            (
+                ("ListMultipartUploads", {"Bucket": name}),
+                partial(self.listings.uploads, name, _EVERYTHING),
+            )
+            for name in now
+            if self.harmed or now[name] != before.get(name)
+        ]
+
+    def _reading(self, place: Place) -> Expected:
         return (
             ("GetObject", {**place.arguments, "ChecksumMode": "ENABLED"}),
             lambda: self.objects.get(*place, checksums=True),
         )
 
     def _compare_usage(self) -> None:
-        live = [one for bucket in self.buckets.held.values() for one in bucket.live().values()]
-        wanted = (len(live), sum(len(one.body) for one in live))
-        for counted in self.served.usage():
-            assert counted == wanted, f"drives count {counted}, there are {wanted}"
+        for name, bucket in self.buckets.held.items():
+            live = bucket.live().values()
+            versions = [one for found in bucket.keys.values() for one in found]
+            wanted = Counts(
+                len(live),
+                sum(len(one.body) for one in live),
+                len(versions),
+                sum(len(one.body) for one in versions),
+            )
+            for counted in self.served.usage(name):
+                assert counted == wanted, f"drives count {counted}, there are {wanted}"
 
     # --- the end ---------------------------------------------------------------------
 
@@ -204,9 +229,11 @@ class World(RuleBasedStateMachine):
         """Read everything once more; then delete it, and nothing may be left on any drive."""
         try:
             if not self.failed:
-                self.compare_all(1 << 62)
+                held = self.buckets.held.items()
+                self.compare((name, key) for name, bucket in held for key in bucket.keys)
                 self._delete_all()
-                assert self.served.files() == 0
+                if not self.harmed:
+                    self._compare_nothing_left()
         finally:
             self.wire.close()
             self.served.close()
@@ -223,5 +250,9 @@ class World(RuleBasedStateMachine):
         answers = self.wire.call_all(calls) if calls else []
         for call, answered in zip(calls, answers, strict=True):
             assert answered.status == 204, f"{call}: {answered}"
-        for counted in self.served.usage():
-            assert counted == (0, 0)
+
+    def _compare_nothing_left(self) -> None:
+        assert self.served.files() == 0
+        for name in BUCKETS:
+            for counted in self.served.usage(name):
+                assert counted == (0, 0, 0, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from objstore.engine.ports import Attributes, CompleteRequest, NamedPart
 from objstore.errors import RequestRefused
-from objstore.limits import PART_BYTES_MIN
+from objstore.limits import PART_BYTES_MIN, SETTLE_AGE_S
 from objstore.names import ObjectKey, Scheme, UploadId
 from objstore.ondisk.record import Version
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
@@ -86,6 +86,31 @@ async def test_an_empty_part_is_never_lacking(numbers: tuple[int, ...]) -> None:
             drive.pull()
             assert await get(m, "big") == b"".join(parts.values())
             drive.bring_back()
+
+
+@pytest.mark.parametrize("completes", [False, True])
+async def test_an_upload_that_ended_while_a_drive_was_away_stays_ended(completes: bool) -> None:
+    """AWS: "After a multipart upload is aborted, no additional parts can be uploaded using that
+    upload ID. The storage consumed by any previously uploaded parts will be freed."
+    """
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        upload = await begin(m)
+        part = await send(m, upload, 1, pattern(100_000))
+        m.drives[0].pull()
+        if completes:
+            await complete(m, upload, [part])
+        else:
+            await m.store.abort_upload(BUCKET, KEY, upload)
+        m.drives[0].bring_back()
+        everything = {"prefix": "", "delimiter": "", "after_key": "", "after_upload": ""}
+        assert not (await m.store.list_uploads(BUCKET, **everything, limit=10)).uploads
+        with pytest.raises(RequestRefused, match="NoSuchUpload"):
+            await m.store.list_parts(BUCKET, KEY, upload, after=0, limit=10)
+        m.clock.advance(SETTLE_AGE_S + 1)
+        await m.walk(0)
+        assert len(m.drives[0].memory.files) == completes
+        if completes:
+            assert await get(m, "big") == pattern(100_000)
 
 
 async def test_abort_frees_everything() -> None:

@@ -21,9 +21,9 @@ from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
 from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus, UsageInfo
 from objstore.iam.identities import Identities, Identity
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
 from objstore.ondisk.record import Version
-from objstore.rules.lifecycle import DAY_SECONDS
 from tests.unit.s3.fake_store import FakeStore
 
 T = TypeVar("T")
@@ -289,7 +289,7 @@ async def gateway(
     access_log: bool = False,
     sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
-    lifecycle_day_s: int = DAY_SECONDS,
+    lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
     store = StagedStore()
@@ -308,8 +308,8 @@ async def gateway(
         domains=domains,
         metrics_public=metrics_public,
         access_log=access_log,
-        sigv2_links=sigv2_links,
         lifecycle_day_s=lifecycle_day_s,
+        sigv2_links=sigv2_links,
         requests_max=requests_max,
         connections_max=connections_max,
         deadlines=deadlines or Deadlines(header_s=5.0, stall_s=5.0, linger_s=0.2),

@@ -19,7 +19,7 @@ from botocore.serialize import create_serializer
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
 from objstore.iam.identities import Identities, Identity
-from objstore.rules.lifecycle import DAY_SECONDS
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import error_document, error_headers, s3_error_of
@@ -91,7 +91,7 @@ class Client:
         region: str = "eu-test-1",
         virtual_host: str = "",
         real_store: ObjectStore | None = None,
-        lifecycle_day_s: int = DAY_SECONDS,
+        lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
@@ -134,24 +134,35 @@ class Client:
         """Call an operation by AWS's name; `Headers` adds raw ones, `Caller` signs."""
         extra = arguments.pop("Headers", {})
         caller = arguments.pop("Caller", ROOT)
+        method, target, headers, body = serialized(operation, arguments)
         model = MODEL.operation_model(operation)
-        wire = _SERIALIZER.serialize_to_request(arguments, model)
-        pairs = wire["query_string"]
-        listed = pairs.items() if isinstance(pairs, dict) else pairs
-        path, _, fixed = wire["url_path"].partition("?")
-        query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
-        raw_body = wire["body"]
-        body = raw_body.encode() if isinstance(raw_body, str) else bytes(raw_body)
-        headers = {**wire["headers"], **extra}
-        if (model.http_checksum or {}).get("requestChecksumRequired"):  # as SDKs do
-            digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest())
-            headers.setdefault("Content-MD5", digest.decode())
-        target = f"{path}?{query}" if query else path
         try:
-            reply = await self.raw(wire["method"], target, headers, body, caller=caller)
+            reply = await self.raw(method, target, {**headers, **extra}, body, caller=caller)
         except RequestRefused as refusal:
             raise _failure(refusal, target, model) from refusal
         return await _parse(reply, model)
+
+    async def reply(self, operation: str, /, **arguments: Any) -> Reply:
+        """Call an operation by AWS's name, for the reply as it is; refusals come out as raised."""
+        return await self.raw(*serialized(operation, arguments))
+
+
+def serialized(
+    operation: str, arguments: Mapping[str, Any]
+) -> tuple[str, str, dict[str, str], bytes]:
+    """Return what botocore makes of arguments: method, target, headers, body."""
+    model = MODEL.operation_model(operation)
+    wire = _SERIALIZER.serialize_to_request(dict(arguments), model)
+    pairs = wire["query_string"]
+    listed = pairs.items() if isinstance(pairs, dict) else pairs
+    path, _, fixed = wire["url_path"].partition("?")
+    query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
+    body = wire["body"].encode() if isinstance(wire["body"], str) else bytes(wire["body"])
+    headers = dict(wire["headers"])
+    if (model.http_checksum or {}).get("requestChecksumRequired"):  # as SDKs do
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest())
+        headers.setdefault("Content-MD5", digest.decode())
+    return wire["method"], f"{path}?{query}" if query else path, headers, body
 
 
 def _failure(refusal: RequestRefused, target: str, model: Any) -> Failure:

@@ -297,8 +297,8 @@ async def test_whose_an_object_is(
         shown = await client("GetObjectAcl", Bucket=NAME, Key=key)
         assert shown["Owner"]["ID"] == owner.canonical_id
         assert grants_in(shown) == grants
-    for name, more in (("ListObjects", {}), ("ListObjectsV2", {"FetchOwner": True})):
-        page = await client(name, Bucket=NAME, **more)
+    for name, wants in (("ListObjects", {}), ("ListObjectsV2", {"FetchOwner": True})):
+        page = await client(name, Bucket=NAME, **wants)
         owners = {one["Key"]: one["Owner"]["ID"] for one in page["Contents"]}
         assert owners == {
             "k": ALICE.canonical_id, "put": owner.canonical_id, "parts": owner.canonical_id
@@ -326,7 +326,7 @@ async def test_the_acl_of_an_object_that_was_replaced_meanwhile_stays() -> None:
         await client("PutObject", Bucket=NAME, Key="k", Body=b"hers", Caller=ALICE)
         return await edit(*arguments)
 
-    store.edit_object = edit_late  # type: ignore[method-assign]
+    store.edit_object = edit_late  # type: ignore[method-assign, assignment]
     with pytest.raises(Failure) as failure:
         await client("PutObjectAcl", Bucket=NAME, Key="k", ACL="public-read", Caller=BOB)
     assert failure.value.code == "OperationAborted"

@@ -81,6 +81,10 @@ VERSIONED = {
     "PutObjectRetention": "s3:PutObjectRetention",
     "GetObjectLegalHold": "s3:GetObjectLegalHold",
     "PutObjectLegalHold": "s3:PutObjectLegalHold",
+    "GetObjectAnnotation": "s3:GetObjectAnnotation",
+    "ListObjectAnnotations": "s3:ListObjectAnnotations",
+    "DeleteObjectAnnotation": "s3:DeleteObjectAnnotation",
+    "RestoreObject": "s3:RestoreObject",
 }
 
 

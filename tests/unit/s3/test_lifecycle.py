@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from objstore.errors import ReadQuorumLost
+from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.names import BucketName
-from objstore.rules.lifecycle import DAY_SECONDS
 from tests.unit.s3.client import Client, Failure
 
 # NOW_MS is 2023-11-14T22:13:20; a day later, rounded up to midnight.
@@ -43,7 +43,7 @@ RULES = [
 
 
 async def configured(
-    rules: Sequence[dict[str, Any]] = RULES, *, day_s: int = DAY_SECONDS
+    rules: Sequence[dict[str, Any]] = RULES, *, day_s: int = LIFECYCLE_DAY_SECONDS
 ) -> Client:
     client = Client(lifecycle_day_s=day_s)
     await client("CreateBucket", Bucket="bucket")
