@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -60,12 +60,18 @@ class HarmedSequences(Sequences):
 def run_sequences(machine: Callable[[InProcess], Sequences], layout: str, sequences: int) -> None:
     """Run sequences against a layout, in this process."""
     # Every part but the last has five bytes at least, instead of 5 MiB.
-    completion.PART_BYTES_MIN = InProcess.part_bytes_min  # type: ignore[misc]
+    assert "PART_BYTES_MIN" in vars(completion)
+    vars(completion)["PART_BYTES_MIN"] = InProcess.part_bytes_min
     with loop_in_a_thread() as loop:
-        run_state_machine_as_test(
-            lambda: machine(loop.open(LAYOUTS[layout])),
-            settings=settings(_SETTINGS, max_examples=sequences),
-        )
+        run(lambda: machine(loop.open(LAYOUTS[layout])), sequences)
+
+
+def run(machine: Callable[[], Sequences], sequences: int, **options: Any) -> None:
+    """Run sequences."""
+    run_state_machine_as_test(
+        cast("type[Sequences]", machine),  # anything that makes one will do
+        settings=settings(_SETTINGS, max_examples=sequences, **options),
+    )
 
 
 _RUNS: Final = {

@@ -80,6 +80,10 @@ def _grantee(node: Node) -> Grantee:
     identifier = (node.text_of(element) or "").strip()
     if not identifier:
         raise malformed(f"a Grantee of type {kind} needs {element}")
+    # Two identifiers might be two grantees; the schema of each type has its own alone.
+    known = {element, "DisplayName"} if kind == CANONICAL_USER else {element}
+    if strange := node.children.keys() - known:
+        raise malformed(f"a Grantee of type {kind} has no {min(strange)}")
     if kind == GROUP and identifier not in GROUPS:
         raise _unknown_group("Group/URI", identifier)
     shown = (node.text_of("DisplayName") or "") if kind == CANONICAL_USER else ""

@@ -88,6 +88,8 @@ def test_the_type_may_have_any_namespace_prefix() -> None:
         body(GRANT.replace("xsi:type", "type")),
         body(GRANT.replace("<ID>u</ID>", "")),
         body(GRANT.replace("<ID>u</ID>", "<URI>u</URI>")),
+        body(GRANT.replace("<ID>u</ID>", "<ID>u</ID><URI>u</URI>")),
+        body(GRANT.replace("<ID>u</ID>", "<ID>u</ID><EmailAddress>a@b.example</EmailAddress>")),
         body(*[GRANT] * (ACL_GRANTS_MAX + 1)),
         body("<Surprise/>"),
     ],

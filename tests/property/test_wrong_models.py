@@ -1,0 +1,111 @@
+"""A test that cannot fail is no test: a model that is wrong in one point is found out.
+
+Each sabotage changes one thing that the model says; within a few hundred sequences the server,
+which does it right, contradicts.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import Phase
+
+from tests.model.listings import Listings
+from tests.model.objects import Conditions, Objects
+from tests.model.uploads import Uploads
+from tests.model.values import Bucket, Fields, Version
+from tests.property.sequences import Sequences
+from tests.property.server import LAYOUTS, Loop, loop_in_a_thread
+from tests.property.test_sequences import run
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+
+
+def conditions_do_not_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Conditions, "on_write", lambda *_: None)
+
+
+def times_do_not_count(patch: pytest.MonkeyPatch) -> None:
+    on_read = Conditions.on_read
+
+    def without_times(self: Conditions, version: Version) -> None:
+        on_read(replace(self, modified_since=None, unmodified_since=None), version)
+
+    patch.setattr(Conditions, "on_read", without_times)
+
+
+def a_null_version_is_never_replaced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Bucket, "null_version", lambda *_: None)
+
+
+def a_delete_marker_hides_nothing(patch: pytest.MonkeyPatch) -> None:
+    def newest_object(self: Bucket, key: str) -> Version | None:
+        return next((one for one in self.versions(key) if not one.marker), None)
+
+    patch.setattr(Bucket, "current", newest_object)
+
+
+def tags_are_not_copied(patch: pytest.MonkeyPatch) -> None:
+    copy = Objects.copy
+
+    def without_tags(self: Objects, *arguments: Any, **options: Any) -> Fields:
+        return copy(self, *arguments, **(options | {"replaces_tags": True}))
+
+    patch.setattr(Objects, "copy", without_tags)
+
+
+def a_page_has_one_more(patch: pytest.MonkeyPatch) -> None:
+    versions = Listings.versions
+
+    def longer(self: Listings, bucket: str, ask: Any, *markers: Any) -> Fields:
+        more = replace(ask, limit=ask.limit + 1) if ask.limit < 1000 else ask
+        return versions(self, bucket, more, *markers) | {"MaxKeys": ask.limit}
+
+    patch.setattr(Listings, "versions", longer)
+
+
+def a_part_is_never_too_small(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Uploads, "_require_sizes", lambda *_: None)
+
+
+def an_aborted_upload_goes_on(patch: pytest.MonkeyPatch) -> None:
+    def kept(self: Uploads, bucket: str, key: str, upload_id: Any) -> Fields:
+        self.find(bucket, key, upload_id)
+        return {}
+
+    patch.setattr(Uploads, "abort", kept)
+
+
+SABOTAGES: list[Sabotage] = [
+    conditions_do_not_count,
+    times_do_not_count,
+    a_null_version_is_never_replaced,
+    a_delete_marker_hides_nothing,
+    tags_are_not_copied,
+    a_page_has_one_more,
+    a_part_is_never_too_small,
+    an_aborted_upload_goes_on,
+]
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    with loop_in_a_thread() as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+def test_a_wrong_model_is_found_out(
+    sabotage: Sabotage, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sabotage(monkeypatch)
+    with pytest.raises(AssertionError):
+        run(
+            lambda: Sequences(loop.open(LAYOUTS["3+1"])),
+            1000,
+            phases=(Phase.generate,),
+            database=None,
+        )
