@@ -10,8 +10,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.unit.gateway.certificates import certificate
 from tests.unit.gateway.running import ACCESS_KEY, REGION, SECRET_KEY, gateway
-from tests.unit.gateway.test_body import certificate
 
 Condition = dict[str, dict[str, str]]
 # Each with whether it holds for a request over TLS, and without.
