@@ -62,6 +62,7 @@ class Settings:
     bracketing_fraction: float = 0.01
     direct_io: bool = True
     sigv2_links: bool = True
+    ssec_over_http: bool = False
     metrics_public: bool = False
     requests_in_flight: int = REQUESTS_IN_FLIGHT_MAX
     lifecycle_day_seconds: int = LIFECYCLE_DAY_SECONDS
@@ -164,6 +165,13 @@ SETTINGS: Final = (
         "true",
         "accept presigned URLs and forms by Signature Version 2, which boto3 and the AWS CLI make"
         " by default",
+        read_switch,
+    ),
+    Setting(
+        "ssec_over_http",
+        "false",
+        "a switch for tests, and for a proxy on this machine that ends TLS: accept the keys of "
+        "SSE-C over plain HTTP, where anybody on the way can read them",
         read_switch,
     ),
     Setting(

@@ -23,6 +23,7 @@ from objstore.engine.buckets import BucketRecord, call_with_bucket
 from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.completion import Completion, checksum_of_upload, completion
 from objstore.engine.condition import commit_if
+from objstore.engine.encrypt import intake_of, new_encryption
 from objstore.engine.fanout import call_all
 from objstore.engine.ports import (
     UNCONDITIONAL,
@@ -59,6 +60,7 @@ from objstore.ondisk.record import (
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum, write_quorum_least
 from objstore.versions.hlc import wall_ms_of
+from objstore.wire.customer_key import CustomerKey
 from objstore.wire.digests import Digests, multipart_etag
 
 
@@ -109,6 +111,7 @@ async def create_upload(
         retain_until_ms=attributes.retain_until_ms,
         legal_hold=attributes.legal_hold,
         initiator=attributes.initiator,
+        encryption=new_encryption(context, attributes.customer_key),
     )
     op = PutUpload(encode_upload(upload))
     handle = place.handle
@@ -215,20 +218,29 @@ def _join(states: Mapping[int, UploadState], place: Place) -> FoundUpload | None
 
 
 async def put_part(
-    context: Context, found: FoundUpload, number: int, body: Body, digests: Digests
+    context: Context,
+    found: FoundUpload,
+    number: int,
+    body: Body,
+    digests: Digests,
+    key: CustomerKey | None = None,
 ) -> UploadedPartResult:
     """Store a part; a later upload of the same number replaces it.
+
+    `key` is the one that the upload was begun with, if it was with one.
 
     Raises:
         RequestRefused: the body is not what was promised, or NoSuchUpload.
         WriteQuorumLost: too few slots are left.
     """
     upload, place = found.upload, found.place
+    assert (key is None) == (not upload.encryption)
     algorithm, _ = checksum_of_upload(upload)
     digests.add(algorithm)
     target = Target(place, upload.scheme, upload.bucket, upload.key, upload.upload_id, number)
+    intake = intake_of(context, body, digests, key, encryption=upload.encryption)
     stored = await store_part(
-        context, target, body, attributes=Attributes(), digests=digests, inline_allowed=False
+        context, target, intake, attributes=Attributes(), inline_allowed=False
     )
     stamp = context.stamp()
     part = _with_checksums(stored.part, algorithm, digests)
@@ -349,6 +361,7 @@ def _completed(upload: Upload, made: Completion, versioning: Versioning, stamp: 
         retention_mode=upload.retention_mode,
         retain_until_ms=upload.retain_until_ms,
         legal_hold=upload.legal_hold,
+        encryption=upload.encryption,
     )
 
 

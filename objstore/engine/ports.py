@@ -13,6 +13,7 @@ import msgspec
 from objstore.drive.api import Buffer
 from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId
 from objstore.ondisk.record import Part, Upload, UploadedPart, Version
+from objstore.wire.customer_key import CustomerKey
 
 
 class Body(Protocol):
@@ -52,6 +53,7 @@ class Attributes:
     retention_mode: str = ""
     retain_until_ms: int = 0
     legal_hold: bool = False
+    customer_key: CustomerKey | None = None  # to encrypt with; never stored
 
 
 # Given the current object (None: there is none), raises RequestRefused when a write must not be.

@@ -11,6 +11,7 @@ from functools import partial
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.condition import commit_if
+from objstore.engine.encrypt import Intake, intake_of
 from objstore.engine.ports import UNCONDITIONAL, Attributes, Body, Precondition
 from objstore.engine.sets import Context, Place
 from objstore.engine.stripes import (
@@ -72,12 +73,11 @@ async def put_object(
     # 1. Read, hash, encode; write shards (small objects stay in memory, for the record).
     # 2. Compare every digest the client promised.
     # 3. Make the shards durable, with the version as we know it in each trailer.
-    stored = await store_part(
-        context, target, body, attributes=attributes, digests=digests, inline_allowed=True
-    )
+    intake = intake_of(context, body, digests, attributes.customer_key)
+    stored = await store_part(context, target, intake, attributes=attributes, inline_allowed=True)
     # 4. Draw the stamp as late as possible: it decides who is later.
     # 5. Commit one record a slot; 6. retire what was superseded, after the quorum.
-    version_at = partial(describe, target, stored, attributes, digests)
+    version_at = partial(describe, target, stored, attributes, intake)
     proposal = Proposal(version_at, stored.held)
     handle = target.place.handle
     if precondition is UNCONDITIONAL:
@@ -88,44 +88,43 @@ async def put_object(
 async def store_part(
     context: Context,
     target: Target,
-    body: Body,
+    intake: Intake,
     *,
     attributes: Attributes,
-    digests: Digests,
     inline_allowed: bool,
 ) -> StoredPart:
     """Make a body's shards durable; nothing is visible yet."""
-    reader = StripeReader(body, target.scheme, STRIPE_BYTES)
+    reader = StripeReader(intake.body, target.scheme, STRIPE_BYTES)
     data_id = context.data_id()
     first = await reader.next()
     if first is None:
-        digests.verify()
-        return _empty_part(target, digests)
+        intake.sent.verify()
+        return _empty_part(target, intake)
     block = block_bytes(first.size, target.scheme.k)
     fits = CHECKSUM_BYTES + block <= INLINE_SHARD_BYTES_MAX
     if inline_allowed and fits and await reader.at_end():
-        return await _store_inline(context, target, first, data_id, digests)
+        return await _store_inline(context, target, first, data_id, intake)
     return await _store_shards(
-        context, target, reader, first, data_id, attributes=attributes, digests=digests
+        context, target, reader, first, data_id, attributes=attributes, intake=intake
     )
 
 
-def _empty_part(target: Target, digests: Digests) -> StoredPart:
+def _empty_part(target: Target, intake: Intake) -> StoredPart:
     """Describe no bytes at all: every slot holds the record and no shard has any data."""
-    part = Part(target.part_number, 0, digests.value("MD5").hex(), DataId(b""))
+    part = Part(target.part_number, 0, intake.etag, DataId(b""))
     everywhere = tuple(range(target.scheme.slots))
     return StoredPart(part, 0, held_by_drive(target.place, everywhere))
 
 
 async def _store_inline(
-    context: Context, target: Target, stripe: Stripe, data_id: DataId, digests: Digests
+    context: Context, target: Target, stripe: Stripe, data_id: DataId, intake: Intake
 ) -> StoredPart:
-    digests.update(stripe.payload)
-    digests.verify()
+    intake.kept.update(stripe.payload)
+    intake.sent.verify()
     encode(stripe, target.scheme, _bracket(context, target.scheme))
     everywhere = tuple(range(target.scheme.slots))
     inline = inline_shards(stripe, data_id, target.scheme)
-    part = Part(target.part_number, stripe.size, digests.value("MD5").hex(), data_id)
+    part = _part(target, intake, stripe.size, data_id)
     return StoredPart(part, stripe.size, held_by_drive(target.place, everywhere, inline))
 
 
@@ -137,7 +136,7 @@ async def _store_shards(
     data_id: DataId,
     *,
     attributes: Attributes,
-    digests: Digests,
+    intake: Intake,
 ) -> StoredPart:
     """Stream stripes into shard files and make them durable."""
     writer = ShardWriter(context, target.place, target.scheme, data_id, target.part_number)
@@ -153,21 +152,25 @@ async def _store_shards(
             if hashed is not None:
                 await hashed
             size += stripe.size
-            hashed = context.cpu.start(stripe.size, partial(digests.update, stripe.payload))
+            hashed = context.cpu.start(stripe.size, partial(intake.kept.update, stripe.payload))
             await context.cpu.run(stripe.size, partial(encode, stripe, target.scheme, bracket))
             await writer.write(stripe)
             stripe = await reader.next()
         assert hashed is not None
         await hashed
-        digests.verify()
-        part = Part(target.part_number, size, digests.value("MD5").hex(), data_id)
-        described = describe(target, StoredPart(part, size, {}), attributes, digests, stamp)
+        intake.sent.verify()
+        part = _part(target, intake, size, data_id)
+        described = describe(target, StoredPart(part, size, {}), attributes, intake, stamp)
         durable = await writer.finish(trailer_of(described, part))
     except BaseException:
         # Cancelled, refused or failed: no record will ever name these files.
         await writer.abort()
         raise
     return StoredPart(part, size, held_by_drive(target.place, durable))
+
+
+def _part(target: Target, intake: Intake, size: int, data_id: DataId) -> Part:
+    return Part(target.part_number, size, intake.etag, data_id, salt=intake.salt)
 
 
 def _bracket(context: Context, scheme: Scheme) -> tuple[int, ...] | None:
@@ -198,7 +201,7 @@ def _header(
 
 
 def describe(
-    target: Target, stored: StoredPart, attributes: Attributes, digests: Digests, stamp: Stamp
+    target: Target, stored: StoredPart, attributes: Attributes, intake: Intake, stamp: Stamp
 ) -> Version:
     """Return the version that a PUT commits under `stamp`."""
     return Version(
@@ -220,7 +223,7 @@ def describe(
         user_metadata=dict(attributes.user_metadata),
         checksums={
             name: value
-            for name, value in digests.encoded().items()
+            for name, value in intake.sent.encoded().items()
             if name in attributes.checksum_algorithms
         },
         checksum_type=attributes.checksum_type,
@@ -231,4 +234,5 @@ def describe(
         retention_mode=attributes.retention_mode,
         retain_until_ms=attributes.retain_until_ms,
         legal_hold=attributes.legal_hold,
+        encryption=intake.encryption,
     )

@@ -15,6 +15,7 @@ import msgspec
 
 from objstore.drive.ops import Commit, CommitMode, DiscardShards, Settle, Undo
 from objstore.engine.edit import next_revision
+from objstore.engine.encrypt import Intake
 from objstore.engine.fanout import call_all
 from objstore.engine.get import StoredObject
 from objstore.engine.heal import KeyHealth, examine
@@ -70,9 +71,8 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth, choice:
                 await store_part(
                     context,
                     target,
-                    body,
+                    Intake.plain(body, digests),
                     attributes=Attributes(),
-                    digests=digests,
                     inline_allowed=len(version.parts) == 1,
                 )
             )

@@ -15,6 +15,7 @@ from objstore.engine.buckets import Buckets
 from objstore.engine.condition import current_object
 from objstore.engine.delete import Permission, delete_object, delete_version, mark_deleted
 from objstore.engine.edit import Change, edit_version
+from objstore.engine.encrypt import DecryptedObject
 from objstore.engine.fanout import call_all
 from objstore.engine.get import StoredObject, open_object
 from objstore.engine.list import ListQuery, list_objects
@@ -56,6 +57,7 @@ from objstore.errors import RequestRefused
 from objstore.limits import CALL_DEADLINE_S
 from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId, Versioning
 from objstore.ondisk.record import Bucket, Upload, Version
+from objstore.wire.customer_key import CustomerKey
 from objstore.wire.digests import Digests
 
 _NO_SETTINGS: Final[Mapping[str, bytes]] = MappingProxyType({})
@@ -162,6 +164,10 @@ class Store:
         except RequestRefused:
             await self._buckets.find(bucket)
             raise
+
+    def decrypted(self, source: ObjectReader, key: CustomerKey) -> ObjectReader:
+        """Return what reads an encrypted object with its key, which was found to be the one."""
+        return DecryptedObject(source, key, self.context.cpu)
 
     async def delete_object(
         self,
@@ -276,10 +282,11 @@ class Store:
         body: Body,
         *,
         digests: Digests,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult:
-        """Store a part of an upload."""
+        """Store a part of an upload, under the key that the upload was begun with."""
         found = await self._find_upload(bucket, key, upload_id, parts=False)
-        return await put_part(self.context, found, number, body, digests)
+        return await put_part(self.context, found, number, body, digests, customer_key)
 
     async def copy_part(  # noqa: PLR0913  both ends of an UploadPartCopy have to be named
         self,
@@ -292,10 +299,13 @@ class Store:
         number: int,
         *,
         digests: Digests,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult:
         """Store bytes `start` to `stop` (exclusive) of `source` as a part."""
         body = ReaderBody(source, start, stop)
-        return await self.put_part(bucket, key, upload_id, number, body, digests=digests)
+        return await self.put_part(
+            bucket, key, upload_id, number, body, digests=digests, customer_key=customer_key
+        )
 
     async def list_parts(
         self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int

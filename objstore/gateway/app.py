@@ -196,6 +196,7 @@ class Gateway:
             region=context.region,
             digests=digests,
             now_ms=context.clock.now_ns() // _NS_PER_MS,
+            ssec_over_http=context.ssec_over_http,
             lifecycle_day_s=context.lifecycle_day_s,
             tls_version=_tls_version(http) if self._secure else "",
         )
@@ -224,6 +225,7 @@ class Gateway:
             region=context.region,
             digests=prepare_digests(put, Operation.PUT_OBJECT, None),
             now_ms=context.clock.now_ns() // _NS_PER_MS,
+            ssec_over_http=context.ssec_over_http,
             form=fields,
             lifecycle_day_s=context.lifecycle_day_s,
             tls_version=_tls_version(http) if self._secure else "",

@@ -44,6 +44,7 @@ class GatewayContext:
     cluster_status: ClusterStatus
     domains: tuple[str, ...] = ()  # `bucket.domain` in Host addresses a bucket
     sigv2_links: bool = True  # believe presigned URLs by Signature Version 2
+    ssec_over_http: bool = False  # take customers' keys without TLS, for tests
     metrics_public: bool = False  # otherwise a scrape is signed like an S3 request
     metrics_directory: str | None = None  # prometheus_client's multi-process directory
     lifecycle_day_s: int = limits.LIFECYCLE_DAY_SECONDS  # how long lifecycle rules take a day to be

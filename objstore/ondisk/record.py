@@ -49,6 +49,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     etag: str  # lower-case hex MD5 of the part
     data_id: DataId
     checksums: dict[str, str] = {}  # algorithm -> base64, as S3 returns them
+    salt: bytes = b""  # of its data key; ondisk/encryption.py
 
 
 class Version(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +82,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     retention_mode: str = ""  # "GOVERNANCE" or "COMPLIANCE"
     retain_until_ms: int = 0
     legal_hold: bool = False
+    encryption: bytes = b""  # ondisk/encryption.py; empty: stored as it was sent
 
     @property
     def scheme(self) -> Scheme:
@@ -159,6 +161,7 @@ class Upload(msgspec.Struct, frozen=True, array_like=True):
     retain_until_ms: int = 0
     legal_hold: bool = False
     initiator: str = ""  # who began it; empty: the owner
+    encryption: bytes = b""  # of the version that it will be
 
     @property
     def scheme(self) -> Scheme:

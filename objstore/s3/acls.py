@@ -42,7 +42,7 @@ from objstore.s3.bucket_access import (
 from objstore.s3.bucket_settings import with_setting
 from objstore.s3.call import Call, Reply, read_body, xml_reply
 from objstore.s3.gate import principal_of
-from objstore.s3.object_version import current_version, version_header, version_of
+from objstore.s3.object_version import current_version, version_of
 from objstore.s3.owners import owner_of
 from objstore.wire.config_documents import acl as documents
 from objstore.wire.config_documents.grantees import (
@@ -198,11 +198,11 @@ async def put_object_acl(call: Call) -> Reply:
     The version that is changed is of the owner of that which the caller was allowed to change.
     """
     wanted = await _read(call)
-    bucket = await call.store.head_bucket(call.bucket)
-    access = access_of(bucket, call.identities)
+    access = access_of(await call.store.head_bucket(call.bucket), call.identities)
     if not access.acls_act:
         _refuse_unless_so_anyway(call, wanted, access.ownership, access.owner)
-        return Reply(200, version_header(bucket, await current_version(call)))
+        await current_version(call)
+        return Reply(200, {})
     owner = _owner_of(call, await current_version(call), access.owner)
     acl = wanted(owner, access.owner)
     refuse_public_acl(access.block, acl)
@@ -212,8 +212,8 @@ async def put_object_acl(call: Call) -> Reply:
             raise RequestRefused("OperationAborted")
         return msgspec.structs.replace(version, acl=encode_acl(acl, owner=owner))
 
-    version = await call.store.edit_object(call.bucket, call.key, version_of(call), change)
-    return Reply(200, version_header(bucket, version))
+    await call.store.edit_object(call.bucket, call.key, version_of(call), change)
+    return Reply(200, {})
 
 
 def _owner_of(call: Call, version: Version, bucket_owner: str) -> str:

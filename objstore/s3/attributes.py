@@ -8,6 +8,7 @@ from objstore.names import STANDARD, STORAGE_CLASSES
 from objstore.ondisk.record import Bucket, Version
 from objstore.s3.acls import new_object
 from objstore.s3.call import Call
+from objstore.s3.encryption import customer_key
 from objstore.s3.object_lock import new_lock
 from objstore.wire.config_documents.tagging import read_tagging_header
 from objstore.wire.headers import (
@@ -29,7 +30,7 @@ def read_attributes(
 
     Raises:
         RequestRefused: InvalidStorageClass, MetadataTooLarge, InvalidArgument, InvalidTag, and
-            what s3/object_lock.py and s3/acls.py raise.
+            what s3/object_lock.py, s3/acls.py and s3/encryption.py raise.
     """
     lock, made = new_lock(call, bucket), new_object(call, bucket)
     return Attributes(
@@ -45,6 +46,7 @@ def read_attributes(
         retention_mode=lock.retention_mode,
         retain_until_ms=lock.retain_until_ms,
         legal_hold=lock.legal_hold,
+        customer_key=customer_key(call),
     )
 
 
@@ -104,6 +106,7 @@ def copied_attributes(call: Call, bucket: Bucket, version: Version, algorithm: s
         retention_mode=lock.retention_mode,
         retain_until_ms=lock.retain_until_ms,
         legal_hold=lock.legal_hold,
+        customer_key=customer_key(call),
     )
 
 

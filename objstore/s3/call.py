@@ -36,6 +36,7 @@ class Call:
     region: str
     digests: Digests | None  # from prepare_digests, for operations that have a body
     now_ms: int
+    ssec_over_http: bool = False  # believe customers' keys that came without TLS
     form: Mapping[str, str] | None = None  # the fields of a PostObject, by lower-case name
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     tls_version: str = ""  # "1.2" or "1.3"

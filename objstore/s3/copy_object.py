@@ -9,11 +9,13 @@ from objstore.ondisk.record import Version
 from objstore.s3.attributes import copied_attributes, read_attributes, read_tags
 from objstore.s3.call import Call, Reply, xml_reply
 from objstore.s3.copy_source import CopySource, open_source, source_of, source_version_header
+from objstore.s3.encryption import customer_key, key_headers, readable, source_key
 from objstore.s3.gate import require_copied_tags
 from objstore.s3.lifecycle import expiration_of
 from objstore.s3.object_version import version_header
 from objstore.s3.write_conditions import write_precondition
 from objstore.wire.conditions import iso_date
+from objstore.wire.customer_key import KEY_HEADERS, SOURCE_KEY_HEADERS
 from objstore.wire.digests import Digests
 from objstore.wire.documents import checksum_fields, flat_result
 from objstore.wire.headers import (
@@ -26,7 +28,7 @@ from objstore.wire.headers import (
 )
 
 # Beside its metadata, what a copy of an object onto itself may change.
-_CHANGES: Final = ("x-amz-storage-class", REDIRECT_LOCATION)
+_CHANGES: Final = ("x-amz-storage-class", REDIRECT_LOCATION, *KEY_HEADERS, *SOURCE_KEY_HEADERS)
 
 
 async def copy_object(call: Call) -> Reply:
@@ -35,11 +37,12 @@ async def copy_object(call: Call) -> Reply:
     replaces = _replaces_metadata(call)
     _refuse_empty_change(call, source, replaces=replaces)
     wanted = read_checksum_algorithm(call.request)
+    key, key_of_source = customer_key(call), source_key(call)
     precondition = write_precondition(call.request)
     new_tags = _new_tags(call)
     bucket = await call.store.head_bucket(call.bucket)
     replaced = read_attributes(call, bucket, DEFAULT_CHECKSUM) if replaces else None
-    reader = await open_source(call, source)
+    reader = readable(call, await open_source(call, source), key_of_source)
     version = reader.version
     if new_tags is None and version.tags:
         await require_copied_tags(call, source, version.tags)
@@ -61,14 +64,14 @@ async def copy_object(call: Call) -> Reply:
         call.bucket,
         call.key,
         attributes=attributes,
-        digests=Digests(dict.fromkeys(("MD5", algorithm))),
+        digests=Digests((algorithm,) if key else dict.fromkeys(("MD5", algorithm))),
         precondition=precondition,
     )
     fields = [("LastModified", iso_date(copy.modified_ms)), ("ETag", quoted(copy.etag))]
     fields += checksum_fields(copy.checksums, copy.checksum_type)
     headers = version_header(bucket, copy) | await source_version_header(call, source, version)
     headers |= expiration_of(call, bucket, copy)
-    return xml_reply(flat_result("CopyObjectResult", fields), headers)
+    return xml_reply(flat_result("CopyObjectResult", fields), headers | key_headers(key))
 
 
 def _replaces_metadata(call: Call) -> bool:

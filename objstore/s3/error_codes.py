@@ -50,6 +50,7 @@ ERROR_CODES: Final[Mapping[str, Row]] = {
     "InvalidBucketState": Row(409, "The request is not valid for the current state of the bucket."),
     "InvalidChunkSizeError": Row(400, "Only the last chunk is allowed to have a size less than 8192 bytes"),
     "InvalidDigest": Row(400, "The Content-MD5 or checksum value that you specified is not valid."),
+    "InvalidEncryptionAlgorithmError": Row(400, "The encryption request that you specified is not valid. The valid value is AES256."),
     "InvalidLocationConstraint": Row(400, "The specified location constraint is not valid."),
     "InvalidObjectState": Row(403, "The operation is not valid for the current state of the object."),
     "InvalidPart": Row(400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."),

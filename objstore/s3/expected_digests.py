@@ -3,6 +3,7 @@
 from typing import Final
 
 from objstore.errors import RequestRefused
+from objstore.wire.customer_key import names_key
 from objstore.wire.digests import Digests
 from objstore.wire.headers import (
     DEFAULT_CHECKSUM,
@@ -13,7 +14,7 @@ from objstore.wire.headers import (
 from objstore.wire.request import Request
 from objstore.wire.route import Operation
 
-# The body becomes (part of) an object, whose ETag is its MD5.
+# The body becomes (part of) an object, whose ETag is its MD5 (of its ciphertext, under a key).
 _STORING: Final = frozenset({Operation.PUT_OBJECT, Operation.UPLOAD_PART})
 # Complete's checksum headers speak of the object that is made, not of the document sent.
 _ABOUT_THE_OBJECT: Final = frozenset({Operation.COMPLETE_MULTIPART_UPLOAD})
@@ -38,7 +39,8 @@ def prepare_digests(
     claim = body_claim(request, operation)
     content_md5 = read_content_md5(request)
     algorithms: dict[str, None] = {}  # a set that keeps its order
-    if operation in _STORING or content_md5 is not None:
+    plain = operation in _STORING and not names_key(request)
+    if plain or content_md5 is not None:
         algorithms["MD5"] = None
     if claim.algorithm:
         algorithms[claim.algorithm] = None

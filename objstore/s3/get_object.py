@@ -10,6 +10,7 @@ from objstore.ondisk.record import Version
 from objstore.s3.asked import named
 from objstore.s3.attributes import checksum_headers, storage_class_header
 from objstore.s3.call import Call, Reply
+from objstore.s3.encryption import customer_key, key_headers, readable, require_key
 from objstore.s3.gate import gate_of
 from objstore.s3.lifecycle import expiration_of_read
 from objstore.s3.object_version import current_version, open_version, version_header, version_of
@@ -50,12 +51,14 @@ class _Selection:
 async def get_object(call: Call) -> Reply:
     """Answer GetObject."""
     overrides = _overrides(call)
-    reader = await open_version(call, call.bucket, call.key, version_of(call))
+    key = customer_key(call)
+    found = await open_version(call, call.bucket, call.key, version_of(call))
+    reader = readable(call, found, key)
     unchanged = unchanged_reply(call, reader.version)
     if unchanged is not None:
         return unchanged
     selection = _select(call, reader.version)
-    status, headers = await _head(call, reader.version, selection, overrides)
+    status, headers = await _head(call, reader.version, selection, overrides | key_headers(key))
     span = selection.span
     body = reader.read(span.start, span.stop) if span.size else b""
     return Reply(status, headers, body)
@@ -64,11 +67,14 @@ async def get_object(call: Call) -> Reply:
 async def head_object(call: Call) -> Reply:
     """Answer HeadObject: what GetObject would, without the bytes."""
     overrides = _overrides(call)
+    key = customer_key(call)
     version = await current_version(call)
+    require_key(version, key)
     unchanged = unchanged_reply(call, version)
     if unchanged is not None:
         return unchanged
-    status, headers = await _head(call, version, _select(call, version), overrides)
+    selection = _select(call, version)
+    status, headers = await _head(call, version, selection, overrides | key_headers(key))
     return Reply(status, headers)
 
 
@@ -165,7 +171,7 @@ def _select_part(version: Version, number: int) -> _Selection:
 
 
 async def _head(
-    call: Call, version: Version, selection: _Selection, overrides: Mapping[str, str]
+    call: Call, version: Version, selection: _Selection, further: Mapping[str, str]
 ) -> tuple[int, dict[str, str]]:
     headers = object_headers(version.headers, version.user_metadata)
     headers |= _validators(version)
@@ -181,7 +187,7 @@ async def _head(
         headers["Content-Range"] = selection.span.content_range(version.size)
     if (parameter(call.request, "x-amz-checksum-mode") or "").upper() == "ENABLED":
         headers |= checksum_headers(selection.checksums, selection.checksum_type)
-    headers |= overrides
+    headers |= further
     return (206 if selection.partial else 200), headers
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from objstore.limits import LIST_KEYS_MAX
 from objstore.ondisk.record import Version
 from objstore.s3.call import Call, Reply, xml_reply
+from objstore.s3.encryption import customer_key, require_key
 from objstore.s3.get_object import unchanged_reply
 from objstore.s3.object_version import current_version, version_header
 from objstore.wire.conditions import http_date
@@ -25,7 +26,9 @@ async def get_object_attributes(call: Call) -> Reply:
     wanted = read_wanted_attributes(parameter(call.request, "x-amz-object-attributes"))
     limit = min(_count(call, "x-amz-max-parts", LIST_KEYS_MAX), LIST_KEYS_MAX)
     after = _count(call, "x-amz-part-number-marker", 0)
+    key = customer_key(call)
     version = await current_version(call)
+    require_key(version, key)
     unchanged = unchanged_reply(call, version)
     if unchanged is not None:
         return unchanged

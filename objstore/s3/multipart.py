@@ -5,6 +5,7 @@ from typing import Final
 from objstore.engine.ports import CompleteRequest, NamedPart
 from objstore.errors import RequestRefused
 from objstore.limits import LIST_KEYS_MAX, OBJECT_BYTES_MAX, OBJECT_PUT_BYTES_MAX, PART_NUMBER_MAX
+from objstore.names import UploadId
 from objstore.ondisk.record import Upload
 from objstore.s3.attributes import checksum_headers, read_attributes
 from objstore.s3.bucket_access import owners_in
@@ -18,6 +19,14 @@ from objstore.s3.call import (
     xml_reply,
 )
 from objstore.s3.copy_source import open_source, source_of, source_version_header
+from objstore.s3.encryption import (
+    customer_key,
+    key_headers,
+    readable,
+    require_same_key,
+    require_upload_key,
+    source_key,
+)
 from objstore.s3.expected_digests import body_claim
 from objstore.s3.lifecycle import abort_of, expiration_of
 from objstore.s3.object_version import version_header
@@ -65,7 +74,7 @@ async def create_multipart_upload(call: Call) -> Reply:
     bucket = await call.store.head_bucket(call.bucket)
     attributes = read_attributes(call, bucket, algorithm, kind)
     upload = await call.store.create_upload(call.bucket, call.key, attributes=attributes)
-    headers = abort_of(call, bucket, upload)
+    headers = abort_of(call, bucket, upload) | key_headers(attributes.customer_key)
     if algorithm:
         headers |= {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
     fields = [("Bucket", call.bucket), ("Key", call.key), ("UploadId", upload.upload_id)]
@@ -90,7 +99,9 @@ async def upload_part(call: Call) -> Reply:
     upload_id = upload_id_of(call)
     require_size(call)
     claim = body_claim(call.request, Operation.UPLOAD_PART)
+    key = customer_key(call)
     upload = await call.store.read_upload(call.bucket, call.key, upload_id)
+    require_upload_key(upload, key)
     if upload.checksum_algorithm and upload.checksum_algorithm != claim.algorithm:
         raise RequestRefused(
             "InvalidRequest",
@@ -99,12 +110,19 @@ async def upload_part(call: Call) -> Reply:
             f" {claim.algorithm.lower() or 'null'}",
         )
     result = await call.store.put_part(
-        call.bucket, call.key, upload_id, number, call.body, digests=call.digests
+        call.bucket,
+        call.key,
+        upload_id,
+        number,
+        call.body,
+        digests=call.digests,
+        customer_key=key,
     )
     shown = {
         name: value for name, value in result.part.checksums.items() if name == claim.algorithm
     }
-    return Reply(200, {"ETag": quoted(result.part.etag)} | checksum_headers(shown))
+    headers = {"ETag": quoted(result.part.etag)} | key_headers(key)
+    return Reply(200, headers | checksum_headers(shown))
 
 
 async def upload_part_copy(call: Call) -> Reply:
@@ -112,8 +130,10 @@ async def upload_part_copy(call: Call) -> Reply:
     number = _part_number(call)
     upload_id = upload_id_of(call)
     source = source_of(call)
+    key, key_of_source = customer_key(call), source_key(call)
     upload = await call.store.read_upload(call.bucket, call.key, upload_id)
-    reader = await open_source(call, source)
+    require_upload_key(upload, key)
+    reader = readable(call, await open_source(call, source), key_of_source)
     span = copy_source_range(
         parameter(call.request, "x-amz-copy-source-range"), reader.version.size
     )
@@ -131,11 +151,12 @@ async def upload_part_copy(call: Call) -> Reply:
         call.key,
         upload_id,
         number,
-        digests=Digests(("MD5",)),  # and what the upload's checksum takes
+        digests=Digests(() if key else ("MD5",)),  # and what the upload's checksum takes
+        customer_key=key,
     )
     fields = [("LastModified", iso_date(result.modified_ms)), ("ETag", quoted(result.part.etag))]
     fields += checksum_fields(_shown(upload, result.part.checksums))
-    headers = await source_version_header(call, source, reader.version)
+    headers = await source_version_header(call, source, reader.version) | key_headers(key)
     return xml_reply(flat_result("CopyPartResult", fields), headers)
 
 
@@ -164,10 +185,12 @@ async def list_parts(call: Call) -> Reply:
     limit = count_parameter(call, "max-parts", LIST_KEYS_MAX)
     marker = text_parameter(call, "part-number-marker")
     after = integer("part-number-marker", marker, least=0, most=2**31 - 1) if marker else 0
+    key = customer_key(call)
     listing = await call.store.list_parts(
         call.bucket, call.key, upload_id, after=after, limit=limit
     )
     upload, bucket = listing.upload, await call.store.head_bucket(call.bucket)
+    require_same_key(upload, key)
     head = [
         ("Bucket", call.bucket),
         ("Key", call.key),
@@ -257,6 +280,7 @@ async def complete_multipart_upload(call: Call) -> Reply:
         size = integer("x-amz-mp-object-size", size_text, least=0, most=OBJECT_BYTES_MAX)
     precondition = write_precondition(call.request)
     named = read_complete(await read_body(call))
+    await _check_key(call, upload_id)
     parts = tuple(NamedPart(part.number, part.etag, part.checksums) for part in named)
     version = await call.store.complete_upload(
         CompleteRequest(
@@ -282,6 +306,20 @@ async def complete_multipart_upload(call: Call) -> Reply:
     result = flat_result("CompleteMultipartUploadResult", fields)
     headers = version_header(bucket, version) | expiration_of(call, bucket, version)
     return xml_reply(result, headers)
+
+
+async def _check_key(call: Call, upload_id: UploadId) -> None:
+    """Hold the key of a Complete, which need not have one, against the upload's."""
+    key = customer_key(call)
+    if key is None:
+        return
+    try:
+        upload = await call.store.read_upload(call.bucket, call.key, upload_id)
+    except RequestRefused as refused:
+        if refused.reason != "NoSuchUpload":
+            raise
+        return  # completed before, perhaps: the store answers the repetition
+    require_same_key(upload, key)
 
 
 def _object_checksums(call: Call) -> dict[str, str]:

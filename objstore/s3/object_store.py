@@ -20,6 +20,7 @@ from objstore.engine.ports import (
 )
 from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId
 from objstore.ondisk.record import Bucket, Upload, Version
+from objstore.wire.customer_key import CustomerKey
 from objstore.wire.digests import Digests
 
 NO_SETTINGS: Final[Mapping[str, bytes]] = MappingProxyType({})
@@ -60,6 +61,7 @@ class ObjectStore(Protocol):
     async def open_object(
         self, bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
     ) -> ObjectReader: ...
+    def decrypted(self, source: ObjectReader, key: CustomerKey) -> ObjectReader: ...
     async def delete_object(
         self,
         bucket: BucketName,
@@ -116,6 +118,7 @@ class ObjectStore(Protocol):
         body: Body,
         *,
         digests: Digests,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult: ...
     async def copy_part(  # noqa: PLR0913 - a source, its range, and where it goes
         self,
@@ -128,6 +131,7 @@ class ObjectStore(Protocol):
         number: int,
         *,
         digests: Digests,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult: ...
     async def list_parts(
         self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, *, after: int, limit: int

@@ -12,6 +12,8 @@ from objstore.versions.hlc import parse_version_id
 from objstore.wire.conditions import http_date
 
 _GRAMMAR: Final = re.compile(r"[0-9A-Za-z._-]{1,128}")
+# An answer needs an object, and a copy its source; a list of keys to delete needs none kept.
+_KEPT: Final = 2
 
 
 def read_version_id(text: str | None) -> VersionId:
@@ -53,7 +55,9 @@ async def find_version(
     name = (bucket, key, version_id)
     reader = call.found.get(name)
     if reader is None:
-        reader = call.found[name] = await call.store.open_object(bucket, key, version_id)
+        reader = await call.store.open_object(bucket, key, version_id)
+        if len(call.found) < _KEPT:
+            call.found[name] = reader
     return reader
 
 

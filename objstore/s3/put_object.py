@@ -3,6 +3,7 @@
 from objstore.errors import RequestRefused
 from objstore.s3.attributes import checksum_headers, read_attributes
 from objstore.s3.call import Call, Reply, require_size
+from objstore.s3.encryption import key_headers
 from objstore.s3.expected_digests import body_claim
 from objstore.s3.lifecycle import expiration_of
 from objstore.s3.object_version import version_header
@@ -30,6 +31,7 @@ async def put_object(call: Call) -> Reply:
         precondition=precondition,
     )
     headers = {"ETag": quoted(version.etag)} | version_header(bucket, version)
+    headers |= key_headers(attributes.customer_key)
     headers |= expiration_of(call, bucket, version)
     return Reply(200, headers | checksum_headers(version.checksums, version.checksum_type))
 

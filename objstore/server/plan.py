@@ -66,6 +66,12 @@ def make_plan(
             lifecycle_day_seconds=settings.lifecycle_day_seconds,
             what_to_do="leave the setting out wherever data is to be kept",
         )
+    if settings.ssec_over_http:
+        _log.warning(
+            "a switch for tests is on: customers' keys (SSE-C) are accepted over plain HTTP",
+            ssec_over_http=True,
+            what_to_do="leave the setting out wherever others can see the network",
+        )
     return Plan(settings, secrets, server, log_format)
 
 

@@ -76,6 +76,7 @@ def _gateway_context(
         cluster_status=cluster,
         domains=settings.domains,
         sigv2_links=settings.sigv2_links,
+        ssec_over_http=settings.ssec_over_http,
         metrics_public=settings.metrics_public,
         metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
         lifecycle_day_s=settings.lifecycle_day_seconds,

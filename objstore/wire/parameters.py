@@ -47,8 +47,9 @@ _HARMLESS: Final = {
 }
 # Why a header is refused, by the beginning of its name. The first that fits speaks.
 _REMEDIES: Final = (
-    ("x-amz-server-side-encryption", "Server-side encryption is not implemented; store the object without it, or encrypt it in the client."),
-    ("x-amz-copy-source-server-side-encryption", "Server-side encryption is not implemented; no object needs a key."),
+    ("x-amz-server-side-encryption-customer", "This operation takes no key; a key goes with requests that write or read an object's bytes."),
+    ("x-amz-server-side-encryption", "Of server-side encryption only customer-provided keys (SSE-C) are implemented: send the x-amz-server-side-encryption-customer- headers instead, store the object without encryption, or encrypt it in the client."),
+    ("x-amz-copy-source-server-side-encryption", "This operation copies nothing, so there is no source that could have a key."),
     ("x-amz-tagging", "Tags come with an object that is made: by PutObject, CopyObject, CreateMultipartUpload, PostObject."),
     ("x-amz-object-lock", "A lock comes with an object that is made: by PutObject, CopyObject, CreateMultipartUpload, PostObject."),
     ("x-amz-bucket-object-lock-token", "No token is needed for object lock here; leave it out."),

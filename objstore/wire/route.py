@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from objstore.errors import RequestRefused
+from objstore.wire.customer_key import KEY_HEADERS, SOURCE_KEY_HEADERS
 from objstore.wire.headers import METADATA_PREFIX, REDIRECT_LOCATION, parameter
 from objstore.wire.parameters import (
     BODY_CHECKSUMS,
@@ -178,7 +179,7 @@ _UPLOADS: Final = _names("delimiter encoding-type key-marker max-uploads prefix 
 _WRITE_HEADERS: Final = _names(
     "x-amz-storage-class x-amz-tagging x-amz-object-lock-mode"
     " x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold"
-) | {METADATA_PREFIX, REDIRECT_LOCATION}
+) | {METADATA_PREFIX, REDIRECT_LOCATION, *KEY_HEADERS}
 # The ACL of what is made, or set.
 _ACL: Final = _names(
     "x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write"
@@ -186,15 +187,22 @@ _ACL: Final = _names(
 )
 _WRITE_CONDITIONS: Final = _names("if-match if-none-match")
 _BYPASS: Final = _names("x-amz-bypass-governance-retention")
-_SOURCE_HEADERS: Final = _names(
-    "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-none-match"
-    " x-amz-copy-source-if-modified-since x-amz-copy-source-if-unmodified-since"
+_SOURCE_HEADERS: Final = (
+    _names(
+        "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-none-match"
+        " x-amz-copy-source-if-modified-since x-amz-copy-source-if-unmodified-since"
+    )
+    | SOURCE_KEY_HEADERS
 )
 # What a new upload chooses. Some SDKs repeat it with Put, UploadPart and Complete, where the
 # checksum that comes along, or the upload, says the same.
 _CHECKSUM_CHOICE: Final = _names("x-amz-checksum-algorithm x-amz-checksum-type")
 _COMPLETE_HEADERS: Final = (
-    BODY_CHECKSUMS | _CHECKSUM_CHOICE | _WRITE_CONDITIONS | _names("x-amz-mp-object-size")
+    BODY_CHECKSUMS
+    | KEY_HEADERS
+    | _CHECKSUM_CHOICE
+    | _WRITE_CONDITIONS
+    | _names("x-amz-mp-object-size")
 )
 
 _S, _B, _O = Level
@@ -210,15 +218,15 @@ _SERVED: Final = (
     Shape(_OP.DELETE_OBJECTS, "POST", _B, "delete", headers=BODY_CHECKSUMS | _BYPASS),
     Shape(_OP.POST_OBJECT, "POST", _B),
     Shape(_OP.PUT_OBJECT, "PUT", _O, headers=_WRITE_HEADERS | _ACL | _WRITE_CONDITIONS | BODY_CHECKSUMS | _CHECKSUM_CHOICE),
-    Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
-    Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=_names("x-amz-checksum-mode")),
-    Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=_names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
+    Shape(_OP.GET_OBJECT, "GET", _O, query=_READ_OBJECT, headers=KEY_HEADERS | _names("x-amz-checksum-mode")),
+    Shape(_OP.HEAD_OBJECT, "HEAD", _O, query=_READ_OBJECT, headers=KEY_HEADERS | _names("x-amz-checksum-mode")),
+    Shape(_OP.GET_OBJECT_ATTRIBUTES, "GET", _O, "attributes", query=_names("versionId"), headers=KEY_HEADERS | _names("x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker")),
     Shape(_OP.DELETE_OBJECT, "DELETE", _O, query=_names("versionId"), headers=_names("if-match x-amz-if-match-last-modified-time x-amz-if-match-size") | _BYPASS),
     Shape(_OP.COPY_OBJECT, "PUT", _O, copies=True, headers=_WRITE_HEADERS | _ACL | _WRITE_CONDITIONS | _SOURCE_HEADERS | _names("x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm")),
     Shape(_OP.CREATE_MULTIPART_UPLOAD, "POST", _O, "uploads", headers=_WRITE_HEADERS | _ACL | _CHECKSUM_CHOICE),
-    Shape(_OP.UPLOAD_PART, "PUT", _O, "uploadId", query=_names("partNumber"), headers=BODY_CHECKSUMS | _CHECKSUM_CHOICE),
-    Shape(_OP.UPLOAD_PART_COPY, "PUT", _O, "uploadId", copies=True, query=_names("partNumber"), headers=_SOURCE_HEADERS | _names("x-amz-copy-source-range")),
-    Shape(_OP.LIST_PARTS, "GET", _O, "uploadId", query=_names("max-parts part-number-marker")),
+    Shape(_OP.UPLOAD_PART, "PUT", _O, "uploadId", query=_names("partNumber"), headers=BODY_CHECKSUMS | _CHECKSUM_CHOICE | KEY_HEADERS),
+    Shape(_OP.UPLOAD_PART_COPY, "PUT", _O, "uploadId", copies=True, query=_names("partNumber"), headers=_SOURCE_HEADERS | KEY_HEADERS | _names("x-amz-copy-source-range")),
+    Shape(_OP.LIST_PARTS, "GET", _O, "uploadId", query=_names("max-parts part-number-marker"), headers=KEY_HEADERS),
     Shape(_OP.LIST_MULTIPART_UPLOADS, "GET", _B, "uploads", query=_UPLOADS),
     Shape(_OP.COMPLETE_MULTIPART_UPLOAD, "POST", _O, "uploadId", headers=_COMPLETE_HEADERS),
     Shape(_OP.ABORT_MULTIPART_UPLOAD, "DELETE", _O, "uploadId"),

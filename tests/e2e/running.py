@@ -138,6 +138,11 @@ class Cluster:
         """Return the end of what the servers logged."""
         return "\n".join(self._local.log_tail(server + 1) for server in self.servers)
 
+    def logs(self) -> str:
+        """Return all that the servers logged."""
+        paths = [self._local.log_path(server + 1) for server in self.servers]
+        return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
     # --- clients -----------------------------------------------------------------------
 
     def address(self, server: int) -> tuple[str, int]:

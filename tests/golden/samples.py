@@ -7,6 +7,7 @@ does: a file of a format that was released stays as it is for ever.
 import hashlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from objstore.erasure.codec import codec_for
@@ -29,6 +30,7 @@ from objstore.ondisk.drive_identity import (
     encode_cluster,
     encode_identity,
 )
+from objstore.ondisk.encryption import Keystream, encryption_under
 from objstore.ondisk.record import (
     Bucket,
     HeldShard,
@@ -167,6 +169,12 @@ TOMBSTONE = Version(
     etag="",
     modified_ms=1_800_000_000_123,
 )
+CUSTOMER_KEY = bytes(range(32))
+ENCRYPTED = msgspec.structs.replace(
+    OBJECT,
+    parts=(msgspec.structs.replace(part(SMALL_SIZE), salt=b"the part's salt."),),
+    encryption=encryption_under(CUSTOMER_KEY, b"the check's salt"),
+)
 BUCKET = Bucket(BucketName("photos"), STAMP, 1_800_000_000_000, owner="root", region="us-east-1")
 UPLOAD = Upload(
     upload_id=UploadId("0f" * 16),
@@ -222,6 +230,8 @@ def all_files() -> dict[str, bytes]:
     """Return every golden file as today's code writes it."""
     files = {
         "object.record": encode_record(encode_version(OBJECT), HELD),
+        "encrypted.record": encode_record(encode_version(ENCRYPTED), HELD),
+        "encrypted.bytes": Keystream(CUSTOMER_KEY, b"the part's salt.").apply(content(SMALL_SIZE)),
         "tombstone.record": encode_record(encode_version(TOMBSTONE), (HeldShard(0),)),
         "bucket.record": encode_bucket(BUCKET),
         "upload.record": encode_upload(UPLOAD),

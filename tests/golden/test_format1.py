@@ -17,6 +17,7 @@ from objstore.erasure.geometry import block_bytes, stripe_count, stripe_size
 from objstore.limits import STRIPE_BYTES
 from objstore.names import Scheme
 from objstore.ondisk.drive_identity import decode_cluster, decode_identity
+from objstore.ondisk.encryption import Keystream, is_key_of
 from objstore.ondisk.record import (
     Record,
     decode_bucket,
@@ -59,6 +60,14 @@ def test_records_decode() -> None:
     assert decode_bucket(golden("bucket.record")) == samples.BUCKET
     assert decode_upload(golden("upload.record")) == samples.UPLOAD
     assert decode_part(golden("part.record")) == samples.UPLOADED_PART
+
+
+def test_what_was_encrypted_is_read_with_its_key() -> None:
+    version = decode_record(golden("encrypted.record")).version
+    assert version == samples.ENCRYPTED
+    assert is_key_of(samples.CUSTOMER_KEY, version.encryption)
+    keystream = Keystream(samples.CUSTOMER_KEY, version.parts[0].salt)
+    assert keystream.apply(golden("encrypted.bytes")) == samples.content(samples.SMALL_SIZE)
 
 
 def test_identities_decode() -> None:

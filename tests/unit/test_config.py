@@ -70,6 +70,7 @@ def test_every_setting_from_the_file(tmp_path: Path) -> None:
         bracketing_fraction = 1
         direct_io = false
         sigv2_links = false
+        ssec_over_http = true
         metrics_public = true
         requests_in_flight = 10
         parity = "EC:1"
@@ -98,6 +99,7 @@ def test_every_setting_from_the_file(tmp_path: Path) -> None:
         bracketing_fraction=1.0,
         direct_io=False,
         sigv2_links=False,
+        ssec_over_http=True,
         metrics_public=True,
         requests_in_flight=10,
     )

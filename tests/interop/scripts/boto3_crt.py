@@ -54,10 +54,11 @@ def transfers_files(target: Target) -> None:
         for up in ups:
             up.result()
         for size in sizes:
-            down = target.directory / f"down{size}"
-            manager.download(target.bucket, f"crt/{size}", str(down)).result()
-            same = (target.directory / f"up{size}").read_bytes() == down.read_bytes()
-            assert same, size
+            manager.download(target.bucket, f"crt/{size}", str(target.directory / f"down{size}"))
+    # A file has its name only when the manager has ended: the result comes a little earlier.
+    for size in sizes:
+        up, down = (target.directory / f"{way}{size}" for way in ("up", "down"))
+        assert up.read_bytes() == down.read_bytes(), size
     parts = s3.head_object(Bucket=target.bucket, Key=f"crt/{sizes[-1]}")["ETag"]
     assert parts.endswith('-9"'), parts
 

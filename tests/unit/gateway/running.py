@@ -289,6 +289,7 @@ async def gateway(
     access_log: bool = False,
     sigv2_links: bool = True,
     tls: ssl.SSLContext | None = None,
+    ssec_over_http: bool = False,
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
 ) -> AsyncIterator[Service]:
     """Start a gateway with a bucket named `bucket`, and stop it in the end."""
@@ -307,6 +308,7 @@ async def gateway(
         cluster_status=cluster,
         domains=domains,
         metrics_public=metrics_public,
+        ssec_over_http=ssec_over_http,
         access_log=access_log,
         lifecycle_day_s=lifecycle_day_s,
         sigv2_links=sigv2_links,

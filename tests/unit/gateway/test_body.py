@@ -4,22 +4,18 @@ import asyncio
 import base64
 import hashlib
 import re
-import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from isal import isal_zlib
 
 from objstore.names import BucketName, ObjectKey
 from objstore.wire.signing import ChunkSigner, Scope, derive_key
+from tests.unit.gateway.certificates import certificate
 from tests.unit.gateway.running import (
     ACCESS_KEY,
     REGION,
@@ -230,35 +226,6 @@ async def test_an_unsigned_head_earns_no_streaming() -> None:
 
 
 # --- boto3 -------------------------------------------------------------------------------
-
-
-def certificate(directory: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / "both.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
-    return context
 
 
 def exercise(endpoint: str, verify: str | bool) -> None:

@@ -69,6 +69,7 @@ def make_request(
     *,
     host: str = "s3.test",
     domains: tuple[str, ...] = (),
+    secure: bool = False,
 ) -> Request:
     fields = [("Host", host), *(headers or {}).items()]
     return parse_request(
@@ -76,7 +77,7 @@ def make_request(
         raw_target=target,
         headers=fields,
         domains=domains,
-        secure=False,
+        secure=secure,
         remote="127.0.0.1",
         request_id="REQUEST1",
     )
@@ -91,11 +92,15 @@ class Client:
         region: str = "eu-test-1",
         virtual_host: str = "",
         real_store: ObjectStore | None = None,
+        secure: bool = False,
+        ssec_over_http: bool = False,
         lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS,
     ) -> None:
         self.store = FakeStore()
         self._real_store = real_store
         self.region = region
+        self.secure = secure  # as if it came over TLS
+        self.ssec_over_http = ssec_over_http
         self._lifecycle_day_s = lifecycle_day_s
         self._virtual_host = virtual_host  # the bucket that Host names
 
@@ -111,7 +116,9 @@ class Client:
     ) -> Reply:
         """Dispatch as the gateway does; failures come out as they are raised."""
         host = f"{self._virtual_host}.s3.test".removeprefix(".")
-        request = make_request(method, target, headers, host=host, domains=("s3.test",))
+        request = make_request(
+            method, target, headers, host=host, domains=("s3.test",), secure=self.secure
+        )
         operation = route(request)
         spec = OPERATIONS[operation]
         digests = None
@@ -126,6 +133,7 @@ class Client:
             region=self.region,
             digests=digests,
             now_ms=NOW_MS,
+            ssec_over_http=self.ssec_over_http,
             lifecycle_day_s=self._lifecycle_day_s,
         )
         return await answer(call, spec)

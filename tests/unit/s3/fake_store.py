@@ -35,10 +35,12 @@ from objstore.names import (
 )
 from objstore.ondisk.record import Bucket, Part, Upload, UploadedPart, Version
 from objstore.s3.object_store import NO_SETTINGS, ObjectStore
+from objstore.wire.customer_key import CustomerKey
 from objstore.wire.digests import Digests
 from objstore.wire.headers import DEFAULT_CHECKSUM
 
 NOW_MS = 1_700_000_000_123
+_NO_KEYS = "encryption is tested on the real engine"
 
 
 @dataclass
@@ -139,6 +141,7 @@ class FakeStore:
         attributes: Attributes,
         digests: Digests,
     ) -> Version:
+        assert attributes.customer_key is None, _NO_KEYS
         etag = digests.value("MD5").hex()
         version = Version(
             bucket=bucket,
@@ -178,6 +181,9 @@ class FakeStore:
         if (bucket, key) not in self.objects:
             raise RequestRefused("NoSuchKey", Key=key)
         return self.objects[bucket, key]
+
+    def decrypted(self, source: ObjectReader, key: CustomerKey) -> ObjectReader:
+        raise AssertionError(_NO_KEYS)
 
     async def delete_object(
         self,
@@ -267,6 +273,7 @@ class FakeStore:
     async def create_upload(
         self, bucket: BucketName, key: ObjectKey, *, attributes: Attributes
     ) -> Upload:
+        assert attributes.customer_key is None, _NO_KEYS
         await self.head_bucket(bucket)
         upload = Upload(
             upload_id=UploadId(f"upload{len(self.uploads) + 1}"),
@@ -309,7 +316,9 @@ class FakeStore:
         body: Body,
         *,
         digests: Digests,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult:
+        assert customer_key is None, _NO_KEYS
         held = self._upload(bucket, key, upload_id)
         digests.add(held.upload.checksum_algorithm or DEFAULT_CHECKSUM)
         return self._keep_part(held, number, await _read(body, digests), digests)
@@ -335,7 +344,9 @@ class FakeStore:
         number: int,
         *,
         digests: Digests,
+        customer_key: CustomerKey | None = None,
     ) -> UploadedPartResult:
+        assert customer_key is None, _NO_KEYS
         held = self._upload(bucket, key, upload_id)
         digests.add(held.upload.checksum_algorithm or DEFAULT_CHECKSUM)
         data = b"".join([bytes(piece) async for piece in source.read(start, stop)])

@@ -183,7 +183,7 @@ async def test_conditions(conditions: dict[str, Any], *, holds: bool) -> None:
         ({"TaggingDirective": "KEEP"}, "InvalidArgument"),
         ({"IfNoneMatch": '"x"'}, "NotImplemented"),
         ({"ACL": "public-read"}, "AccessControlListNotSupported"),
-        ({"CopySourceSSECustomerKey": "k"}, "NotImplemented"),
+        ({"ServerSideEncryption": "AES256"}, "NotImplemented"),
     ],
 )
 async def test_refusals(arguments: dict[str, Any], code: str) -> None:

@@ -156,13 +156,6 @@ async def test_pages_of_parts() -> None:
         ({"x-amz-object-attributes": "ETag", "x-amz-max-parts": "+1"}, "InvalidArgument"),
         ({"x-amz-object-attributes": "ETag", "x-amz-part-number-marker": "x"}, "InvalidArgument"),
         ({"x-amz-object-attributes": "ETag", "If-Match": '"x"'}, "PreconditionFailed"),
-        (
-            {
-                "x-amz-object-attributes": "ETag",
-                "x-amz-server-side-encryption-customer-algorithm": "AES256",
-            },
-            "NotImplemented",
-        ),
     ],
 )
 async def test_refusals(headers: dict[str, str], code: str) -> None:

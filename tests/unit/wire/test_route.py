@@ -260,10 +260,18 @@ def test_shapes(method: str, target: str, headers: dict[str, str], operation: Op
         ),
         ("DELETE", "/bucket/key", {"x-amz-object-lock-mode": "COMPLIANCE"}, "NotImplemented"),
         ("PUT", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
+        ("GET", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
+        ("PUT", "/bucket/key", {"x-amz-server-side-encryption": "aws:kms"}, "NotImplemented"),
         (
-            "GET",
+            "DELETE",
             "/bucket/key",
             {"x-amz-server-side-encryption-customer-key": "k"},
+            "NotImplemented",
+        ),
+        (
+            "PUT",
+            "/bucket/key",
+            {"x-amz-copy-source-server-side-encryption-customer-key": "k"},
             "NotImplemented",
         ),
         (
