@@ -123,6 +123,13 @@ class UploadRules(World):
         )  # fmt: skip
         self._remember(bucket, upload)
 
+    @precondition(lambda self: self.any_upload())
+    @rule(choice=choices)
+    def complete_plainly(self, choice: int) -> None:
+        """Name every part that there is, and nothing wrong."""
+        every_part = 1 << 30
+        self.complete_multipart_upload(choice, every_part, "", False, False, {})
+
     @staticmethod
     def _promise(upload: Upload, chosen: list[Part], wrong: str) -> str | None:
         """Return what the client says the object's checksum is."""
