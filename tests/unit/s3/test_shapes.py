@@ -375,7 +375,8 @@ def value_of(shape: Any, name: str) -> Any:
             return [value_of(shape.member, name)]
         case "map":
             return {"name": "value"}
-    raise AssertionError(shape)
+        case _:
+            raise AssertionError(shape)
 
 
 def with_member(shape: Any, held: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -418,7 +419,7 @@ async def _furnish(client: Client) -> dict[str, str]:
         await client("CreateBucket", Bucket=bucket)
     await client("CreateBucket", Bucket="written", ObjectOwnership="ObjectWriter")
     await client("PutObject", Bucket="written", Key="key", Body=b"body")
-    versioning = ROWS["PutBucketVersioning"].arguments | {"Bucket": "locked"}
+    versioning = {**ROWS["PutBucketVersioning"].arguments, "Bucket": "locked"}
     await client("PutBucketVersioning", **versioning)
     await client("PutObjectLockConfiguration", **ROWS["PutObjectLockConfiguration"].arguments)
     retained = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": _LATER}
