@@ -199,7 +199,9 @@ async def list_parts(call: Call) -> Reply:
     ]
     if listing.parts:
         head.append(("NextPartNumberMarker", str(listing.parts[-1].part.number)))
-    head += [("MaxParts", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
+    # Of a page without room nothing is left out: a client that goes on would never end.
+    truncated = listing.truncated and limit > 0
+    head += [("MaxParts", str(limit)), ("IsTruncated", flag(value=truncated))]
     parts = [
         ListedPart(
             uploaded.part.number,
@@ -248,11 +250,12 @@ async def list_multipart_uploads(call: Call) -> Reply:
         ("KeyMarker", encode(key_marker)),
         ("UploadIdMarker", escape(upload_marker)),
     ]
-    if listing.truncated:
+    truncated = listing.truncated and limit > 0  # as in list_parts
+    if truncated:
         head.append(("NextKeyMarker", encode(listing.last_key)))
         head.append(("NextUploadIdMarker", escape(listing.last_upload)))
     head += [("Prefix", encode(prefix)), *delimiter_head(delimiter, encode)]
-    head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=listing.truncated))]
+    head += [("MaxUploads", str(limit)), ("IsTruncated", flag(value=truncated))]
     head += encoding_head(encode)
     owner = owners_in(await call.store.head_bucket(call.bucket), call.identities)
     uploads = [

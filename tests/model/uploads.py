@@ -109,7 +109,7 @@ class Uploads:
             "UploadId": upload_id,
             "PartNumberMarker": after,
             "MaxParts": limit,
-            "IsTruncated": len(numbers) > len(shown),
+            "IsTruncated": bool(shown) and len(numbers) > len(shown),
             "StorageClass": upload.attributes.storage_class,
             "Owner": self._buckets.owner,
             "Initiator": self._buckets.owner,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.model.values import Fields, Opaque, Refused
-from tests.property.wire import MODEL, Answered
+from tests.property.wire import Answered
+from tests.unit.s3.client import MODEL
 
 
 class Comparison:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import Phase
 
+from objstore.engine import completion
 from tests.model.listings import Listings
 from tests.model.objects import Conditions, Objects
 from tests.model.uploads import Uploads
 from tests.model.values import Bucket, Fields, Version
 from tests.property.sequences import Sequences
-from tests.property.server import LAYOUTS, Loop, loop_in_a_thread
+from tests.property.server import LAYOUTS, InProcess, Loop, loop_in_a_thread
 from tests.property.test_sequences import run
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
@@ -95,17 +96,29 @@ def loop() -> Iterator[Loop]:
         yield running
 
 
+@pytest.fixture
+def sequences(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what runs so many sequences, without shrinking one that fails."""
+    monkeypatch.setattr(completion, "PART_BYTES_MIN", InProcess.part_bytes_min)
+    return lambda count: run(
+        lambda: Sequences(loop.open(LAYOUTS["3+1"])),
+        count,
+        phases=(Phase.generate,),
+        database=None,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("sabotage", SABOTAGES)
 def test_a_wrong_model_is_found_out(
-    sabotage: Sabotage, loop: Loop, monkeypatch: pytest.MonkeyPatch
+    sabotage: Sabotage, sequences: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sabotage(monkeypatch)
     with pytest.raises(AssertionError):
-        run(
-            lambda: Sequences(loop.open(LAYOUTS["3+1"])),
-            1000,
-            phases=(Phase.generate,),
-            database=None,
-        )
+        sequences(1000)
+
+
+@pytest.mark.slow
+def test_the_right_model_is_not(sequences: Callable[[int], None]) -> None:
+    sequences(50)

@@ -6,27 +6,21 @@ the raw one, and nothing in it may be unknown to botocore's model.
 """
 
 import datetime as dt
-import hashlib
 import http.client
 import socket
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote, unquote_plus, urlencode
+from urllib.parse import unquote_plus
 
-import botocore.session
 from botocore.awsrequest import HeadersDict
 from botocore.parsers import ResponseParserFactory
-from botocore.serialize import create_serializer
 
 from tests.e2e.raw_http import Shot, Signer
 from tests.property.server import Served
 from tests.unit.s3.answer_shapes import unknown_in_answer
-
-MODEL: Final = botocore.session.get_session().get_service_model("s3")
-_SERIALIZER: Final = create_serializer("rest-xml")
+from tests.unit.s3.client import MODEL, serialized
 
 
 def _seconds(value: Any) -> int:
@@ -73,10 +67,11 @@ class Answered:
         return f"{self.status} {self.code} {dict(self.headers)} {self.body[:600]!r}"
 
 
+@dataclass(frozen=True)
 class _At(Signer):
     """A signer at a moment that is given."""
 
-    moment_ns = 0
+    moment_ns: int = 0
 
     def stamp(self) -> str:
         moment = dt.datetime.fromtimestamp(self.moment_ns // 1_000_000_000, dt.UTC)
@@ -127,46 +122,29 @@ class Wire:
         for connection in self._connections:
             connection.close()
 
-    def call(
-        self, operation: str, extra: Mapping[str, str] | None = None, **arguments: Any
-    ) -> Answered:
-        """Call an operation by AWS's name; `extra` are headers that botocore has no member for."""
-        (answer,) = self.call_all([(operation, arguments)], extra)
+    def call(self, operation: str, **arguments: Any) -> Answered:
+        """Call an operation by AWS's name."""
+        (answer,) = self.call_all([(operation, arguments)])
         return answer
 
-    def call_all(
-        self, calls: list[tuple[str, dict[str, Any]]], extra: Mapping[str, str] | None = None
-    ) -> list[Answered]:
+    def call_all(self, calls: list[tuple[str, dict[str, Any]]]) -> list[Answered]:
         """Send several requests at once and read their answers one after the other."""
         connection = self._connections.pop(0)
         self._connections.append(connection)
         host = "{}:{}".format(*connection.address)
-        shots = [
-            self._shot(operation, arguments, {"Host": host, **(extra or {})})
-            for operation, arguments in calls
-        ]
+        shots = [self._shot(operation, arguments, host) for operation, arguments in calls]
         connection.send(shots)
         return [
             connection.read(operation, shot.method)
             for (operation, _), shot in zip(calls, shots, strict=True)
         ]
 
-    def _shot(self, operation: str, arguments: dict[str, Any], extra: Mapping[str, str]) -> Shot:
-        made = _SERIALIZER.serialize_to_request(arguments, MODEL.operation_model(operation))
-        pairs = made["query_string"]
-        listed = pairs.items() if isinstance(pairs, dict) else pairs
-        path, _, fixed = made["url_path"].partition("?")
-        fixed = fixed if "=" in fixed or not fixed else f"{fixed}="
-        query = "&".join(filter(None, [fixed, urlencode(list(listed), quote_via=quote)]))
-        body = made["body"].encode() if isinstance(made["body"], str) else bytes(made["body"])
-        headers = {**extra, **made["headers"], "Connection": "keep-alive"}
-        if operation == "DeleteObjects":
-            digest = hashlib.md5(body, usedforsecurity=False).digest()
-            headers["Content-MD5"] = b64encode(digest).decode()
-        shot = Shot(made["method"], path, query, tuple(headers.items()), body)
-        signer = _At()
-        object.__setattr__(signer, "moment_ns", self._served.now_ns())
-        return signer.sign(shot)
+    def _shot(self, operation: str, arguments: dict[str, Any], host: str) -> Shot:
+        method, target, headers, body = serialized(operation, arguments)
+        path, _, query = target.partition("?")
+        fields = {"Host": host, **headers, "Connection": "keep-alive"}
+        shot = Shot(method, path, query, tuple(fields.items()), body)
+        return _At(moment_ns=self._served.now_ns()).sign(shot)
 
 
 def read_answer(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> Answered:
