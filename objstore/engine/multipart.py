@@ -135,7 +135,9 @@ async def _write_quorum(
     errors = fanout.errors.values()
     if errors and all(isinstance(error, BucketMissing) for error in errors):
         raise RequestRefused("NoSuchBucket")
-    if any(isinstance(error, UploadMissing) for error in errors):
+    # A drive that was away when the upload began has none of it, and yet it is in progress.
+    without = [d for d, error in fanout.errors.items() if isinstance(error, UploadMissing)]
+    if not may_be_open(handle, without):
         raise RequestRefused("NoSuchUpload")
     raise WriteQuorumLost(
         f"{handle.slots_on(done)} of {handle.total_slots} slots took it, {needed} are needed: "

@@ -252,16 +252,19 @@ class InProcess:
         drive.pull()
         drive.away = noticed
 
-    def bring_back(self, *, heals: bool) -> None:
-        """Bring every drive back as it was, and maybe let the background process heal it."""
-        self._loop.run(self._bring_back(heals=heals))
+    def bring_back(self, *, replaced: bool, heals: bool) -> None:
+        """Bring every drive back, as it was or empty, and maybe let the background heal it."""
+        self._loop.run(self._bring_back(replaced=replaced, heals=heals))
 
-    async def _bring_back(self, *, heals: bool) -> None:
+    async def _bring_back(self, *, replaced: bool, heals: bool) -> None:
         await self._idle()
         engine, sets = self._held.context, self._held.context.sets
         returned = [drive for drive in self._held.drives if drive.rules]
         for drive in returned:
-            drive.bring_back()
+            if replaced:
+                drive.replace(self._held.clock)
+            else:
+                drive.bring_back()
         if not heals:
             return
         self.advance(SETTLE_AGE_S + 1)  # so that nothing looks as if it were in flight
@@ -270,7 +273,8 @@ class InProcess:
         )
         for one in background.own:
             if one.handle.drives[one.index] in returned:
-                await Walk(engine, one, "catch-up", verify=False).run()
+                job = "rebuild" if replaced else "catch-up"
+                await Walk(engine, one, job, verify=False).run()
         for handle in sets:
             await heal_missed_once(background, handle)
         await self._idle()

@@ -49,9 +49,9 @@ class HarmedSequences(Sequences):
         self._away = self.harmed = True
 
     @precondition(lambda self: self._away)
-    @rule(heals=st.booleans())
-    def it_comes_back(self, heals: bool) -> None:
-        self._drives.bring_back(heals=heals)
+    @rule(replaced=st.booleans(), heals=st.booleans())
+    def it_comes_back(self, replaced: bool, heals: bool) -> None:
+        self._drives.bring_back(replaced=replaced, heals=heals)
         self._away = False
         self.harmed = not heals
         self.dirty = True

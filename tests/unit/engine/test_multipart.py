@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from objstore.engine.ports import Attributes, CompleteRequest, NamedPart
-from objstore.errors import RequestRefused
+from objstore.errors import RequestRefused, WriteQuorumLost
 from objstore.limits import PART_BYTES_MIN, SETTLE_AGE_S
 from objstore.names import ObjectKey, Scheme, UploadId
 from objstore.ondisk.record import Version
@@ -86,6 +86,23 @@ async def test_an_empty_part_is_never_lacking(numbers: tuple[int, ...]) -> None:
             drive.pull()
             assert await get(m, "big") == b"".join(parts.values())
             drive.bring_back()
+
+
+async def test_an_upload_that_one_drive_missed_is_not_taken_for_none() -> None:
+    """With another drive away too few are left for now; 404 would tell clients to give up."""
+    async with memory_set(Scheme(3, 1), bracketing=0) as m:
+        m.drives[0].pull()
+        upload = await begin(m)
+        m.drives[0].bring_back()
+        await send(m, upload, 1, pattern(10))
+        m.drives[1].pull()
+        with pytest.raises(WriteQuorumLost):
+            await send(m, upload, 2, pattern(10))
+        m.drives[1].bring_back()
+        await send(m, upload, 2, pattern(10))
+        await m.store.abort_upload(BUCKET, KEY, upload)
+        with pytest.raises(RequestRefused, match="NoSuchUpload"):
+            await send(m, upload, 2, pattern(10))
 
 
 @pytest.mark.parametrize("completes", [False, True])
