@@ -6,7 +6,7 @@ the call makes, or raises the refusal. docs/format/journal.md, "Who changes what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from objstore.drive.journal_rows import FROM_UPLOAD, NULL_VERSION, HeldRow
 from objstore.drive.ops import Commit, CommitMode, Committed, Forget, Settle, Undo
@@ -157,8 +157,7 @@ def _any_superseded(version: Version, rows: Sequence[HeldRow]) -> bool:
     return any(_is_superseded(row, version.order, flags) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUsage:
+class KeyUsage(NamedTuple):
     """What a key adds to the usage of its bucket."""
 
     objects: int = 0  # 1 when its current version is an object
@@ -172,7 +171,10 @@ _NO_USAGE: Final = KeyUsage()
 
 def usage_of(rows: Sequence[HeldRow]) -> KeyUsage:
     """Return what a key with these rows, newest first, adds to the usage of its bucket."""
-    shown = [row for row in visible(rows) if row.summary is not None]
+    if not rows:
+        return _NO_USAGE
+    counted = visible(rows) if len(rows) > 1 or rows[0].kind == Kind.TOMBSTONE else rows
+    shown = [row for row in counted if row.summary is not None]
     if not shown:
         return _NO_USAGE
     current = shown[0]

@@ -115,9 +115,9 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
 
     async def bury(place: Place) -> Version | None:
         choice = await resolve(context, place.handle, bucket, key, version_id)
-        precondition(current_object(choice))
         version = choice.version
         if version is not None:
+            precondition(current_object(choice))
             permission(version)
             version_at = partial(_tombstone, place, version, context.stamp())
             proposal = Proposal(version_at, _held(place), base=version.order)
@@ -128,6 +128,7 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
         buried = await until_uncontested(context, partial(bury, place))
         if buried is not None:
             return Deleted(version_id, delete_marker=buried.kind is Kind.DELETE_MARKER)
+    precondition(None)
     return Deleted(version_id)
 
 

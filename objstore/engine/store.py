@@ -196,6 +196,8 @@ class Store:
                 permission=permission, precondition=precondition,
             )  # fmt: skip
         if versioning is Versioning.OFF:
+            if precondition is not UNCONDITIONAL:  # it speaks of the pool that has the key
+                places = (await self._place_for_write(bucket, key, precondition),)
             await delete_object(context, places, bucket, key, record, precondition)
             return Deleted()
         place = await self._place_for_write(bucket, key, precondition)

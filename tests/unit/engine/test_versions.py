@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.reaper import reap_once
 from objstore.engine.ports import ListedVersion
+from objstore.engine.store import Store
 from objstore.errors import RequestRefused
 from objstore.names import (
     CURRENT,
@@ -330,3 +331,26 @@ async def test_of_bucket_changes_that_race_none_is_lost() -> None:
                 group.create_task(m.store.change_bucket(BUCKET, setting(str(number))))
         bucket = await m.store.head_bucket(BUCKET)
         assert bucket.settings.keys() == {str(number) for number in range(5)}
+
+
+async def test_a_condition_on_a_delete_speaks_of_the_pool_that_has_the_key() -> None:
+    async with memory_set(Scheme(3, 1), seed=1) as one, memory_set(Scheme(2, 2), seed=2) as other:
+        await put(other, KEYS[0], b"x")  # the first pool does not have it
+        context = replace(one.context, pools=(*one.context.pools, *other.context.pools))
+        store = Store(context)
+
+        def there(version: Version | None) -> None:
+            if version is None:
+                raise RequestRefused("NoSuchKey")
+
+        for version_id in (NULL, CURRENT):
+            await put(other, KEYS[0], b"x")
+            await store.delete_object(
+                BUCKET, KEYS[0], version_id, permission=lambda _: None, precondition=there
+            )
+            with pytest.raises(RequestRefused, match="NoSuchKey"):
+                await store.open_object(BUCKET, KEYS[0])
+            with pytest.raises(RequestRefused, match="NoSuchKey"):
+                await store.delete_object(
+                    BUCKET, KEYS[0], version_id, permission=lambda _: None, precondition=there
+                )
