@@ -71,7 +71,7 @@ async def list_versions(context: Context, query: VersionQuery) -> VersionListing
         # One set may have been cut before another: what lies beyond is asked for again.
         shown = [cut for page in pages for one in page.shown if (cut := _up_to(one, end))]
         shown.sort(key=_name)
-        found += shown
+        found += _each_prefix_once(shown)
         if end is None:
             break
         key, order = end[0], order_at(end)
@@ -80,6 +80,16 @@ async def list_versions(context: Context, query: VersionQuery) -> VersionListing
 
 def _name(shown: _Shown) -> str:
     return shown.name
+
+
+def _each_prefix_once(shown: Sequence[_Shown]) -> list[_Shown]:
+    """Return what several sets show, by name; keys below a common prefix lie in any of them."""
+    names = [one.name for one in shown]
+    return [
+        one
+        for index, one in enumerate(shown)
+        if one.entries or index == 0 or names[index - 1] != one.name
+    ]
 
 
 def _up_to(shown: _Shown, end: Position | None) -> _Shown | None:

@@ -267,6 +267,19 @@ async def test_keys_below_a_delimiter_are_one_prefix_even_when_only_markers_are_
         assert [one.key for one in page.versions] == ["b"]
 
 
+async def test_a_prefix_of_keys_in_several_sets_counts_once() -> None:
+    async with memory_set(Scheme(3, 1), seed=1) as one, memory_set(Scheme(2, 2), seed=2) as other:
+        for m, key in ((one, "a/1"), (other, "a/2"), (one, "b/1"), (other, "b/2")):
+            await put(m, ObjectKey(key), b"x")
+        context = replace(one.context, pools=(*one.context.pools, *other.context.pools))
+        store = Store(context)
+        for after, prefix, truncated in (("", "a/", True), ("a/", "b/", False)):
+            page = await store.list_versions(
+                BUCKET, prefix="", delimiter="/", after_key=after, after_version=CURRENT, limit=1
+            )
+            assert (page.prefixes, page.truncated) == ((prefix,), truncated)
+
+
 async def test_of_edits_that_race_none_is_lost() -> None:
     async with memory_set(Scheme(3, 1)) as m:
         await put(m, KEYS[0], b"x" * 100_000)
