@@ -73,6 +73,7 @@ READ_DECISION_DEADLINE_S: Final = 1.5  # a read answers or refuses by then once 
 READ_UNDECIDED_DEADLINE_S: Final = 2.5  # further, while drives that seem well are too slow to tell
 WRITE_DECISION_DEADLINE_S: Final = 10.0  # a commit is decided by then
 HEADER_DEADLINE_S: Final = 10.0
+IDLE_DEADLINE_S: Final = 120.0  # clients (90 s in Go) and proxies (60 s) close first: no race
 BODY_STALL_DEADLINE_S: Final = 30.0
 DRIVE_PROBE_INTERVAL_S: Final = 1.0
 CLOCK_DRIFT_SECONDS_MAX: Final = 300

@@ -101,6 +101,7 @@ class Gateway:
             self.handle,
             self,
             header_deadline_s=context.deadlines.header_s,
+            idle_deadline_s=context.deadlines.idle_s,
             linger_s=context.deadlines.linger_s,
         )
 

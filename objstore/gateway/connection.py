@@ -44,15 +44,29 @@ class Edge(Protocol):
 class Connection(web.RequestHandler):
     """One connection. aiohttp handles its requests one after the other."""
 
-    __slots__ = ("_body", "_edge", "_head_bytes", "_last_bytes", "input_ended")
+    __slots__ = (
+        "_body",
+        "_edge",
+        "_head_bytes",
+        "_head_timer",
+        "_header_deadline_s",
+        "_last_bytes",
+        "input_ended",
+    )
 
     def __init__(
-        self, server: web.Server, edge: Edge, *, header_deadline_s: float, linger_s: float
+        self,
+        server: web.Server,
+        edge: Edge,
+        *,
+        header_deadline_s: float,
+        idle_deadline_s: float,
+        linger_s: float,
     ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=header_deadline_s,  # aiohttp's timer runs until a head is whole
+            keepalive_timeout=idle_deadline_s,
             access_log=cast("Any", None),
             auto_decompress=False,
             max_line_size=limits.HEADER_LINE_BYTES_MAX,
@@ -61,6 +75,8 @@ class Connection(web.RequestHandler):
             lingering_time=linger_s,
         )
         self._edge = edge
+        self._header_deadline_s = header_deadline_s
+        self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._last_bytes = b""
         self._body: StreamReader | None = None
@@ -69,6 +85,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._edge.admits_connection():
             super().connection_made(transport)
+            self._expect_head()
         else:
             cast("asyncio.Transport", transport).abort()
 
@@ -96,9 +113,29 @@ class Connection(web.RequestHandler):
         if self._messages and self._body is not None and not self._body.is_eof():
             # Nothing can follow a body that is not whole, except the parser's complaint.
             self._break_body()
-        self._head_bytes = self._head_bytes + len(data) if self._idle else 0
+        if self._idle:
+            self._head_bytes += len(data)
+            self._expect_head()
+        else:
+            self._head_bytes = 0
+            self._forget_head()
         if self._head_bytes > _HEAD_BYTES_MAX:
             self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._forget_head()
+
+    def _expect_head(self) -> None:
+        """Close unless a head is whole in time. aiohttp's own timer only knows idle connections."""
+        if self._head_timer is None:
+            loop = asyncio.get_running_loop()
+            self._head_timer = loop.call_later(self._header_deadline_s, self.close_if_idle)
+
+    def _forget_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     @property
     def _idle(self) -> bool:
@@ -156,11 +193,13 @@ class ConnectionFactory(web.Server):
         edge: Edge,
         *,
         header_deadline_s: float,
+        idle_deadline_s: float,
         linger_s: float,
     ) -> None:
         super().__init__(handler)
         self._edge = edge
         self._header_deadline_s = header_deadline_s
+        self._idle_deadline_s = idle_deadline_s
         self._linger_s = linger_s
 
     def __call__(self) -> Connection:
@@ -168,6 +207,7 @@ class ConnectionFactory(web.Server):
             self,
             self._edge,
             header_deadline_s=self._header_deadline_s,
+            idle_deadline_s=self._idle_deadline_s,
             linger_s=self._linger_s,
         )
 

@@ -25,7 +25,8 @@ class Threads(Protocol):
 class Deadlines:
     """How long a client may take."""
 
-    header_s: float = limits.HEADER_DEADLINE_S  # for a whole head, and idle between requests
+    header_s: float = limits.HEADER_DEADLINE_S  # for a whole head
+    idle_s: float = limits.IDLE_DEADLINE_S  # between two requests
     stall_s: float = limits.BODY_STALL_DEADLINE_S  # without a byte in, or a byte taken
     linger_s: float = 5.0  # how long a refused body is read and dropped before the close
 

@@ -38,9 +38,19 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def serving(
-    handler: Handler, edge: RecordingEdge, *, header_deadline_s: float = 5.0
+    handler: Handler,
+    edge: RecordingEdge,
+    *,
+    header_deadline_s: float = 5.0,
+    idle_deadline_s: float = 30.0,
 ) -> AsyncIterator[tuple[ConnectionFactory, int]]:
-    factory = ConnectionFactory(handler, edge, header_deadline_s=header_deadline_s, linger_s=0.2)
+    factory = ConnectionFactory(
+        handler,
+        edge,
+        header_deadline_s=header_deadline_s,
+        idle_deadline_s=idle_deadline_s,
+        linger_s=0.2,
+    )
     server = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     try:
         yield factory, server.sockets[0].getsockname()[1]
@@ -216,11 +226,29 @@ async def test_a_head_without_end_is_cut_off_by_size() -> None:
     assert answer == b""
 
 
-async def test_an_idle_connection_is_closed() -> None:
+async def test_a_connection_that_asks_for_nothing_is_closed() -> None:
     async with serving(echo, RecordingEdge(), header_deadline_s=0.2) as (_, port):
         assert await talk(port) == b""
+
+
+async def test_an_idle_connection_is_closed() -> None:
+    async with serving(echo, RecordingEdge(), idle_deadline_s=0.2) as (_, port):
         kept = await talk(port, b"GET /1" + HEAD + b"\r\n")
     assert kept.count(b"HTTP/1.1 200") == 1
+
+
+async def test_between_requests_a_client_may_take_longer_than_for_a_head() -> None:
+    """Clients keep connections, and see an error when one is closed as they use it again."""
+    async with serving(echo, RecordingEdge(), header_deadline_s=0.1) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(b"GET /1" + HEAD + b"\r\n")
+            assert (await reader.readuntil(b"b'']")).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(0.3)
+        writer.write(b"GET /1")
+        async with asyncio.timeout(3):
+            assert b"200" not in await reader.read()
+        writer.close()
 
 
 async def test_a_connection_over_the_bound_is_refused() -> None:
