@@ -75,6 +75,9 @@ stage 'what this machine cannot test' name_what_is_skipped
 if [ $# -gt 0 ]; then
     stage tests .venv/bin/python -m pytest --durations=15 "$@"
 else
-    stage tests .venv/bin/python -m pytest --durations=15 -m 'not interop' tests
-    stage 'tests with real clients' .venv/bin/python -m pytest --durations=15 -m interop tests
+    # One process more than there are cores: tests with servers wait a lot.
+    processes=$(($(getconf _NPROCESSORS_ONLN) + 1))
+    set -- -n "$processes" --dist loadgroup --durations=15
+    stage tests .venv/bin/python -m pytest "$@" -m 'not interop' tests
+    stage 'tests with real clients' .venv/bin/python -m pytest "$@" -m interop tests
 fi

@@ -29,6 +29,16 @@ S3Client = Any  # boto3 makes its clients' classes while it runs
 NOTICED_S = 5.0
 
 
+def free_ports(servers: int) -> int:
+    """Return a base port that no other test process will take, even while a server restarts.
+
+    All are below those that the kernel gives to clients.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    low = 20_000 + 1_500 * (process % 8)
+    return free_base_port(servers, low=low, high=low + 1_500)
+
+
 class Cluster:
     """Four drives of two servers (or one): server1/drive1, server1/drive2, server2/drive1 ...
 
@@ -52,7 +62,7 @@ class Cluster:
         prepare: Callable[["Cluster"], None] | None = None,
     ) -> None:
         self.root = root
-        port = free_base_port(8, high=32_000)  # below the ports that the kernel gives to clients
+        port = free_ports(8)
         layout = (
             layout_of_file(root, config, base_port=port)
             if config

@@ -10,6 +10,8 @@ import pytest
 
 from bench.report import PROBE, PROMISED_PER_S, PROMISED_RATIO, Rounds, lines_of, table
 
+pytestmark = pytest.mark.xdist_group("disks")
+
 ROOT = Path(__file__).parents[2]
 FIGURES = {
     f"{what} {size}" for what in ("PUT", "GET", "degraded GET") for size in ("64 MiB", "4 KiB")

@@ -15,6 +15,8 @@ from objstore.limits import BODY_STALL_DEADLINE_S, HEADER_DEADLINE_S
 from tests.e2e.raw_http import UNSIGNED, Shot, Signer, send
 from tests.e2e.running import Cluster
 
+pytestmark = pytest.mark.xdist_group("disks")
+
 BUCKET = "bounds"
 MIB = 1024 * 1024
 

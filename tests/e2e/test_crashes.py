@@ -13,6 +13,8 @@ from tests.e2e.load import Load
 from tests.e2e.raw_http import UNSIGNED, Shot, Signer
 from tests.e2e.running import Cluster
 
+pytestmark = pytest.mark.xdist_group("disks")
+
 BUCKET = "crash"
 
 

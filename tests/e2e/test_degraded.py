@@ -17,6 +17,8 @@ from tests.e2e.faults import SmallFileSystem, within
 from tests.e2e.load import Load
 from tests.e2e.running import Cluster, S3Client
 
+pytestmark = pytest.mark.xdist_group("disks")
+
 DRIVES = (0, 1, 2, 3)
 ONE_OF_EACH_SERVER = (0, 3)  # faults of a file system: a cluster of its own for each
 REFUSED_S = 2.0

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("disks")
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)

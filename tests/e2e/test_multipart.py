@@ -270,6 +270,7 @@ def test_complete_says_what_the_upload_said(s3: S3Client, bucket: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("disks")
 def test_a_gibibyte_in_parts(cluster: Cluster, bucket: str) -> None:
     """Sixteen parts of 64 MiB, through both servers in turn, read back as one stream."""
     clients = [cluster.client(0), cluster.client(1)]

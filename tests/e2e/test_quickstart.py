@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from objstore.cli.local_cluster import free_base_port
+from tests.e2e.running import free_ports
 
 
 class Quickstart:
@@ -91,7 +91,7 @@ def put(directory: Path, port: int, key: str) -> None:
 
 def test_start_put_stop_and_go_on(directory: Path, started: list[Quickstart]) -> None:
     """Under 10 s to the first PUT; Ctrl-C stops all; the same directory continues."""
-    port = free_base_port(2)
+    port = free_ports(2)
     kept: dict[str, str] = {}
     for key in ("1", "2"):
         began = time.monotonic()
@@ -115,7 +115,7 @@ def test_start_put_stop_and_go_on(directory: Path, started: list[Quickstart]) ->
 
 
 def test_what_it_prints_and_leaves(directory: Path, started: list[Quickstart]) -> None:
-    port = free_base_port(2)
+    port = free_ports(2)
     running = Quickstart(directory, port, "--parity", "2")
     started.append(running)
     running.wait_for("boto3")
@@ -139,7 +139,7 @@ def test_what_it_prints_and_leaves(directory: Path, started: list[Quickstart]) -
 def test_a_credential_from_the_environment_is_taken(
     directory: Path, started: list[Quickstart]
 ) -> None:
-    port = free_base_port(2)
+    port = free_ports(2)
     keys = {"OBJSTORE_ROOT_USER": "somebody", "OBJSTORE_ROOT_PASSWORD": "chosen-by-the-operator"}
     running = Quickstart(directory, port, **keys)
     started.append(running)
@@ -158,7 +158,7 @@ def test_a_credential_from_the_environment_is_taken(
 def test_a_well_known_password_is_refused(directory: Path, started: list[Quickstart]) -> None:
     running = Quickstart(
         directory,
-        free_base_port(2),
+        free_ports(2),
         OBJSTORE_ROOT_USER="minioadmin",
         OBJSTORE_ROOT_PASSWORD="minioadmin",
     )
@@ -168,7 +168,7 @@ def test_a_well_known_password_is_refused(directory: Path, started: list[Quickst
 
 
 def test_a_port_in_use_is_told(directory: Path, started: list[Quickstart]) -> None:
-    port = free_base_port(2)
+    port = free_ports(2)
     with socket.create_server(("127.0.0.1", port)):
         running = Quickstart(directory, port)
         started.append(running)

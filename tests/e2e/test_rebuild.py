@@ -15,6 +15,8 @@ from tests.e2e.content import Content, fresh_name
 from tests.e2e.faults import within
 from tests.e2e.running import Cluster
 
+pytestmark = pytest.mark.xdist_group("disks")
+
 BUCKET = "rebuild"
 STARTED_S = 10.0
 

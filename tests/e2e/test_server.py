@@ -46,6 +46,7 @@ parity = "EC:2"
 
 
 @pytest.mark.root
+@pytest.mark.xdist_group("disks")
 def test_new_objects_go_where_there_is_room_and_old_ones_stay(
     own_cluster: Callable[..., Cluster], tmp_path: Path
 ) -> None:

@@ -13,21 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from objstore.cli.local_cluster import LocalCluster, free_base_port
+from objstore.cli.local_cluster import LocalCluster
 from objstore.cli.local_layout import uniform_layout
 from objstore.cli.s3_client import S3Client
 from objstore.clock import SystemClock
 from objstore.config import Secrets
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
+from tests.e2e.running import free_ports
 
 SECRETS = Secrets(ACCESS_KEY, SECRET_KEY, CLUSTER_SECRET)
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    local = uniform_layout(
-        tmp_path, servers=1, drives=4, parity=1, base_port=free_base_port(1, high=32_000)
-    )
+    local = uniform_layout(tmp_path, servers=1, drives=4, parity=1, base_port=free_ports(1))
     with LocalCluster(tmp_path, local, SECRETS, workers=2) as running:
         running.wait_ready()
         yield running

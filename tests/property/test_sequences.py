@@ -1,9 +1,6 @@
 """2,000 random sequences of requests, each against a deployment of its own."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import pytest
@@ -57,15 +54,6 @@ class HarmedSequences(Sequences):
         self.dirty = True
 
 
-def run_sequences(machine: Callable[[InProcess], Sequences], layout: str, sequences: int) -> None:
-    """Run sequences against a layout, in this process."""
-    # Every part but the last has five bytes at least, instead of 5 MiB.
-    assert "PART_BYTES_MIN" in vars(completion)
-    vars(completion)["PART_BYTES_MIN"] = InProcess.part_bytes_min
-    with loop_in_a_thread() as loop:
-        run(lambda: machine(loop.open(LAYOUTS[layout])), sequences)
-
-
 def run(machine: Callable[[], Sequences], sequences: int, **options: Any) -> None:
     """Run sequences."""
     run_state_machine_as_test(
@@ -74,29 +62,22 @@ def run(machine: Callable[[], Sequences], sequences: int, **options: Any) -> Non
     )
 
 
-_RUNS: Final = {
-    layout: partial(run_sequences, Sequences, layout, _SEQUENCES * 8 // 10 // len(LAYOUTS))
-    for layout in LAYOUTS
-} | {
-    f"{layout}, a drive away": partial(
-        run_sequences, HarmedSequences, layout, _SEQUENCES * 2 // 10 // len(_HARDY) + 1
-    )
-    for layout in _HARDY
-}
-
-
-@pytest.fixture(scope="module")
-def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
-    """Begin every run that is going to be asked for, two at a time."""
-    asked = [getattr(item, "callspec", None) for item in request.session.items]
-    names = [spec.params["run"] for spec in asked if spec is not None and "run" in spec.params]
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        yield {name: pool.submit(_RUNS[name]) for name in names if name in _RUNS}
-        pool.shutdown(cancel_futures=True)
+_RUNS: Final = [
+    *((Sequences, layout, _SEQUENCES * 8 // 10 // len(LAYOUTS)) for layout in LAYOUTS),
+    *((HarmedSequences, layout, _SEQUENCES * 2 // 10 // len(_HARDY) + 1) for layout in _HARDY),
+]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("run", _RUNS)
-def test_the_server_does_what_the_model_does(run: str, running: dict[str, Future[None]]) -> None:
-    running[run].result()
+@pytest.mark.parametrize(("machine", "layout", "sequences"), _RUNS)
+def test_the_server_does_what_the_model_does(
+    machine: Callable[[InProcess], Sequences],
+    layout: str,
+    sequences: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Every part but the last has five bytes at least, instead of 5 MiB.
+    monkeypatch.setattr(completion, "PART_BYTES_MIN", InProcess.part_bytes_min)
+    with loop_in_a_thread() as loop:
+        run(lambda: machine(loop.open(LAYOUTS[layout])), sequences)

@@ -73,7 +73,9 @@ def test_botocores_forms_hold(signer: Callable[..., object], prefix: str) -> Non
 @given(st.sampled_from([V4, V2]), st.data())
 def test_no_change_to_a_signed_field_survives(fields: dict[str, str], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(set(fields) - {"key"})))
-    at = data.draw(st.integers(0, len(fields[name]) - 1))
+    # The time of day is signed only if the policy names it: the key is that of a day.
+    signed = len("yyyymmdd") if name == "x-amz-date" else len(fields[name])
+    at = data.draw(st.integers(0, signed - 1))
     new = data.draw(st.characters(codec="utf-8").filter(lambda one: one != fields[name][at]))
     changed = fields[name][:at] + new + fields[name][at + 1 :]
     refusal({**fields, name: changed})
