@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,8 @@ def serve(  # noqa: PLR0913, PLR0917  typer reads one parameter for each option
     configure_logs(log_format)
     options = {"address": address, "workers": workers, "server": server, "parity": parity}
     with refusals_exit():
-        plan = make_plan(
+        read = partial(
+            make_plan,
             endpoints=endpoints or (),
             config=config,
             environment=os.environ,
@@ -60,7 +62,8 @@ def serve(  # noqa: PLR0913, PLR0917  typer reads one parameter for each option
             log_format=log_format,
             entropy=SystemEntropy(),
         )
-        code = asyncio.run(_run(Supervisor(plan, clock=SystemClock()), watch=until_stdin_closes))
+        supervisor = Supervisor(read(), clock=SystemClock(), reread=read)
+        code = asyncio.run(_run(supervisor, watch=until_stdin_closes))
     raise typer.Exit(code)
 
 

@@ -24,6 +24,7 @@ class ServerState(msgspec.Struct, frozen=True, array_like=True):
     version: str
     started_ms: int
     time_ms: int
+    configuration: str = ""  # a short hash of it; "": this server's version does not say
 
 
 _state_decoder = msgspec.msgpack.Decoder(ServerState)
@@ -47,6 +48,7 @@ class Membership:
         self.deployment = ""
         self.forming = False
         self.formatted = False
+        self.configuration = ""  # which one this process runs, as a short hash
         self.serving = False  # this process has opened the drives and can serve them
         # Set once every peer has asked since the drives here are in the deployment.
         self.everybody_knows = asyncio.Event()
@@ -100,6 +102,7 @@ class Membership:
             version=self._version,
             started_ms=self._started_ms,
             time_ms=self._clock.now_ns() // 1_000_000,
+            configuration=self.configuration,
         )
 
     async def answer_state(self, payload: bytes) -> bytes:

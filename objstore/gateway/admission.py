@@ -33,6 +33,11 @@ class Admission:
         """Whether the next request would be refused."""
         return self._draining or self._in_flight >= self._requests_max
 
+    def limit(self, requests_max: int) -> None:
+        """Admit at most so many from now on; those that are in go on."""
+        assert requests_max > 0
+        self._requests_max = requests_max
+
     def try_enter(self) -> bool:
         """Admit one request, or say that there is no room. Each True needs one `leave`."""
         if self.full:

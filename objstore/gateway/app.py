@@ -105,6 +105,20 @@ class Gateway:
             linger_s=context.deadlines.linger_s,
         )
 
+    def renew(self, context: GatewayContext) -> None:
+        """Use `context` from the next request on.
+
+        Only what is read for each request may differ from the one before: who may sign, and the
+        switches. A request under way ends as it began. Keys that were derived from the secrets of
+        before are forgotten.
+        """
+        self._context = context
+        self._admission.limit(context.requests_max)
+        self._authenticator = Authenticator(context)
+        self._service = Service(
+            context, self._authenticator, self._admission, self._metrics, secure=self._secure
+        )
+
     @property
     def connections(self) -> ConnectionFactory:
         """What to give to an event loop's `create_server`."""
@@ -214,6 +228,7 @@ class Gateway:
         assert request.bucket is not None
         form = open_form(http, request, context)
         fields = await form.read_fields(context.deadlines.header_s)
+        context = self._context  # who may sign may have changed meanwhile
         verified = self._authenticator.authenticate_form(fields, request.bucket)
         form.limit(verified.sizes)
         put = put_request(request, fields)
@@ -377,6 +392,10 @@ class Running:
     def __init__(self, server: asyncio.Server, gateway: Gateway) -> None:
         self._server = server
         self._gateway = gateway
+
+    def renew(self, context: GatewayContext) -> None:
+        """Use `context` from the next request on; see Gateway.renew."""
+        self._gateway.renew(context)
 
     async def stop(self, drain_s: float) -> bool:
         """Take no more connections, let requests finish, then close what is left.

@@ -32,6 +32,7 @@ from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.rpc.auth import derive_keys
 from objstore.rpc.client import PeerClient
 from objstore.rpc.session import Identity
+from objstore.server.configuration import generation_of
 from objstore.server.order import StartOrder
 from objstore.server.place import peer_url
 from objstore.server.shared_mark import SharedMark
@@ -79,6 +80,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
         version=__version__,
         clock=clock,
     )
+    membership.configuration = generation_of(order.settings, order.secrets)
     identity = Identity(
         name=order.server,
         keys=derive_keys(order.secrets.cluster_secret),

@@ -1,7 +1,8 @@
 """What the supervisor tells a process it starts: one line of JSON on its standard input.
 
 Secrets go this way, and not through the environment or the command line, where others see them.
-A second line, the deployment, tells a worker to begin.
+A second line, the deployment, tells a worker to begin. Each further line is a change of what can
+change while it runs.
 """
 
 from enum import Enum
@@ -42,7 +43,15 @@ class StartOrder(msgspec.Struct, frozen=True, kw_only=True):
     buckets_descriptor: int  # the mark of the last change of a bucket; see shared_mark.py
 
 
+class LiveChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration from now on; it differs in what configuration.py calls live alone."""
+
+    settings: Settings
+    secrets: Secrets
+
+
 _decoder = msgspec.json.Decoder(StartOrder)
+_change_decoder = msgspec.json.Decoder(LiveChange)
 
 
 def encode_order(order: StartOrder) -> bytes:
@@ -53,3 +62,13 @@ def encode_order(order: StartOrder) -> bytes:
 def decode_order(line: bytes) -> StartOrder:
     """Read an order that `encode_order` wrote."""
     return _decoder.decode(line)
+
+
+def encode_change(change: LiveChange) -> bytes:
+    """Encode a change as one line."""
+    return msgspec.json.encode(change) + b"\n"
+
+
+def decode_change(line: bytes) -> LiveChange:
+    """Read a change that `encode_change` wrote."""
+    return _change_decoder.decode(line)

@@ -15,6 +15,7 @@ from objstore.iam.directory import identities_of
 from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.server.order import LogFormat
 from objstore.server.place import own_server
+from objstore.server.watch import files_of
 from objstore.topology.layout import Layout, layout_of
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ class Plan:
     secrets: Secrets
     server: str  # its name in the layout, "" for a purely local one
     log_format: LogFormat = LogFormat.TEXT
+    files: tuple[str, ...] = ()  # that settings and secrets were read from
 
 
 def make_plan(
@@ -72,7 +74,8 @@ def make_plan(
             ssec_over_http=True,
             what_to_do="leave the setting out wherever others can see the network",
         )
-    return Plan(settings, secrets, server, log_format)
+    files = files_of(settings, config=config, environment=environment)
+    return Plan(settings, secrets, server, log_format, files)
 
 
 def _refuse_tls(layout: Layout) -> None:

@@ -20,6 +20,7 @@ import uvloop
 from objstore.errors import ConfigError
 from objstore.server.logs import configure_logs
 from objstore.server.order import EXIT_REFUSED, Role, StartOrder, decode_order
+from objstore.server.standard_input import LineInput
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -33,12 +34,13 @@ _GC_THRESHOLDS: Final = (2_000, 10, 10)
 
 def main() -> None:
     """Do what the supervisor ordered, until it says stop."""
-    order = decode_order(sys.stdin.buffer.readline())
+    told = LineInput()
+    order = decode_order(told.read_line())
     _die_with(order.parent)
     name = f"worker {order.index}" if order.role is Role.WORKER else order.role.value
     configure_logs(order.log_format, process=name)
     gc.set_threshold(*_GC_THRESHOLDS)
-    work = _worker(order) if order.role is Role.WORKER else _background(order)
+    work = _worker(order, told) if order.role is Role.WORKER else _background(order)
     try:
         uvloop.run(_until_stopped(work))
     except ConfigError as error:
@@ -46,13 +48,13 @@ def main() -> None:
         raise SystemExit(EXIT_REFUSED) from error
 
 
-def _worker(order: StartOrder) -> Callable[[asyncio.Event], Awaitable[None]]:
+def _worker(order: StartOrder, told: LineInput) -> Callable[[asyncio.Event], Awaitable[None]]:
     from objstore.server.worker import run_worker  # noqa: PLC0415  only what this role needs
 
-    deployment = sys.stdin.buffer.readline().decode().strip()
+    deployment = told.read_line().decode().strip()
     if not deployment:
         raise SystemExit(0)  # the supervisor went away while it waited
-    return lambda stop: run_worker(order, deployment, stop=stop, report=_report)
+    return lambda stop: run_worker(order, deployment, told=told, stop=stop, report=_report)
 
 
 def _background(order: StartOrder) -> Callable[[asyncio.Event], Awaitable[None]]:

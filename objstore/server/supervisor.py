@@ -7,13 +7,16 @@
 Workers are started at once and load their code while the background process settles which
 deployment the drives belong to; they begin when the supervisor tells them. A process that dies
 is started again after a pause; one that refuses the configuration stops the server.
+
+When the configuration file changes, or on SIGHUP, it is read again, and what can change while a
+server runs (configuration.py) is told to every worker.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +28,17 @@ import structlog
 from objstore import __version__
 from objstore.clock import Clock
 from objstore.rpc.auth import REPLAY_TABLE_BYTES
-from objstore.server.order import EXIT_REFUSED, Role, StartOrder, encode_order
+from objstore.server.order import (
+    EXIT_REFUSED,
+    LiveChange,
+    Role,
+    StartOrder,
+    encode_change,
+    encode_order,
+)
 from objstore.server.place import INTERNAL_PURPOSE, S3_PURPOSE, internal_port, s3_port
 from objstore.server.plan import Plan
+from objstore.server.reload import Reloadable
 from objstore.server.shared_mark import MARK_BYTES
 from objstore.server.sockets import reserve_port
 
@@ -37,6 +48,7 @@ STOP_S: Final = 10.0
 _PAUSES_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S: Final = 30.0  # a process that ran this long failed for a new reason
 _LINE_BYTES_MAX: Final = 4096
+_POLL_S: Final = 0.2  # of the configuration's files; two looks make a change
 
 # A buffer of some hundred KiB is above malloc's threshold for mmap: without these settings
 # each one costs page faults, and encoding runs at a tenth of its speed. One thread per
@@ -70,8 +82,12 @@ class _Child:
 class Supervisor:
     """Runs one server until it is told to stop."""
 
-    def __init__(self, plan: Plan, *, clock: Clock) -> None:
-        self._plan = plan
+    def __init__(
+        self, plan: Plan, *, clock: Clock, reread: Callable[[], Plan] | None = None
+    ) -> None:
+        """Prepare to run `plan`; `reread` reads the configuration again, as `make_plan` does."""
+        self._live = Reloadable(plan, reread or (lambda: plan))
+        self._changed = asyncio.Event()  # replaced at every change
         self._clock = clock
         self._background = _Child(Role.BACKGROUND, 0)
         self._workers = [_Child(Role.WORKER, n) for n in range(plan.settings.workers)]
@@ -90,11 +106,13 @@ class Supervisor:
             ConfigError: a port is taken.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._read_again)
         with self._ports(), self._shared():
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._stop_children())
+                group.create_task(self._follow_files())
                 for child in (self._background, *self._workers):
                     group.create_task(self._keep(child))
         return self._exit_code
@@ -103,6 +121,27 @@ class Supervisor:
         """Begin to stop; `run` returns when every process has ended."""
         self._exit_code = max(self._exit_code, exit_code)
         self._stop.set()
+
+    # --- changes while it runs --------------------------------------------------------
+
+    @property
+    def _plan(self) -> Plan:
+        return self._live.plan
+
+    def _read_again(self) -> None:
+        if self._live.read_again():
+            self._tell_change()
+
+    async def _follow_files(self) -> None:
+        while not self._stop.is_set():
+            await self._pause(_POLL_S)
+            if self._live.poll():
+                self._tell_change()
+
+    def _tell_change(self) -> None:
+        """Wake what feeds each worker; one that is started now begins with the new plan."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     # --- what all processes share -----------------------------------------------------
 
@@ -157,14 +196,15 @@ class Supervisor:
             await self._pause(pause_s)
 
     async def _run_once(self, child: _Child) -> int:
+        plan = self._plan
         order = StartOrder(
             role=child.role,
             index=child.index,
             parent=os.getpid(),
-            server=self._plan.server,
-            settings=self._plan.settings,
-            secrets=self._plan.secrets,
-            log_format=self._plan.log_format,
+            server=plan.server,
+            settings=plan.settings,
+            secrets=plan.secrets,
+            log_format=plan.log_format,
             replay_descriptor=self._replays,
             buckets_descriptor=self._buckets,
         )
@@ -183,7 +223,7 @@ class Supervisor:
         if self._stop.is_set():
             child.send(signal.SIGTERM)
         async with asyncio.TaskGroup() as group:
-            feeding = group.create_task(self._feed(child, process, encode_order(order)))
+            feeding = group.create_task(self._feed(child, process, plan, encode_order(order)))
             await self._listen(child, process)
             code = await process.wait()
             feeding.cancel()
@@ -192,14 +232,26 @@ class Supervisor:
         self._forget_metrics(process.pid)
         return code
 
-    async def _feed(self, child: _Child, process: asyncio.subprocess.Process, order: bytes) -> None:
+    async def _feed(
+        self, child: _Child, process: asyncio.subprocess.Process, told: Plan, order: bytes
+    ) -> None:
+        """Give a process its order; a worker the deployment too, and then every change."""
         assert process.stdin is not None
         try:
             process.stdin.write(order)
-            if child.role is Role.WORKER:
-                await self._settled.wait()
-                process.stdin.write(self._deployment.encode() + b"\n")
-            await process.stdin.drain()
+            if child.role is Role.BACKGROUND:  # it uses nothing that can change
+                await process.stdin.drain()
+                return
+            await self._settled.wait()
+            process.stdin.write(self._deployment.encode() + b"\n")
+            while True:
+                changed = self._changed
+                if told is not self._plan:
+                    told = self._plan
+                    change = LiveChange(settings=told.settings, secrets=told.secrets)
+                    process.stdin.write(encode_change(change))
+                await process.stdin.drain()
+                await changed.wait()
         except ConnectionError:
             return  # it ended before it read; _run_once sees how
 

@@ -5,6 +5,7 @@ import mmap
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -13,15 +14,17 @@ from objstore.cluster.membership import METHOD_STATE
 from objstore.drive.envelope import METHOD as METHOD_DRIVE
 from objstore.drive.serve import DriveServer
 from objstore.engine.store import Store
-from objstore.gateway.app import serve
+from objstore.gateway.app import Running, serve
 from objstore.gateway.context import GatewayContext
 from objstore.iam.directory import identities_of
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
-from objstore.server.order import StartOrder
+from objstore.server.configuration import generation_of
+from objstore.server.order import LiveChange, StartOrder, decode_change
 from objstore.server.place import INTERNAL_PURPOSE, S3_PURPOSE, internal_port, s3_port
 from objstore.server.sockets import listen_on
+from objstore.server.standard_input import LineInput
 from objstore.server.status import ObservedCluster
 
 _log = structlog.get_logger(__name__)
@@ -31,9 +34,14 @@ DRAIN_S: Final = 6.0
 
 
 async def run_worker(
-    order: StartOrder, deployment: str, *, stop: asyncio.Event, report: Callable[[str], None]
+    order: StartOrder,
+    deployment: str,
+    *,
+    told: LineInput,
+    stop: asyncio.Event,
+    report: Callable[[str], None],
 ) -> None:
-    """Serve until `stop`; report once that it does."""
+    """Serve until `stop`; report once that it does. `told` brings changes of the configuration."""
     async with (
         open_node(order) as node,
         open_engine(node, deployment) as engine,
@@ -42,7 +50,9 @@ async def run_worker(
         store = Store(engine.context)
         cluster = ObservedCluster(node, engine, store)
         listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
-        gateway = await serve(_gateway_context(node, engine, store, cluster), listener)
+        context = _gateway_context(node, engine, store, cluster)
+        gateway = await serve(context, listener)
+        told.follow(lambda line: _take_change(decode_change(line), node, context, gateway))
         # Requests are served from here on; "ready" is said when the drives of peers are seen too,
         # so that the first objects of a cluster that starts get all their shards.
         async with asyncio.TaskGroup() as group:
@@ -59,6 +69,24 @@ async def _begin(
     await wait_for_peers(node, engine)
     cluster.begin()
     report("serving")
+
+
+def _take_change(change: LiveChange, node: Node, context: GatewayContext, gateway: Running) -> None:
+    """Use another configuration from the next request on; what can change is replaced here."""
+    settings = change.settings
+    gateway.renew(
+        replace(
+            context,
+            identities=identities_of(change.secrets, settings.identities),
+            domains=settings.domains,
+            sigv2_links=settings.sigv2_links,
+            ssec_over_http=settings.ssec_over_http,
+            metrics_public=settings.metrics_public,
+            requests_max=settings.requests_in_flight,
+        )
+    )
+    node.membership.configuration = generation_of(settings, change.secrets)
+    _log.info("configuration changed", configuration=node.membership.configuration)
 
 
 def _gateway_context(
