@@ -29,6 +29,7 @@ async def run_heal_queue(background: BackgroundContext, handle: SetHandle) -> No
     while True:
         started = clock.monotonic_s()
         healed = await heal_missed_once(background, handle)
+        background.heal.passed(healed)
         took = clock.monotonic_s() - started
         # Notes about drives that are away can only be looked through: the more, the less often.
         pause = 0.0 if healed else min(10 * took, HEAL_PASS_INTERVAL_S_MAX)

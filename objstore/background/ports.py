@@ -37,7 +37,18 @@ class LifecycleCounters(Protocol):
         ...
 
 
+class HealCounters(Protocol):
+    """Where the work of the heal queue is counted for the operator."""
+
+    def passed(self, healed: int) -> None:
+        """A pass over a set's notes has ended; so many keys are whole now."""
+        ...
+
+
 class _NotCounted:
+    def passed(self, healed: int) -> None:
+        pass
+
     def looked_at(self, count: int) -> None:
         pass
 
@@ -48,7 +59,8 @@ class _NotCounted:
         pass
 
 
-NOT_COUNTED: Final[LifecycleCounters] = _NotCounted()
+_NOT_COUNTED: Final = _NotCounted()
+NOT_COUNTED: Final[LifecycleCounters] = _NOT_COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ class BackgroundContext:
     own: tuple[OwnDrive, ...]
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     lifecycle: LifecycleCounters = NOT_COUNTED
+    heal: HealCounters = _NOT_COUNTED
 
     def own_of(self, handle: SetHandle) -> frozenset[int]:
         """Indexes of this server's drives in a set."""

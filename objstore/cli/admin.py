@@ -24,6 +24,7 @@ from objstore.cli.admin_tables import (
     heal_table,
     is_healing,
     location_table,
+    operations_text,
     servers_table,
     sets_table,
     summary,
@@ -158,6 +159,7 @@ def info(
         sets_table(cluster.sets),
     ):
         console.print(table)
+    console.print(operations_text(cluster), end="")
     console.print(Text(summary(cluster)))
 
 

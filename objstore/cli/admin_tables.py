@@ -61,15 +61,37 @@ def _table(title: str, *columns: str) -> Table:
 
 def servers_table(servers: Iterable[ServerInfo]) -> Table:
     """One row for each server."""
-    table = _table("Servers", "server", "state", "version", "up")
+    servers = tuple(servers)
+    differ = len({one.configuration for one in servers if one.configuration}) > 1
+    table = _table("Servers", "server", "state", "version", "up", "configuration")
     for server in servers:
         table.add_row(
             Text(server.address or "this machine"),
             _state(server.state, server.reason),
             Text(server.version),
             _duration(server.uptime_s),
+            Text(server.configuration or "?", style="bold red" if differ else ""),
         )
     return table
+
+
+def operations_text(cluster: ClusterInfo) -> Text:
+    """Say what works, what does not and why, and whether the servers are configured alike."""
+    text = Text()
+    working = [one.name for one in cluster.operations if one.works]
+    if working:
+        text.append(f"These work: {', '.join(working)}.\n", style="green")
+    for one in cluster.operations:
+        for sentence in one.why:
+            text.append(f"{sentence[:1].upper()}{sentence[1:]}.\n", style="bold red")
+    known = {one.configuration for one in cluster.servers if one.configuration}
+    if len(known) > 1:
+        text.append(
+            "The servers run different configurations: compare their files, and restart those "
+            "whose log says that a change was refused.\n",
+            style="bold red",
+        )
+    return text
 
 
 def drives_table(drives: Sequence[DriveInfo]) -> Table:
@@ -130,7 +152,7 @@ def sets_table(sets: Iterable[SetInfo]) -> Table:
 def summary(cluster: ClusterInfo) -> str:
     """Say in one line what is online and what is still to be healed."""
     online = sum(drive.state != "offline" for drive in cluster.drives)
-    missed = sum(drive.missed for drive in cluster.drives)
+    missed = sum(one.degraded for one in cluster.sets)
     line = f"{online} drives online, {len(cluster.drives) - online} drives offline"
     return f"{line}, {missed} versions to be caught up with" if missed else line
 

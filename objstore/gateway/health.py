@@ -1,6 +1,7 @@
 """The health endpoints: MinIO's paths and headers, and the same as one JSON document.
 
-They need no credential, so they say how many slots are there and never which. They answer from
+They need no credential, so they say how many slots are there and never which: no address, no
+path and no reason of a fault. They answer from
 what this server already observed, so that a probe costs nothing and never waits for a drive.
 """
 
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 
 from objstore.gateway.admission import Admission
+from objstore.gateway.explain import explain
 from objstore.gateway.ports import ClusterStatus, HealthDocument, SetStatus
 from objstore.s3.call import Reply
 
@@ -32,12 +34,16 @@ def _default_parity(slots: int) -> int:
     return min(slots // 2, 4)
 
 
-def _all_can_write(sets: Sequence[SetStatus], *, without_local: bool = False) -> bool:
-    return all(one.can_write(without=one.local if without_local else 0) for one in sets)
+def _all_can_write(sets: Sequence[SetStatus]) -> bool:
+    return all(one.can_write() for one in sets)
 
 
-def _all_can_read(sets: Sequence[SetStatus], *, without_local: bool = False) -> bool:
-    return all(one.can_read(without=one.local if without_local else 0) for one in sets)
+def _all_can_read(sets: Sequence[SetStatus]) -> bool:
+    return all(one.can_read() for one in sets)
+
+
+def _without_this_server(sets: Sequence[SetStatus]) -> tuple[SetStatus, ...]:
+    return tuple(one.without_this_server() for one in sets)
 
 
 def _live(probe: Probe) -> Reply:
@@ -62,7 +68,7 @@ def _cluster(probe: Probe) -> Reply:
     sets = probe.cluster.sets()
     status = _verdict(
         works=_all_can_write(sets),
-        works_without=_all_can_write(sets, without_local=True),
+        works_without=_all_can_write(_without_this_server(sets)),
         maintenance=probe.maintenance,
     )
     by_default = all(one.slots - one.data == _default_parity(one.slots) for one in sets)
@@ -82,7 +88,7 @@ def _cluster_read(probe: Probe) -> Reply:
     sets = probe.cluster.sets()
     status = _verdict(
         works=_all_can_read(sets),
-        works_without=_all_can_read(sets, without_local=True),
+        works_without=_all_can_read(_without_this_server(sets)),
         maintenance=probe.maintenance,
     )
     quorum = max((max(one.read_quorum, one.data) for one in sets), default=0)
@@ -92,17 +98,24 @@ def _cluster_read(probe: Probe) -> Reply:
 def _document(probe: Probe) -> Reply:
     ready = probe.cluster.ready()
     sets = tuple(probe.cluster.sets())
+    left = _without_this_server(sets) if probe.maintenance else ()
+    operations = explain(sets, ready=ready)
+    without = explain(left, ready=ready) if probe.maintenance else ()
     document = HealthDocument(
         ready=ready,
         can_read=ready and _all_can_read(sets),
         can_write=ready and _all_can_write(sets),
         sets=sets,
+        operations=operations,
+        without_this_server=without,
     )
-    return Reply(
-        200 if document.can_read and document.can_write else 503,
-        {"Content-Type": "application/json"},
-        _encoder.encode(document),
+    status = _verdict(
+        works=all(one.works for one in operations),
+        works_without=all(one.works for one in without),
+        maintenance=probe.maintenance,
     )
+    headers = {"Content-Type": "application/json"}
+    return Reply(status, headers, _encoder.encode(document))
 
 
 PROBES: Final[dict[str, Callable[[Probe], Reply]]] = {

@@ -2,11 +2,11 @@
 
 Request metrics are counted by each worker. Workers of one server share a port, so a scrape
 reaches any of them: with `directory` set (prometheus_client's multi-process mode, which
-server.py prepares) whichever answers adds up all of them. Cluster metrics carry MinIO's names
-where MinIO has one, so that its dashboards and alerts go on working.
+the supervisor prepares) whichever answers adds up all of them. docs/operating/monitoring.md says
+what to watch; cluster_metrics.py has what is told of the cluster, minio_metrics.py MinIO's names.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -17,10 +17,12 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from objstore.gateway.ports import ClusterInfo, DriveInfo, SetStatus
+from objstore.gateway.cluster_metrics import cluster_families
+from objstore.gateway.minio_metrics import s3_families
+from objstore.gateway.ports import ClusterInfo, SetStatus
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -114,97 +116,17 @@ class Metrics:
         if self._directory is not None:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry, self._directory)  # type: ignore[no-untyped-call]
-        cluster = CollectorRegistry()
-        cluster.register(_ClusterCollector(sets, info))
-        return generate_latest(registry) + generate_latest(cluster)
+        counted = list(registry.collect())
+        page = CollectorRegistry()
+        page.register(_Collected([*counted, *s3_families(counted), *cluster_families(sets, info)]))
+        return generate_latest(page)
 
 
-class _ClusterCollector(Collector):
-    def __init__(self, sets: Sequence[SetStatus], info: ClusterInfo | None) -> None:
-        self._sets = sets
-        self._info = info
+class _Collected(Collector):
+    """What was collected already: the files of all workers are read once for a page."""
 
-    def collect(self) -> Iterator[Metric]:
-        yield from _set_families(self._sets)
-        if self._info is not None:
-            yield from _cluster_families(self._info)
-            yield from _drive_families(self._info.drives)
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
 
-
-def _set_families(sets: Sequence[SetStatus]) -> Iterator[Metric]:
-    labels = ("pool", "set")
-    rows: tuple[tuple[str, str, Iterable[float]], ...] = (
-        ("online_drives", "Slots online", (one.online for one in sets)),
-        ("healing_drives", "Drives being healed", (one.healing_drives for one in sets)),
-        ("read_quorum", "Slots a fresh read needs", (one.read_quorum for one in sets)),
-        ("write_quorum", "Slots a write needs", (one.write_quorum for one in sets)),
-        ("status", "1 when the set can be written", (float(one.can_write()) for one in sets)),
-        ("read_status", "1 when the set can be read", (float(one.can_read()) for one in sets)),
-    )
-    for name, meaning, values in rows:
-        family = GaugeMetricFamily(
-            f"minio_cluster_health_erasure_set_{name}", meaning, labels=labels
-        )
-        for one, value in zip(sets, values, strict=True):
-            family.add_metric((str(one.pool), str(one.index)), value)
-        yield family
-    yield GaugeMetricFamily(
-        "minio_cluster_health_status",
-        "1 when every set can be written",
-        value=float(all(one.can_write() for one in sets)),
-    )
-    yield GaugeMetricFamily(
-        "minio_cluster_write_quorum",
-        "Slots a write needs, of the set that needs most",
-        value=max((one.write_quorum for one in sets), default=0),
-    )
-
-
-def _cluster_families(info: ClusterInfo) -> Iterator[Metric]:
-    online = sum(drive.state != "offline" for drive in info.drives)
-    servers_online = sum(server.state == "online" for server in info.servers)
-    rows: tuple[tuple[str, str, float], ...] = (
-        ("minio_cluster_drive_total", "Drives", len(info.drives)),
-        ("minio_cluster_drive_online_total", "Drives that answer", online),
-        ("minio_cluster_drive_offline_total", "Drives that do not", len(info.drives) - online),
-        ("minio_cluster_nodes_online_total", "Servers that answer", servers_online),
-        (
-            "minio_cluster_nodes_offline_total",
-            "Servers that do not",
-            len(info.servers) - servers_online,
-        ),
-        (
-            "minio_cluster_capacity_raw_total_bytes",
-            "Size of all drives",
-            sum(drive.total_bytes for drive in info.drives),
-        ),
-        (
-            "minio_cluster_capacity_raw_free_bytes",
-            "Free on all drives",
-            sum(drive.free_bytes for drive in info.drives),
-        ),
-        (
-            "objstore_missed_objects",
-            "Versions that some drive missed and has not caught up with",
-            sum(drive.missed for drive in info.drives),
-        ),
-    )
-    for name, meaning, value in rows:
-        yield GaugeMetricFamily(name, meaning, value=value)
-
-
-def _drive_families(drives: Sequence[DriveInfo]) -> Iterator[Metric]:
-    labels = ("server", "drive")
-    rows: tuple[tuple[str, str, Iterable[float]], ...] = (
-        ("online", "1 when the drive answers", (float(one.state != "offline") for one in drives)),
-        ("trusted", "1 when its absence counts", (float(one.trusted) for one in drives)),
-        ("total_bytes", "Size", (one.total_bytes for one in drives)),
-        ("free_bytes", "Free", (one.free_bytes for one in drives)),
-        ("objects", "Versions it holds", (one.objects for one in drives)),
-        ("missed_objects", "Versions it missed", (one.missed for one in drives)),
-    )
-    for name, meaning, values in rows:
-        family = GaugeMetricFamily(f"objstore_drive_{name}", meaning, labels=labels)
-        for one, value in zip(drives, values, strict=True):
-            family.add_metric((one.server, one.path), value)
-        yield family
+    def collect(self) -> Iterable[Metric]:
+        return self._families

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 import msgspec
 
 from objstore.engine.ports import Location
-from objstore.names import BucketName, ObjectKey
+from objstore.names import BucketName, ObjectKey, Scheme
+from objstore.quorum.thresholds import degraded_scheme, write_quorum, write_quorum_least
 
 # What the operator's routes begin with: `info`, `heal`, `locate`, `usage`.
 ADMIN_PREFIX: Final = "/.objstore/admin/v1/"
@@ -29,14 +30,57 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
     read_quorum: int
     healing_drives: int = 0
     local: int = 0  # online slots that this very server holds
+    writable: int | None = None  # online, and not full or read-only; None: all that are online
+    local_trusted: int | None = None  # of `local`; None: all
+    local_writable: int | None = None
 
-    def can_write(self, *, without: int = 0) -> bool:
-        """Tell whether a write would find its quorum with `without` slots fewer."""
-        return self.online - without >= self.write_quorum
+    @property
+    def count_writable(self) -> int:
+        """Slots that take new data."""
+        return self.online if self.writable is None else self.writable
 
-    def can_read(self, *, without: int = 0) -> bool:
-        """Tell whether a fresh read would find its quorum, and k shards to decode."""
-        return self.online - without >= self.data and self.trusted - without >= self.read_quorum
+    @property
+    def majority(self) -> int:
+        """Slots that a deletion needs, or a change of a bucket: every one holds all of it."""
+        return write_quorum_least(self.slots)
+
+    def write_quorum_with(self, writable: int) -> int:
+        """Return W while so many slots take new data: a write takes more parity for the others."""
+        whole = Scheme(self.data, self.slots - self.data)
+        return write_quorum(degraded_scheme(whole, self.slots - writable))
+
+    def can_write(self) -> bool:
+        """Tell whether a write finds its quorum."""
+        return self.count_writable >= self.write_quorum
+
+    def can_read(self) -> bool:
+        """Tell whether a fresh read finds its quorum, and k shards to decode."""
+        return self.online >= self.data and self.trusted >= self.read_quorum
+
+    def without_this_server(self) -> "SetStatus":
+        """Return what would be left if this very server stopped."""
+        trusted = self.local if self.local_trusted is None else self.local_trusted
+        writable = self.local if self.local_writable is None else self.local_writable
+        left = self.count_writable - writable
+        return msgspec.structs.replace(
+            self,
+            online=self.online - self.local,
+            trusted=self.trusted - trusted,
+            writable=left,
+            write_quorum=self.write_quorum_with(left),
+            local=0,
+            local_trusted=0,
+            local_writable=0,
+        )
+
+
+class OperationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a family of operations works for every key; `why` has a sentence per reason."""
+
+    name: str
+    covers: str
+    works: bool
+    why: tuple[str, ...] = ()
 
 
 class ClusterStatus(Protocol):
@@ -76,8 +120,11 @@ class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int = 0
     trusted: bool = True
     objects: int = 0
-    missed: int = 0  # versions it missed and has not caught up with
+    missed: int = 0  # notes it keeps of versions that other drives of its set missed
     progress: Progress | None = None
+    object_bytes: int = 0  # before encoding
+    missed_bytes: int = 0  # of the noted versions, before encoding
+    missed_since_ms: int = 0  # the oldest note; 0: none
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +135,8 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     version: str = ""
     uptime_s: float = 0.0
+    configuration: str = ""  # a short hash: servers that show the same one are configured alike
+    clock_ahead_ms: int = 0  # of the server that answers
 
 
 class SetInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +153,9 @@ class SetInfo(msgspec.Struct, frozen=True, kw_only=True):
     can_read: bool
     can_write: bool
     healing_drives: int = 0
+    degraded: int = 0  # versions noted as missing on a slot: as many as one drive of it knows of
+    degraded_bytes: int = 0  # before encoding
+    degraded_since_ms: int = 0  # the oldest; 0: none
 
 
 class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +166,8 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     drives: tuple[DriveInfo, ...]
     sets: tuple[SetInfo, ...]
     healing: bool = False  # a full comparison that `heal` began is waiting or running
+    server: str = ""  # the one that answers
+    operations: tuple[OperationStatus, ...] = ()
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +250,9 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     can_read: bool
     can_write: bool
     sets: tuple[SetStatus, ...]
+    operations: tuple[OperationStatus, ...] = ()
+    # With ?maintenance=true: what would work if this very server were stopped.
+    without_this_server: tuple[OperationStatus, ...] = ()
 
 
 def describe_location(location: Location) -> LocationDocument:

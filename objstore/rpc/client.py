@@ -52,6 +52,7 @@ from objstore.rpc.session import (
     PeerRefused,
     end_of,
 )
+from objstore.rpc.traffic import Traffic
 from objstore.rpc.upload import UploadStream, read_failure
 
 _log = structlog.get_logger(__name__)
@@ -92,6 +93,7 @@ class PeerClient:
     ) -> None:
         """Prepare the way to the server `name`, whose internal port is at `url`."""
         self.name = name
+        self.traffic = Traffic()
         self._url = url.rstrip("/")
         self._identity = identity
         self._clock = clock
@@ -147,9 +149,10 @@ class PeerClient:
             RpcError: there is no session, or it ended before the answer.
             TimeoutError: no answer within `deadline_s`.
         """
-        if self._session is None:
-            raise RpcError(f"{self.name}: {self._status.reason}")
-        return await self._session.call(method, payload, deadline_s)
+        with self.traffic.call():
+            if self._session is None:
+                raise RpcError(f"{self.name}: {self._status.reason}")
+            return await self._session.call(method, payload, deadline_s)
 
     async def upload(self, resource: str) -> UploadStream:
         """Begin to send the shard `resource`, and return once the peer has begun it.
@@ -159,11 +162,15 @@ class PeerClient:
             RpcError: there is no session, or the connection ended.
             TimeoutError: no answer within SHARD_CALL_DEADLINE_S.
         """
+        with self.traffic.call():
+            return await self._upload(resource)
+
+    async def _upload(self, resource: str) -> UploadStream:
         if self._session is None or self._http is None or self._streams is None:
             raise RpcError(f"{self.name}: {self._status.reason}")
         path = SHARD_PATH + resource
         headers = {"Authorization": self._sign("PUT", path)}
-        stream = UploadStream(self.name)
+        stream = UploadStream(self.name, self.traffic)
         task = self._streams.create_task(stream.run(self._http, self._url + path, headers))
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
@@ -183,6 +190,10 @@ class PeerClient:
             RpcError: there is no session, it ended, or fewer bytes came.
             TimeoutError: not all came within SHARD_CALL_DEADLINE_S.
         """
+        with self.traffic.call():
+            return await self._fetch(resource, offset=offset, size=size)
+
+    async def _fetch(self, resource: str, *, offset: int, size: int) -> bytes:
         http = self._http
         if self._session is None or http is None:
             raise RpcError(f"{self.name}: {self._status.reason}")
@@ -203,6 +214,7 @@ class PeerClient:
             raise
         except aiohttp.ClientError as error:
             raise RpcError(f"{self.name}: {error}") from error
+        self.traffic.received_bytes += len(body)
         if response.status != 200:
             raise read_failure(self.name, response.status, body)
         if len(body) != size:
@@ -256,7 +268,7 @@ class PeerClient:
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 ahead_ms, claims = await self._open(ws, nonce)
-            session = _Session(self.name, ws, self._clock, ahead_ms)
+            session = _Session(self.name, ws, self._clock, ahead_ms, self.traffic)
             self._session = session
             self._status = PeerStatus(self.name, "", self._clock.now_ns(), claims=claims)
             self._note_change()
@@ -328,13 +340,19 @@ class _Session:
     """An open session, from the caller's side."""
 
     def __init__(
-        self, name: str, ws: aiohttp.ClientWebSocketResponse, clock: Clock, ahead_ms: int
+        self,
+        name: str,
+        ws: aiohttp.ClientWebSocketResponse,
+        clock: Clock,
+        ahead_ms: int,
+        traffic: Traffic,
     ) -> None:
         self.clock_ahead_ms = ahead_ms
         self._name = name
         self._ws = ws
         self._clock = clock
-        self._outbox = Outbox(ws.send_bytes)
+        self._traffic = traffic
+        self._outbox = Outbox(self._send)
         self._pending: dict[int, asyncio.Future[bytes]] = {}
         self._ids = itertools.count(1)
         self._places = asyncio.Semaphore(CALLS_IN_FLIGHT_MAX)
@@ -368,6 +386,10 @@ class _Session:
             if not answer.done():
                 answer.set_exception(error)
 
+    async def _send(self, message: bytes) -> None:
+        self._traffic.sent_bytes += len(message)
+        await self._ws.send_bytes(message)
+
     def _ping(self) -> None:
         self._outbox.put(Ping(self._clock.now_ns() // 1_000_000))
 
@@ -377,6 +399,7 @@ class _Session:
             if message.type is not aiohttp.WSMsgType.BINARY:
                 raise RpcError("the connection ended")
             self._hearing.heard()
+            self._traffic.received_bytes += len(message.data)
             for frame in decode_message(message.data):
                 self._take(frame)
 

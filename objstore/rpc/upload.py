@@ -17,6 +17,7 @@ from objstore.rpc.session import (
     PIECE_LENGTH_BYTES,
     CallFailed,
 )
+from objstore.rpc.traffic import Traffic
 
 _QUEUE_BYTES_MAX: Final = 2 * MIB
 _ABORT_S: Final = 1.0
@@ -38,8 +39,9 @@ def read_failure(peer: str, status: int, body: bytes) -> RpcError:
 class UploadStream:
     """Sends the pieces it is given; `PeerClient.upload` makes it and runs `run` as a task."""
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, traffic: Traffic) -> None:
         self._peer = peer
+        self._traffic = traffic
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._changed = asyncio.Event()
@@ -144,6 +146,7 @@ class UploadStream:
             self._changed.clear()
             while self._queue:
                 piece = self._queue.popleft()
+                self._traffic.sent_bytes += len(piece)
                 yield piece
                 if piece in (PIECE_END, PIECE_ABORT):
                     return

@@ -19,9 +19,10 @@ from objstore.drive.reaper import run_drive_reaper
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
-from objstore.server.background_metrics import LifecycleMetrics
+from objstore.server.background_metrics import HealMetrics, LifecycleMetrics
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, internal_port
+from objstore.server.publish import publishing
 from objstore.server.sockets import listen_on
 
 _log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ async def run_background_process(
             return
         async with (
             open_engine(node, settling.result()) as engine,
+            publishing(node, engine),
             asyncio.TaskGroup() as group,
         ):
             working = group.create_task(_work(node, engine))
@@ -116,4 +118,5 @@ def _context(node: Node, engine: Engine) -> BackgroundContext:
         own=own,
         lifecycle_day_s=node.order.settings.lifecycle_day_seconds,
         lifecycle=LifecycleMetrics(),
+        heal=HealMetrics(node.clock),
     )

@@ -7,6 +7,7 @@ It serves no port: its counters lie in the directory that all processes of a ser
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from objstore.background.lifecycle_report import Result, Work
+from objstore.clock import Clock
 
 
 class LifecycleMetrics:
@@ -45,3 +46,26 @@ class LifecycleMetrics:
     def finished(self, now_ms: int, *, complete: bool) -> None:
         if complete:
             self._finished.set(now_ms / 1000)
+
+
+class HealMetrics:
+    """Implements background's HealCounters."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        registry = CollectorRegistry()
+        self._healed = Counter(
+            "objstore_heal_queue_healed",
+            "Keys that this server took off the queue of missed writes because they are whole",
+            registry=registry,
+        )
+        self._passed = Gauge(
+            "objstore_heal_queue_last_pass_timestamp_seconds",
+            "When this server last went through the missed writes of one of its sets",
+            registry=registry,
+            multiprocess_mode="max",
+        )
+
+    def passed(self, healed: int) -> None:
+        self._healed.inc(healed)
+        self._passed.set(self._clock.now_ns() / 1e9)

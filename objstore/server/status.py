@@ -1,11 +1,12 @@
 """What a server says of the cluster: for health probes at once, for the operator in detail."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from objstore.cluster.membership import METHOD_STATE, ServerState, decode_state
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
 from objstore.drive.ops import Progress as JobProgress
 from objstore.drive.ops import RequestHeal
@@ -13,7 +14,8 @@ from objstore.engine.fanout import call_all
 from objstore.engine.ports import Location
 from objstore.engine.sets import SetHandle
 from objstore.engine.store import Store
-from objstore.errors import WriteQuorumLost
+from objstore.errors import RpcError, WriteQuorumLost
+from objstore.gateway.explain import explain
 from objstore.gateway.ports import (
     BucketInfo,
     ClusterInfo,
@@ -27,7 +29,7 @@ from objstore.gateway.ports import (
 from objstore.limits import CALL_DEADLINE_S
 from objstore.names import BucketName, ObjectKey
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
-from objstore.rpc.client import PeerStatus
+from objstore.rpc.client import PeerClient, PeerStatus
 from objstore.server.assemble import Engine, Node, probe_all
 
 _FRESH_S: Final = 0.5
@@ -56,15 +58,21 @@ class ObservedCluster:
 
     def _set_status(self, handle: SetHandle) -> SetStatus:
         layout, scheme = handle.layout, handle.layout.scheme
-        online = trusted = local = healing = 0
+        online = trusted = writable = healing = 0
+        local = local_trusted = local_writable = 0
         for index, slots in enumerate(handle.slots_of_drive):
             if not slots or not handle.drives[index].can_read:
                 continue
             health = self._health(handle, index)
             is_trusted = health.status is not None and health.status.trusted
+            takes_data = handle.drives[index].can_write
             online += len(slots)
-            trusted += len(slots) if is_trusted else 0
-            local += len(slots) if layout.drives[index].server == self._node.order.server else 0
+            trusted += len(slots) * is_trusted
+            writable += len(slots) * takes_data
+            if layout.drives[index].server == self._node.order.server:
+                local += len(slots)
+                local_trusted += len(slots) * is_trusted
+                local_writable += len(slots) * takes_data
             healing += not is_trusted or _is_running(health)
         return SetStatus(
             pool=layout.pool,
@@ -73,10 +81,13 @@ class ObservedCluster:
             slots=scheme.slots,
             online=online,
             trusted=trusted,
-            write_quorum=write_quorum(degraded_scheme(scheme, scheme.slots - online)),
+            write_quorum=write_quorum(degraded_scheme(scheme, scheme.slots - writable)),
             read_quorum=read_quorum_any(scheme.slots),
             healing_drives=healing,
             local=local,
+            writable=writable,
+            local_trusted=local_trusted,
+            local_writable=local_writable,
         )
 
     def _health(self, handle: SetHandle, index: int) -> DriveHealth:
@@ -91,17 +102,36 @@ class ObservedCluster:
 
         Every drive is asked first; one that does not answer in _FRESH_S shows what it said last.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FRESH_S):
-                await probe_all(self._engine.guards.values())
-        drives = tuple(self._drive_infos())
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self._ask_peers())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FRESH_S):
+                    await probe_all(self._engine.guards.values())
+        drives, states, sets = tuple(self._drive_infos()), asking.result(), self.sets()
         return ClusterInfo(
             deployment=self._node.membership.deployment,
-            servers=tuple(self._server_info(server) for server in self._node.layout.servers),
+            servers=tuple(self._server_info(one, states) for one in self._node.layout.servers),
             drives=drives,
-            sets=tuple(map(_set_info, self.sets())),
+            sets=tuple(_set_info(one, drives) for one in sets),
             healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
+            server=self._node.order.server,
+            operations=explain(sets, drives, ready=self._serving),
         )
+
+    async def _ask_peers(self) -> Mapping[str, ServerState]:
+        """Ask every peer for its state; those that do not answer in _FRESH_S are left out."""
+        asked = self._node.order.server.encode()
+        states: dict[str, ServerState] = {}
+
+        async def ask(client: PeerClient) -> None:
+            with suppress(RpcError, TimeoutError):
+                answer = await client.call(METHOD_STATE, asked, deadline_s=_FRESH_S)
+                states[client.name] = decode_state(answer)
+
+        async with asyncio.TaskGroup() as group:
+            for client in self._node.clients.values():
+                group.create_task(ask(client))
+        return states
 
     async def heal(self) -> None:
         """Ask every drive's server to compare and repair it.
@@ -161,14 +191,21 @@ class ObservedCluster:
                     objects=status.objects if status else 0,
                     missed=status.missed if status else 0,
                     progress=_progress(status.progress) if status else None,
+                    object_bytes=status.object_bytes if status else 0,
+                    missed_bytes=status.missed_bytes if status else 0,
+                    missed_since_ms=status.missed_since_ms if status else 0,
                 )
 
-    def _server_info(self, server: str) -> ServerInfo:
+    def _server_info(self, server: str, states: Mapping[str, ServerState]) -> ServerInfo:
         mine = self._node.membership.state()
         if server == mine.server:
             uptime_s = (mine.time_ms - mine.started_ms) / 1000
             return ServerInfo(
-                address=server, state="online", version=mine.version, uptime_s=uptime_s
+                address=server,
+                state="online",
+                version=mine.version,
+                uptime_s=uptime_s,
+                configuration=mine.configuration,
             )
         peer: PeerStatus = self._node.clients[server].status
         since_s = (self._node.clock.now_ns() - peer.since_ns) / 1e9
@@ -178,6 +215,8 @@ class ObservedCluster:
             reason=peer.reason,
             version=peer.claims.get("version", ""),
             uptime_s=since_s if peer.up else 0.0,
+            configuration=states[server].configuration if server in states else "",
+            clock_ahead_ms=peer.clock_ahead_ms,
         )
 
     def _heal_waits(self, guard: GuardedDrive) -> bool:
@@ -225,7 +264,10 @@ def _progress(job: JobProgress | None) -> Progress | None:
     )
 
 
-def _set_info(status: SetStatus) -> SetInfo:
+def _set_info(status: SetStatus, drives: Sequence[DriveInfo]) -> SetInfo:
+    members = [one for one in drives if (one.pool, one.set_index) == (status.pool, status.index)]
+    # A version is noted on every drive that took it: the drive that noted most knows of most.
+    most = max(members, key=lambda one: (one.missed, one.missed_bytes), default=None)
     return SetInfo(
         pool=status.pool,
         index=status.index,
@@ -238,4 +280,7 @@ def _set_info(status: SetStatus) -> SetInfo:
         can_read=status.can_read(),
         can_write=status.can_write(),
         healing_drives=status.healing_drives,
+        degraded=most.missed if most else 0,
+        degraded_bytes=most.missed_bytes if most else 0,
+        degraded_since_ms=min((one.missed_since_ms for one in members if one.missed), default=0),
     )

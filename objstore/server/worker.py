@@ -23,6 +23,7 @@ from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_
 from objstore.server.configuration import generation_of
 from objstore.server.order import LiveChange, StartOrder, decode_change
 from objstore.server.place import INTERNAL_PURPOSE, S3_PURPOSE, internal_port, s3_port
+from objstore.server.publish import publishing
 from objstore.server.sockets import listen_on
 from objstore.server.standard_input import LineInput
 from objstore.server.status import ObservedCluster
@@ -46,6 +47,7 @@ async def run_worker(
         open_node(order) as node,
         open_engine(node, deployment) as engine,
         serve_peers(node, engine),
+        publishing(node, engine),
     ):
         store = Store(engine.context)
         cluster = ObservedCluster(node, engine, store)

@@ -1,0 +1,166 @@
+"""Metrics of the cluster as the server that is scraped sees it: sets, drives, servers, operations.
+
+Every server tells all of it, so that one that is up tells of those that are not; a query takes
+the worst of what they say (`min by (server, drive)`), never the sum.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+
+from objstore.gateway.explain import AWAY_STATES, NO_WRITES_STATES, explain
+from objstore.gateway.minio_metrics import minio_families
+from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetInfo, SetStatus
+
+_Row = tuple[str, str, Iterable[float]]
+_SET: Final = ("pool", "set")
+_DRIVE: Final = ("server", "drive")
+_DEGRADED: Final = (
+    "Versions that some slot of their set is known to miss: the heal queue's length. What lies on "
+    "a drive that is away, or is being rebuilt, is not among them"
+)
+
+
+def cluster_families(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Iterator[Metric]:
+    """Return what a scrape says; without `info` (it came too late) what is known anyway."""
+    yield from _of_sets(sets)
+    yield _operations(sets, info)
+    if info is not None:
+        yield from _of_degraded(info.sets)
+        yield from _of_drives(info.drives)
+        yield from _of_servers(info.servers)
+    yield from minio_families(sets, info)
+
+
+def gauges(
+    prefix: str, labels: Sequence[str], values_of: Sequence[Sequence[str]], rows: Iterable[_Row]
+) -> Iterator[Metric]:
+    """Return a family for each row; its values are in the order of the label values."""
+    for name, meaning, values in rows:
+        family = GaugeMetricFamily(prefix + name, meaning, labels=labels)
+        for label_values, value in zip(values_of, values, strict=True):
+            family.add_metric(label_values, value)
+        yield family
+
+
+def _of_sets(sets: Sequence[SetStatus]) -> Iterator[Metric]:
+    rows: tuple[_Row, ...] = (
+        ("slots", "Slots", (one.slots for one in sets)),
+        ("online_slots", "Slots that answer", (one.online for one in sets)),
+        ("writable_slots", "Slots that take new data", (one.count_writable for one in sets)),
+        ("trusted_slots", "Slots that answer and are rebuilt", (one.trusted for one in sets)),
+        ("write_needs_slots", "Slots a write needs now", (one.write_quorum for one in sets)),
+        ("read_needs_slots", "Slots a read needs", (max(s.read_quorum, s.data) for s in sets)),
+        (
+            "write_slots_to_spare",
+            "Slots that may be lost and writes go on; below 0 they do not",
+            (_to_spare_for_writes(one) for one in sets),
+        ),
+        (
+            "read_slots_to_spare",
+            "Slots that may be lost and reads go on; below 0 they do not",
+            (min(one.online - one.data, one.trusted - one.read_quorum) for one in sets),
+        ),
+    )
+    yield from gauges("objstore_set_", _SET, [_place(one) for one in sets], rows)
+
+
+def _to_spare_for_writes(one: SetStatus) -> int:
+    """Lose slots one by one: each takes parity instead, as long as the scheme allows it."""
+    left = one.count_writable
+    if left < one.write_quorum_with(left):
+        return left - one.write_quorum_with(left)
+    lost = 0
+    while left - lost - 1 >= one.write_quorum_with(left - lost - 1):
+        lost += 1
+    return lost
+
+
+def _of_degraded(sets: Sequence[SetInfo]) -> Iterator[Metric]:
+    rows: tuple[_Row, ...] = (
+        (
+            "objects",
+            _DEGRADED,
+            (one.degraded for one in sets),
+        ),
+        ("bytes", "Their sizes, before encoding", (one.degraded_bytes for one in sets)),
+        (
+            "oldest_timestamp_seconds",
+            "Since when the oldest of them is; 0 without any",
+            (one.degraded_since_ms / 1000 for one in sets),
+        ),
+    )
+    places = [(str(one.pool), str(one.index)) for one in sets]
+    yield from gauges("objstore_degraded_", _SET, places, rows)
+
+
+def _of_drives(drives: Sequence[DriveInfo]) -> Iterator[Metric]:
+    rows: tuple[_Row, ...] = (
+        (
+            "online",
+            "1 when the drive answers",
+            (float(one.state not in AWAY_STATES) for one in drives),
+        ),
+        (
+            "writable",
+            "1 when it takes new data",
+            (float(one.state not in AWAY_STATES | NO_WRITES_STATES) for one in drives),
+        ),
+        ("slow", "1 when small calls take long", (float(one.state == "slow") for one in drives)),
+        ("trusted", "1 when it is completely rebuilt", (float(one.trusted) for one in drives)),
+        ("total_bytes", "Size, as it said last", (one.total_bytes for one in drives)),
+        ("free_bytes", "Free, as it said last", (one.free_bytes for one in drives)),
+        ("objects", "Keys it holds with an object, as it said last", (o.objects for o in drives)),
+        (
+            "missed_notes",
+            "Notes it keeps of versions that other drives missed",
+            (one.missed for one in drives),
+        ),
+    )
+    yield from gauges("objstore_drive_", _DRIVE, [(d.server, d.path) for d in drives], rows)
+    busy = [(drive, drive.progress) for drive in drives if drive.progress is not None]
+    work: tuple[_Row, ...] = (
+        (
+            "objects_done",
+            "Keys looked at by its present rebuild",
+            (p.objects_done for _, p in busy),
+        ),
+        ("objects_total", "Of so many, 0 while unknown", (p.objects_total for _, p in busy)),
+        ("bytes_done", "Bytes its rebuild has written", (p.bytes_done for _, p in busy)),
+    )
+    yield from gauges("objstore_drive_heal_", _DRIVE, [(d.server, d.path) for d, _ in busy], work)
+
+
+def _of_servers(servers: Sequence[ServerInfo]) -> Iterator[Metric]:
+    rows: tuple[_Row, ...] = (
+        ("online", "1 when the server answers", (float(s.state == "online") for s in servers)),
+        ("uptime_seconds", "Since its process, or the session with it, began",
+         (one.uptime_s for one in servers)),
+        ("clock_ahead_seconds", "How far its clock is ahead of the one of the server that tells",
+         (one.clock_ahead_ms / 1000 for one in servers)),
+    )  # fmt: skip
+    yield from gauges("objstore_server_", ("server",), [(one.address,) for one in servers], rows)
+    told = InfoMetricFamily(
+        "objstore_server",
+        "Its version and a hash of its configuration, empty when it does not answer",
+        labels=("server", "version", "configuration"),
+    )
+    for one in servers:
+        told.add_metric((one.address, one.version, one.configuration), {})
+    yield told
+
+
+def _operations(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Metric:
+    family = GaugeMetricFamily(
+        "objstore_operation_works",
+        "1 when operations of this family work for every key; admin info says why they do not",
+        labels=("operation",),
+    )
+    for one in info.operations if info is not None and info.operations else explain(sets):
+        family.add_metric((one.name,), float(one.works))
+    return family
+
+
+def _place(one: SetStatus) -> tuple[str, str]:
+    return str(one.pool), str(one.index)
