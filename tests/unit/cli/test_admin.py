@@ -15,6 +15,7 @@ from objstore.gateway.ports import (
     ClusterInfo,
     DriveInfo,
     LocationDocument,
+    OperationStatus,
     Progress,
     ServerInfo,
     SetInfo,
@@ -45,7 +46,13 @@ REBUILDING = Progress(
 INFO = ClusterInfo(
     deployment="0f",
     servers=(
-        ServerInfo(address="server1:9000", state="online", version="0.1.0", uptime_s=3700),
+        ServerInfo(
+            address="server1:9000",
+            state="online",
+            version="0.1.0",
+            uptime_s=3700,
+            configuration="c0ffee",
+        ),
         ServerInfo(address="server2:9000", state="offline", reason="refused [the] call"),
     ),
     drives=(
@@ -66,7 +73,12 @@ INFO = ClusterInfo(
             read_quorum=2,
             can_read=True,
             can_write=False,
+            degraded=65,
         ),
+    ),
+    operations=(
+        OperationStatus(name="reads", covers="", works=True),
+        OperationStatus(name="writes", covers="", works=False, why=("writes are [refused]: so",)),
     ),
 )
 HEALED = msgspec.structs.replace(INFO, drives=(drive(1), drive(2), drive(3), INFO.drives[3]))
@@ -189,9 +201,19 @@ def test_info_shows_servers_drives_and_sets(server: CannedServer) -> None:
         "3 + 1",
         "3 of 4",
         "NO",
+        "These work: reads.",
+        "Writes are [refused]: so.",
+        "c0ffee",
         "3 drives online, 1 drives offline, 65 versions to be caught up with",
     ):
         assert text in result.output
+    assert "different configurations" not in result.output
+
+
+def test_servers_that_are_configured_differently_are_said(server: CannedServer) -> None:
+    other = msgspec.structs.replace(INFO.servers[0], address="server3:9000", configuration="0ff")
+    server.infos = [msgspec.structs.replace(INFO, servers=(*INFO.servers, other))]
+    assert "different configurations" in run(server, "info").output
 
 
 def test_info_as_json_is_what_the_server_said(server: CannedServer) -> None:

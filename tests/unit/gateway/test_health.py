@@ -9,6 +9,8 @@ import pytest
 from objstore.gateway.admission import Admission
 from objstore.gateway.health import PROBES, Probe, answer_probe
 from objstore.gateway.ports import HealthDocument, SetStatus
+from objstore.names import Scheme
+from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.s3.call import Reply
 
 
@@ -28,7 +30,7 @@ class FixedStatus:
 
 def set_of(k: int, m: int, online: int, *, trusted: int | None = None, local: int = 2) -> SetStatus:
     slots = k + m
-    write = max(k, slots // 2 + 1)
+    write = write_quorum(degraded_scheme(Scheme(k, m), slots - online))
     return SetStatus(
         pool=0,
         index=0,
@@ -37,7 +39,7 @@ def set_of(k: int, m: int, online: int, *, trusted: int | None = None, local: in
         online=online,
         trusted=online if trusted is None else trusted,
         write_quorum=write,
-        read_quorum=slots - write + 1,
+        read_quorum=read_quorum_any(slots),
         local=min(local, online),
     )
 
@@ -89,6 +91,31 @@ def test_maintenance_is_refused_when_the_rest_could_not_go_on() -> None:
     assert ask(cluster, set_of(3, 1, 2), maintenance=True).status == 503
     assert ask(read, set_of(2, 2, 4), maintenance=True).status == 200
     assert ask(read, set_of(3, 1, 4), maintenance=True).status == 412
+
+
+def test_maintenance_counts_the_parity_that_writes_would_take_instead() -> None:
+    """A write takes more parity for each slot that is away, so fewer slots make its quorum."""
+    wide = set_of(4, 1, 5, local=1)
+    assert ask("/minio/health/cluster", wide, maintenance=True).status == 200
+    assert ask("/minio/health/cluster", set_of(4, 1, 4, local=1), maintenance=True).status == 200
+    assert ask("/minio/health/cluster", set_of(4, 1, 3, local=1), maintenance=True).status == 412
+
+
+def test_what_is_left_without_this_server_is_said() -> None:
+    reply = ask("/.objstore/health", set_of(2, 2, 4), maintenance=True)
+    assert reply.status == 412
+    assert isinstance(reply.body, bytes)
+    document = msgspec.json.decode(reply.body, type=HealthDocument)
+    assert all(one.works for one in document.operations)
+    left = {one.name for one in document.without_this_server if one.works}
+    assert left == {"reads", "listings"}
+    assert ask("/.objstore/health", set_of(2, 2, 4)).status == 200
+
+
+def test_a_full_drive_is_no_place_for_a_write() -> None:
+    full = msgspec.structs.replace(set_of(3, 1, 4), writable=2)
+    assert ask("/minio/health/cluster", full).status == 503
+    assert ask("/minio/health/cluster/read", full).status == 200
 
 
 def test_the_headers_are_those_of_minio() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from objstore.gateway.metrics import Metrics
-from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus
+from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetInfo, SetStatus
 
 SETS = (
     SetStatus(pool=0, index=0, data=3, slots=4, online=3, trusted=3, write_quorum=3, read_quorum=2),
@@ -37,14 +37,36 @@ def drive(path: str, state: str, missed: int = 0) -> DriveInfo:
         total_bytes=100,
         free_bytes=40,
         missed=missed,
+        objects=5,
+        object_bytes=50,
     )
 
 
 INFO = ClusterInfo(
     deployment="d",
-    servers=(ServerInfo(address="a", state="online"), ServerInfo(address="b", state="offline")),
+    servers=(
+        ServerInfo(address="a", state="online", version="1.0", configuration="c0ffee"),
+        ServerInfo(address="b", state="offline"),
+    ),
+    server='s"1\n',
     drives=(drive("/1", "online"), drive("/2", "offline", 7), drive("/3", "rebuilding", 2)),
-    sets=(),
+    sets=(
+        SetInfo(
+            pool=0,
+            index=0,
+            scheme="3 + 1",
+            slots=4,
+            online=3,
+            trusted=3,
+            write_quorum=3,
+            read_quorum=3,
+            can_read=True,
+            can_write=True,
+            degraded=7,
+            degraded_bytes=700,
+            degraded_since_ms=1_500,
+        ),
+    ),
 )
 
 
@@ -89,9 +111,52 @@ def test_the_cluster_is_shown_under_the_names_of_minio() -> None:
     assert found["minio_cluster_health_erasure_set_status", ("0", "0")] == 1
     assert found["minio_cluster_health_erasure_set_status", ("0", "1")] == 0
     assert found["minio_cluster_health_erasure_set_healing_drives", ("0", "1")] == 1
-    assert found["objstore_missed_objects", ()] == 9
-    assert found["objstore_drive_missed_objects", ("/2", 's"1\n')] == 7
+    assert found["minio_cluster_capacity_usable_total_bytes", ()] == 3 * 100
+    assert found["minio_cluster_capacity_usable_free_bytes", ()] == 3 * 40
+    assert found["minio_cluster_usage_object_total", ()] == 5
+    assert found["minio_node_drive_used_bytes", ("/1", 's"1\n')] == 60
+    assert found["minio_node_drive_offline_total", ()] == 1
+
+
+def test_the_cluster_is_shown_as_this_server_sees_it() -> None:
+    found = samples(Metrics().render(SETS, INFO))
+    assert found["objstore_drive_missed_notes", ("/2", 's"1\n')] == 7
     assert found["objstore_drive_online", ("/3", 's"1\n')] == 1
+    assert found["objstore_drive_online", ("/2", 's"1\n')] == 0
+    assert found["objstore_set_write_slots_to_spare", ("0", "0")] == 0
+    assert found["objstore_set_write_slots_to_spare", ("0", "1")] == -1
+    assert found["objstore_set_read_slots_to_spare", ("0", "1")] == -1
+    assert found["objstore_degraded_objects", ("0", "0")] == 7
+    assert found["objstore_degraded_bytes", ("0", "0")] == 700
+    assert found["objstore_degraded_oldest_timestamp_seconds", ("0", "0")] == 1.5
+    assert found["objstore_operation_works", ("writes",)] == 0
+    assert found["objstore_operation_works", ("listings",)] == 1
+    assert found["objstore_server_online", ("b",)] == 0
+    assert found["objstore_server_info", ("c0ffee", "a", "1.0")] == 1
+
+
+def test_a_scrape_that_knows_less_says_less() -> None:
+    found = samples(Metrics().render(SETS, None))
+    assert found["minio_cluster_health_status", ()] == 0
+    assert not [name for name, _ in found if name.startswith(("objstore_drive", "objstore_degr"))]
+
+
+def test_requests_have_the_names_of_minio_too() -> None:
+    metrics = Metrics()
+    for operation, status in (
+        ("GetObject", 200), ("GetObject", 206), ("GetObject", 404), ("PutObject", 503),
+        ("Service", 200), ("Unknown", 403),
+    ):  # fmt: skip
+        metrics.started()
+        metrics.finished(operation, status, seconds=0.1, received=1, sent=2)
+    found = samples(metrics.render((), None))
+    assert found["minio_s3_requests_total", ("getobject",)] == 3
+    assert found["minio_s3_requests_errors_total", ("getobject",)] == 1
+    assert found["minio_s3_requests_4xx_errors_total", ("getobject",)] == 1
+    assert found["minio_s3_requests_5xx_errors_total", ("putobject",)] == 1
+    assert found["minio_s3_traffic_sent_bytes", ()] == 12
+    assert ("minio_s3_requests_total", ("service",)) not in found
+    assert ("minio_s3_requests_total", ("unknown",)) not in found
 
 
 ONE_WORKER = """
