@@ -29,7 +29,6 @@ async def run_heal_queue(background: BackgroundContext, handle: SetHandle) -> No
     while True:
         started = clock.monotonic_s()
         healed = await heal_missed_once(background, handle)
-        background.heal.passed(healed)
         took = clock.monotonic_s() - started
         # Notes about drives that are away can only be looked through: the more, the less often.
         pause = 0.0 if healed else min(10 * took, HEAL_PASS_INTERVAL_S_MAX)
@@ -43,6 +42,7 @@ async def heal_missed_once(background: BackgroundContext, handle: SetHandle) -> 
     after: tuple[str, str] | None = ("", "")
     while after is not None:
         notes, after = await _page(context, handle, after)
+        background.heal.looked()
         ready = [note for note in notes if _can_be_healed(handle, note)]
         for first in range(0, len(ready), HEALS_AT_ONCE_MAX):
             async with asyncio.TaskGroup() as group:
@@ -50,7 +50,9 @@ async def heal_missed_once(background: BackgroundContext, handle: SetHandle) -> 
                     group.create_task(_heal(context, handle, own, note))
                     for note in ready[first : first + HEALS_AT_ONCE_MAX]
                 ]
-            whole += sum(task.result() for task in tasks)
+            healed = sum(task.result() for task in tasks)
+            background.heal.healed(healed)
+            whole += healed
     return whole
 
 

@@ -40,13 +40,20 @@ class LifecycleCounters(Protocol):
 class HealCounters(Protocol):
     """Where the work of the heal queue is counted for the operator."""
 
-    def passed(self, healed: int) -> None:
-        """A pass over a set's notes has ended; so many keys are whole now."""
+    def looked(self) -> None:
+        """A page of notes was read, maybe an empty one."""
+        ...
+
+    def healed(self, keys: int) -> None:
+        """So many keys are whole now, and off the queue."""
         ...
 
 
 class _NotCounted:
-    def passed(self, healed: int) -> None:
+    def looked(self) -> None:
+        pass
+
+    def healed(self, keys: int) -> None:
         pass
 
     def looked_at(self, count: int) -> None:

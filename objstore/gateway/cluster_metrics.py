@@ -126,7 +126,7 @@ def _of_drives(drives: Sequence[DriveInfo]) -> Iterator[Metric]:
             "Keys looked at by its present rebuild",
             (p.objects_done for _, p in busy),
         ),
-        ("objects_total", "Of so many, 0 while unknown", (p.objects_total for _, p in busy)),
+        ("objects_expected", "Of so many, 0 while unknown", (p.objects_total for _, p in busy)),
         ("bytes_done", "Bytes its rebuild has written", (p.bytes_done for _, p in busy)),
     )
     yield from gauges("objstore_drive_heal_", _DRIVE, [(d.server, d.path) for d, _ in busy], work)

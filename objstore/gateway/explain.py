@@ -140,7 +140,8 @@ def _absences(one: SetStatus, kind: Kind, drives: Sequence[DriveInfo]) -> list[s
         gone = [drive for drive in away if drive.server == server]
         whole = [drive for drive in members if drive.server == server] == gone
         if server and whole and all(drive.state == "offline" for drive in gone):
-            named.append(f"server {server} ({_slots(gone)}: {gone[0].reason or 'offline'})")
+            reason = gone[0].reason.removeprefix(f"{server}: ") or "offline"
+            named.append(f"server {server} ({_slots(gone)}: {reason})")
         else:
             named += [f"drive {d.server}{d.path} ({_slots([d])}: {_state(d, kind)})" for d in gone]
     return named

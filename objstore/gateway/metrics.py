@@ -75,6 +75,11 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        # From 0 on, so that a rate begins with the first.
+        for cause in ("client", "server"):
+            self._aborted.labels(cause)
+        for reason in ("AccessDenied", "SignatureDoesNotMatch", "SlowDown"):
+            self._rejected.labels(reason)
         # One lookup by plain tuple instead of prometheus_client's `labels` for each request.
         self._requests_of: dict[tuple[str, int], Counter] = {}
         self._seconds_of: dict[str, Histogram] = {}

@@ -59,13 +59,15 @@ class HealMetrics:
             "Keys that this server took off the queue of missed writes because they are whole",
             registry=registry,
         )
-        self._passed = Gauge(
-            "objstore_heal_queue_last_pass_timestamp_seconds",
-            "When this server last went through the missed writes of one of its sets",
+        self._looked = Gauge(
+            "objstore_heal_queue_last_look_timestamp_seconds",
+            "When this server last looked at the missed writes of one of its sets",
             registry=registry,
             multiprocess_mode="max",
         )
 
-    def passed(self, healed: int) -> None:
-        self._healed.inc(healed)
-        self._passed.set(self._clock.now_ns() / 1e9)
+    def looked(self) -> None:
+        self._looked.set(self._clock.now_ns() / 1e9)
+
+    def healed(self, keys: int) -> None:
+        self._healed.inc(keys)
