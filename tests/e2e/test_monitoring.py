@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.faults import within
 from tests.e2e.monitoring_files import metrics_asked_for
-from tests.e2e.raw_http import Answer, Shot, Signer, send
+from tests.e2e.raw_http import Answer, Shot, send
 from tests.e2e.running import Cluster
 
 BUCKET = "watched"
@@ -163,6 +163,7 @@ def test_maintenance_is_told_before_it_is_done(watched: Cluster) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_in_words_and_in_figures(watched: Cluster) -> None:
     put(watched, "kept")
     watched.kill(1)
@@ -192,13 +193,3 @@ def test_a_server_that_is_gone_is_said_in_words_and_in_figures(watched: Cluster)
     assert f": server {host}:{port} (2 slots: cannot be reached" in shown
     watched.start_server(1)
     within(30, lambda: all(one["works"] for one in operations(watched).values()), "all is back")
-
-
-def test_without_a_credential_metrics_are_refused_unless_they_are_public(
-    cluster: Cluster,
-) -> None:
-    path = "/minio/v2/metrics/cluster"
-    assert get(cluster, path).status == 403
-    host = "{}:{}".format(*cluster.address(0))
-    signed = Signer().sign(Shot(path=path, headers=(("Host", host),)))
-    assert send(cluster.address(0), signed).status == 200

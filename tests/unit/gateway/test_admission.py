@@ -40,3 +40,16 @@ async def test_draining_ends_when_time_runs_out() -> None:
 async def test_draining_an_idle_worker_takes_no_time() -> None:
     admission = Admission(1)
     assert await admission.drain(1.0)
+
+
+async def test_a_lower_limit_lets_go_on_what_is_in() -> None:
+    admission = Admission(3)
+    assert all(admission.try_enter() for _ in range(3))
+    admission.limit(2)
+    admission.leave()
+    assert not admission.try_enter()
+    admission.leave()
+    assert admission.try_enter()
+    admission.limit(4)
+    assert admission.try_enter()
+    assert admission.in_flight == 3
