@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,6 @@ from botocore.exceptions import ClientError
 
 from tests.e2e.running import Cluster, S3Client
 
-ROUNDS = 10
-RACERS = 16
 CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
@@ -78,13 +76,15 @@ def test_versions_through_both_servers(s3: S3Client, other: S3Client, bucket: st
     s3.create_bucket(Bucket=bucket)
 
 
+@pytest.mark.parametrize(("rounds", "racers"), [(10, 16), (3, 100)])
 def test_of_conditional_puts_that_race_exactly_one_wins(
-    s3: S3Client, other: S3Client, bucket: str
+    s3: S3Client, other: S3Client, bucket: str, rounds: int, racers: int
 ) -> None:
     """AWS: "If multiple conditional writes occur for the same object name, the first write
     operation to finish succeeds. Amazon S3 then fails subsequent writes with a 412"."""
-    for round_number in range(ROUNDS):
-        race = Race(bucket, f"race{round_number}", (s3, other))
+    for number in range(rounds):
+        race = Race(bucket, f"race{number}", (s3, other), racers)
+        race.finish()
         assert len(race.winners) == 1, race.refusals
         assert set(race.refusals) <= CONFLICTS
         body = s3.get_object(Bucket=bucket, Key=race.key)["Body"].read()
@@ -92,21 +92,60 @@ def test_of_conditional_puts_that_race_exactly_one_wins(
         s3.delete_object(Bucket=bucket, Key=race.key)
 
 
-class Race:
-    """RACERS clients that put one key at once, if it is not there."""
+@pytest.mark.slow
+@pytest.mark.xdist_group("disks")
+@pytest.mark.parametrize("pause_s", [0.5, 4.0])
+def test_a_server_that_pauses_in_a_race_makes_no_second_winner(
+    own_cluster: Callable[..., Cluster], pause_s: float
+) -> None:
+    """What it had begun before the pause is judged by the drives as they are after it."""
+    cluster = own_cluster(buckets=("races",))
+    clients = (cluster.client(0), cluster.client(1))
+    won = 0
+    for number in range(4):
+        race = Race("races", f"race{number}", clients, 16)
+        time.sleep(0.02 * number)
+        cluster.pause(1)
+        time.sleep(pause_s)
+        cluster.resume(1)
+        race.finish()
+        assert len(race.winners) <= 1, race.refusals
+        assert set(race.refusals) <= CONFLICTS | {"SlowDownRead", "SlowDownWrite"}
+        cluster.wait_ready()
+        for client in clients:
+            listed = client.list_objects_v2(Bucket="races", Prefix=race.key).get("Contents", [])
+            bodies = [
+                client.get_object(Bucket="races", Key=race.key)["Body"].read() for _ in listed
+            ]
+            if race.winners:
+                assert bodies == [b"%d" % race.winners[0]]
+        won += len(race.winners)
+    assert won
 
-    def __init__(self, bucket: str, key: str, clients: tuple[S3Client, S3Client]) -> None:
+
+class Race:
+    """Clients that put one key at once, if it is not there, through two servers."""
+
+    def __init__(
+        self, bucket: str, key: str, clients: tuple[S3Client, S3Client], racers: int
+    ) -> None:
         self.key = key
         self.winners: list[int] = []
         self.refusals: list[str] = []
         self._bucket = bucket
         self._clients = clients
-        self._barrier = threading.Barrier(RACERS)
-        threads = [threading.Thread(target=self._run, args=(number,)) for number in range(RACERS)]
-        for thread in threads:
+        self._barrier = threading.Barrier(racers)
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,)) for number in range(racers)
+        ]
+        for thread in self._threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+
+    def finish(self) -> None:
+        """Wait until every client has its answer."""
+        for thread in self._threads:
+            thread.join(90)
+            assert not thread.is_alive(), "a client hangs"
 
     def _run(self, number: int) -> None:
         self._barrier.wait()
