@@ -53,6 +53,21 @@ python_packages() {
     .venv/bin/python --version
 }
 
+monitoring_tools() {
+    command -v promtool >/dev/null || [ -x .venv/bin/promtool ] && return
+    if is_root && command -v apt-get >/dev/null; then
+        # promtool alone: to install Debian's package would start a Prometheus here.
+        fetched=$(mktemp -d)
+        (
+            cd "$fetched"
+            apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }
+            dpkg-deb -x prometheus_*.deb .
+        ) >/dev/null 2>&1 && cp "$fetched/usr/bin/promtool" .venv/bin/
+        rm -rf "$fetched"
+    fi
+    [ -x .venv/bin/promtool ] || echo "No promtool: the alerts are not checked with it."
+}
+
 name_what_is_skipped() {
     if is_root; then
         losetup -f >/dev/null 2>&1 ||
@@ -69,6 +84,7 @@ interop_tests_are_meant() {
 
 stage 'system packages' system_packages
 stage 'python packages' python_packages
+stage 'monitoring tools' monitoring_tools
 ! interop_tests_are_meant "$@" || stage 'clients for the interop tests' sh tests/interop/install.sh
 stage 'what this machine cannot test' name_what_is_skipped
 .ci/run static

@@ -5,7 +5,6 @@ processes of a server share, and is at most PUBLISH_S behind.
 """
 
 import asyncio
-from collections import Counter as Tally
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -48,7 +47,7 @@ class _Published:
     def __init__(self, node: Node, engine: Engine) -> None:
         self._node = node
         self._engine = engine
-        self._shown: Tally[tuple[str, ...]] = Tally()
+        self._shown: dict[tuple[str, ...], int] = {}
         registry = CollectorRegistry()
         self._peers = {
             name: Counter(f"objstore_peer_{name}", meaning, ("peer",), registry=registry)
@@ -85,9 +84,11 @@ class _Published:
                     yield address, drive.health
 
     def _add(self, counter: Counter, now: int, family: str, *labels: str) -> None:
-        shown = self._shown[family, *labels]
-        counter.labels(*labels).inc(now - shown)
-        self._shown[family, *labels] = now
+        key = family, *labels
+        shown = self._shown.get(key)
+        if shown != now:  # the first time it is shown even when it is 0
+            counter.labels(*labels).inc(now - (shown or 0))
+            self._shown[key] = now
 
 
 @asynccontextmanager
