@@ -21,7 +21,7 @@ from objstore.gateway.ports import (
 )
 
 _PATH_CHARACTERS: Final = 14
-_SHORT_COLUMNS: Final = frozenset({"set", "slots", "slot", "shard", "objects", "missed", "free"})
+_SHORT_COLUMNS: Final = frozenset({"set", "slots", "slot", "shard", "objects", "notes", "free"})
 _GOOD_STATES: Final = frozenset({"online", "ok"})
 
 
@@ -97,7 +97,7 @@ def operations_text(cluster: ClusterInfo) -> Text:
 def drives_table(drives: Sequence[DriveInfo]) -> Table:
     """One row for each drive."""
     below = _directory_of(drives)
-    table = _table(_title("Drives", below), "drive", "slots", "state", "free", "objects", "missed")
+    table = _table(_title("Drives", below), "drive", "slots", "state", "free", "objects", "notes")
     for drive in drives:
         state = _state(drive.state, drive.reason)
         if drive.progress is not None:
@@ -175,9 +175,7 @@ def _progress(progress: Progress) -> str:
 def heal_table(drives: Sequence[DriveInfo]) -> Table:
     """One row for each drive with its progress, rate and remaining time."""
     below = _directory_of(drives)
-    table = _table(
-        _title("Healing", below), "drive", "state", "missed", "done", "rate", "remaining"
-    )
+    table = _table(_title("Healing", below), "drive", "state", "notes", "done", "rate", "remaining")
     for drive in drives:
         progress = drive.progress
         if progress is None:
