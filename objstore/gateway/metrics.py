@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from objstore.gateway.ports import ClusterInfo, DriveInfo, SetStatus
+from objstore.gateway.ports import CertificateInfo, ClusterInfo, DriveInfo, SetStatus
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -129,6 +129,7 @@ class _ClusterCollector(Collector):
         if self._info is not None:
             yield from _cluster_families(self._info)
             yield from _drive_families(self._info.drives)
+            yield _certificate_family(self._info.certificates)
 
 
 def _set_families(sets: Sequence[SetStatus]) -> Iterator[Metric]:
@@ -208,3 +209,14 @@ def _drive_families(drives: Sequence[DriveInfo]) -> Iterator[Metric]:
         for one, value in zip(drives, values, strict=True):
             family.add_metric((one.server, one.path), value)
         yield family
+
+
+def _certificate_family(certificates: Sequence[CertificateInfo]) -> Metric:
+    family = GaugeMetricFamily(
+        "objstore_tls_certificate_expiry_seconds",
+        "Until the certificate of a port expires; negative once it has",
+        labels=("port",),
+    )
+    for one in certificates:
+        family.add_metric((one.port,), one.expires_in_s)
+    return family

@@ -106,6 +106,14 @@ class SetInfo(msgspec.Struct, frozen=True, kw_only=True):
     healing_drives: int = 0
 
 
+class CertificateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The certificate that a port of this server shows."""
+
+    port: str  # "s3" or "internal"
+    names: tuple[str, ...]
+    expires_in_s: float  # negative once it has expired
+
+
 class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The whole cluster as one server sees it."""
 
@@ -114,6 +122,7 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     drives: tuple[DriveInfo, ...]
     sets: tuple[SetInfo, ...]
     healing: bool = False  # a full comparison that `heal` began is waiting or running
+    certificates: tuple[CertificateInfo, ...] = ()  # of the server that was asked
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ from objstore.rpc.session import Identity
 from objstore.server.order import StartOrder
 from objstore.server.place import peer_url
 from objstore.server.shared_mark import SharedMark
+from objstore.server.tls import Tls
 from objstore.topology.layout import Layout, SetLayout, layout_of
 from objstore.versions.hlc import NODE_BYTES, Hlc
 
@@ -54,6 +55,7 @@ class Node:
     berths: Mapping[str, Berth]  # this server's drives with slots, by place
     clock: Clock
     entropy: Entropy
+    tls: Tls
     buckets: SharedMark  # differs once a drive of this server took a bucket's record
 
 
@@ -86,9 +88,15 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
         admit=membership.admit,
         awaits=membership.awaits,
     )
+    tls = Tls(order.settings, server=order.server, clock=clock)
     clients = {
         peer: PeerClient(
-            peer, peer_url(order.settings, peer), identity=identity, clock=clock, entropy=entropy
+            peer,
+            peer_url(order.settings, peer),
+            identity=identity,
+            clock=clock,
+            entropy=entropy,
+            tls=tls.calling,
         )
         for peer in membership.peers
     }
@@ -96,6 +104,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
     bay = DriveBay(tuple(berths.values()), clock=clock, entropy=entropy)
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(client.run()) for client in clients.values()]
+        running += [group.create_task(port.watch()) for port in tls.ports]
         try:
             yield Node(
                 order,
@@ -107,6 +116,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
                 berths,
                 clock,
                 entropy,
+                tls,
                 SharedMark(order.buckets_descriptor, entropy),
             )
         finally:

@@ -16,6 +16,7 @@ from objstore.engine.store import Store
 from objstore.errors import WriteQuorumLost
 from objstore.gateway.ports import (
     BucketInfo,
+    CertificateInfo,
     ClusterInfo,
     DriveInfo,
     Progress,
@@ -101,6 +102,7 @@ class ObservedCluster:
             drives=drives,
             sets=tuple(map(_set_info, self.sets())),
             healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
+            certificates=tuple(self._certificates()),
         )
 
     async def heal(self) -> None:
@@ -179,6 +181,15 @@ class ObservedCluster:
             version=peer.claims.get("version", ""),
             uptime_s=since_s if peer.up else 0.0,
         )
+
+    def _certificates(self) -> Iterator[CertificateInfo]:
+        now_s = self._node.clock.now_ns() / 1e9
+        for port in self._node.tls.ports:
+            yield CertificateInfo(
+                port=port.files.port,
+                names=port.leaf.names,
+                expires_in_s=port.leaf.not_after_s - now_s,
+            )
 
     def _heal_waits(self, guard: GuardedDrive) -> bool:
         status = guard.health.status

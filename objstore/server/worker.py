@@ -42,7 +42,9 @@ async def run_worker(
         store = Store(engine.context)
         cluster = ObservedCluster(node, engine, store)
         listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
-        gateway = await serve(_gateway_context(node, engine, store, cluster), listener)
+        gateway = await serve(
+            _gateway_context(node, engine, store, cluster), listener, tls=node.tls.s3_listening
+        )
         # Requests are served from here on; "ready" is said when the drives of peers are seen too,
         # so that the first objects of a cluster that starts get all their shards.
         async with asyncio.TaskGroup() as group:
@@ -100,5 +102,6 @@ async def serve_peers(node: Node, engine: Engine) -> AsyncIterator[None]:
         clock=node.clock,
         entropy=node.entropy,
     )
-    async with server.listening(listen_on(port, purpose=INTERNAL_PURPOSE)):
+    listener = listen_on(port, purpose=INTERNAL_PURPOSE)
+    async with server.listening(listener, node.tls.internal_listening):
         yield
