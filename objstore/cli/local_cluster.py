@@ -124,8 +124,8 @@ class LocalCluster:
             if not self.is_running(server):
                 self.start_server(server)
 
-    def start_server(self, server: int) -> None:
-        """Start one server."""
+    def start_server(self, server: int, changed: Mapping[str, str] | None = None) -> None:
+        """Start one server, `changed` in its OBJSTORE_... settings."""
         assert not self.is_running(server)
         log = self.log_path(server)
         log.parent.mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ class LocalCluster:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=self._child_environment(),
+                env=self._child_environment() | dict(changed or {}),
                 start_new_session=True,
             )
 

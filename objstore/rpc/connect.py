@@ -1,6 +1,5 @@
 """Opening the WebSocket of a session, and why that failed, in words for the operator."""
 
-import errno
 import os
 import ssl
 from typing import Final
@@ -43,11 +42,16 @@ async def connect(
                 "it refused this server's token: the cluster secrets differ, or the clocks are "
                 f"more than {CLOCK_DRIFT_SECONDS_MAX} s apart"
             ) from error
+        if error.status == 400 and tls is True:
+            raise PeerRefused(
+                "it expects TLS on its internal port, and this server has none there: give every "
+                "server the same internal_tls_ settings"
+            ) from error
         raise RpcError(f"it answered {error.status} on its internal port") from error
     except aiohttp.ClientConnectorCertificateError as error:
         raise PeerRefused(certificate_problem(error.certificate_error)) from error
     except aiohttp.ClientConnectionError as error:
-        raise _unreachable(error, secure=tls is not True) from error
+        raise _unreachable(error) from error
 
 
 def certificate_problem(error: Exception) -> str:
@@ -59,7 +63,7 @@ def certificate_problem(error: Exception) -> str:
     )
 
 
-def _unreachable(error: aiohttp.ClientConnectionError, *, secure: bool) -> RpcError:
+def _unreachable(error: aiohttp.ClientConnectionError) -> RpcError:
     problem = _tls_problem(error)
     if problem is not None:
         reason = problem.reason or str(problem)
@@ -74,23 +78,15 @@ def _unreachable(error: aiohttp.ClientConnectionError, *, secure: bool) -> RpcEr
                 "of its internal_tls_ca has to have signed internal_tls_certificate here"
             )
         return RpcError(f"no TLS with it: {reason.lower().replace('_', ' ')}")
-    if not secure and isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
-        number = error.errno if isinstance(error, OSError) else None
-        if number is None or number == errno.ECONNRESET:
-            return RpcError(
-                "it hung up without an answer: it stops, or it expects TLS on its internal port "
-                "and this server has no internal_tls_ settings"
-            )
     return RpcError(f"cannot be reached: {_words(error)}")
 
 
 def _tls_problem(error: BaseException) -> ssl.SSLError | None:
     """Return the error of TLS that a client's error stands for, if it is one."""
-    inner = getattr(error, "os_error", None)
-    for one in (error, inner, error.__cause__, error.__context__):
-        if isinstance(one, ssl.SSLError):
-            return one
-    return None
+    # aiohttp's own are an SSLError by inheritance, and say nothing as one.
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+    found = (inner, error.__cause__, error.__context__)
+    return next((one for one in found if isinstance(one, ssl.SSLError)), None)
 
 
 def _words(error: aiohttp.ClientConnectionError) -> str:

@@ -143,7 +143,11 @@ class RpcServer:
 
     @asynccontextmanager
     async def listening(
-        self, listener: socket.socket, tls: ssl.SSLContext | None = None
+        self,
+        listener: socket.socket,
+        tls: ssl.SSLContext | None = None,
+        *,
+        handshake_s: float = HANDSHAKE_S,
     ) -> AsyncIterator[None]:
         """Answer on `listener` inside the context; at its end sessions are closed."""
         server = web.Server(
@@ -162,7 +166,7 @@ class RpcServer:
             sock=listener,
             backlog=_BACKLOG,
             ssl=tls,
-            ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+            ssl_handshake_timeout=None if tls is None else handshake_s,
         )
         try:
             yield

@@ -29,6 +29,7 @@ from objstore.server.certificate_files import (
     read_material,
     s3_files,
 )
+from objstore.server.handshake import Failures, ListeningContext
 from objstore.wire.certificate import Certificate
 
 _log = structlog.get_logger(__name__)
@@ -53,7 +54,9 @@ class PortTls:
         self._clock = clock
         self._seen = self._changing = _stamp(files.paths)
         self._material, self._accepting, self._calling = self._load()
-        self._listening = _server_context(self._material, mutual=files.mutual)
+        self._listening = ListeningContext(ssl.PROTOCOL_TLS_SERVER)
+        self._listening.failed = Failures(files.port, clock).note
+        _prepare_server(self._listening, self._material, mutual=files.mutual)
         self._listening.sni_callback = self._take_newest
 
     @property
@@ -204,6 +207,11 @@ class Tls:
 
 def _server_context(material: Material, *, mutual: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _prepare_server(context, material, mutual=mutual)
+    return context
+
+
+def _prepare_server(context: ssl.SSLContext, material: Material, *, mutual: bool) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load_chain(context, material)
     if mutual:
@@ -212,7 +220,6 @@ def _server_context(material: Material, *, mutual: bool) -> ssl.SSLContext:
         # A session taken up again is not verified again: a signer that was removed would live on.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
-    return context
 
 
 def _client_context(material: Material) -> ssl.SSLContext:

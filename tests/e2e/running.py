@@ -44,7 +44,8 @@ class Cluster:
 
     Or whatever layout the file `config` describes. Servers and drives are numbered from 0.
     `sections` are added to the servers' configuration file, `environment` sets further
-    OBJSTORE_... settings. `prepare` is called before the first
+    OBJSTORE_... settings; `secure` makes https endpoints, for which these name certificates.
+    `prepare` is called before the first
     start, for example to mount something on a drive.
     """
 
@@ -60,14 +61,20 @@ class Cluster:
         sections: str = "",
         environment: Mapping[str, str] = MappingProxyType({}),
         prepare: Callable[["Cluster"], None] | None = None,
+        secure: bool = False,
     ) -> None:
         self.root = root
         port = free_ports(8)
         layout = (
-            layout_of_file(root, config, base_port=port)
+            layout_of_file(root, config, base_port=port, secure=secure)
             if config
             else uniform_layout(
-                root, servers=servers, drives=4 // servers, parity=parity, base_port=port
+                root,
+                servers=servers,
+                drives=4 // servers,
+                parity=parity,
+                base_port=port,
+                secure=secure,
             )
         )
         self.servers = range(layout.servers)
@@ -122,9 +129,9 @@ class Cluster:
         """SIGKILL every process of a server at once."""
         self._local.kill_server(server + 1)
 
-    def start_server(self, server: int) -> None:
-        """Start a server that was killed."""
-        self._local.start_server(server + 1)
+    def start_server(self, server: int, **changed: str) -> None:
+        """Start a server that was killed, `changed` in its OBJSTORE_... settings."""
+        self._local.start_server(server + 1, changed)
 
     def wait_ready(self) -> None:
         """Wait until every server says that it can be written."""
@@ -186,6 +193,7 @@ class Cluster:
                 read_timeout=60,
                 max_pool_connections=32,
             ),
+            verify=str(self._local.ca_file) if self._local.ca_file else None,
         )
         self._clients.append(client)
         return client
@@ -201,6 +209,7 @@ class Cluster:
                 "OBJSTORE_ENDPOINT": self.url(server),
                 "OBJSTORE_ROOT_USER": ACCESS_KEY,
                 "OBJSTORE_ROOT_PASSWORD": SECRET_KEY,
+                "OBJSTORE_CA_FILE": str(self._local.ca_file or ""),
             },
             capture_output=True,
             text=True,
@@ -215,12 +224,13 @@ class Cluster:
 
     def info(self, server: int = 0) -> dict[str, Any]:
         """Return what `admin info --json` prints, without the time a new process takes."""
+        if self._local.local.secure:
+            return dict(json.loads(self.admin("info", "--json", server=server)))
         host = "{}:{}".format(*self.address(server))
         shot = Shot("GET", "/.objstore/admin/v1/info", headers=(("Host", host),))
         answer = send(self.address(server), Signer().sign(shot))
         assert answer.status == 200, answer
-        document: dict[str, Any] = json.loads(answer.body)
-        return document
+        return dict(json.loads(answer.body))
 
     def locate(self, bucket: str, key: str) -> dict[str, Any]:
         """Return what `admin locate --json` prints."""
