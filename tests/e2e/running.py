@@ -18,8 +18,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from objstore.cli.admin_client import AdminClient
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import HOST, layout_of_file, uniform_layout
+from objstore.clock import SystemClock
 from objstore.config import Secrets
 from objstore.server.order import EXIT_REFUSED
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
@@ -225,7 +227,14 @@ class Cluster:
     def info(self, server: int = 0) -> dict[str, Any]:
         """Return what `admin info --json` prints, without the time a new process takes."""
         if self._local.local.secure:
-            return dict(json.loads(self.admin("info", "--json", server=server)))
+            secured = AdminClient(
+                (self.url(server),),
+                *(ACCESS_KEY, SECRET_KEY),
+                region=REGION,
+                clock=SystemClock(),
+                ca_file=self._local.ca_file,
+            )
+            return dict(json.loads(secured.get("info")))
         host = "{}:{}".format(*self.address(server))
         shot = Shot("GET", "/.objstore/admin/v1/info", headers=(("Host", host),))
         answer = send(self.address(server), Signer().sign(shot))

@@ -183,6 +183,8 @@ def test_a_file_that_can_not_be_read_is_named(files: Files, name: str, damage: s
             path.write_bytes(b"-----BEGIN CERTIFICATE-----\n\xff\xfe\n-----END CERTIFICATE-----\n")
         case "huge":
             path.write_bytes(b"x" * (1 << 21))
+        case _:
+            assert damage == "missing"
     error = refusal(files)
     assert str(path) in error.found
     assert "tls_" in error.found
@@ -296,7 +298,8 @@ def test_bad_new_files_are_logged_and_the_old_stay(
             files.put("internal", files.ca.sign("server1"))
         case "other ca":
             files.put("internal", Authority("Another").sign("127.0.0.1"))
-        case "expired":
+        case _:
+            assert broken == "expired"
             files.put("internal", files.ca.sign("127.0.0.1", first_day=-5, last_day=-1))
     for _ in range(5):
         port.look()
