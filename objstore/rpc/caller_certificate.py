@@ -6,16 +6,24 @@ one server does not speak for another, not even with the cluster secret.
 
 from aiohttp import web
 
+from objstore.errors import RpcError
 from objstore.rpc.session import Claims
 from objstore.wire.certificate import Certificate, read_one
 
 
 def certificate_of(request: web.BaseRequest) -> Certificate | None:
-    """Return the certificate that the caller was asked for; None when it was not asked."""
+    """Return the certificate that the caller was asked for; None when it was not asked.
+
+    Raises:
+        RpcError: it can not be understood.
+    """
     transport = request.transport
     tls = None if transport is None else transport.get_extra_info("ssl_object")
     der = None if tls is None else tls.getpeercert(binary_form=True)
-    return None if der is None else read_one(der)
+    try:
+        return None if der is None else read_one(der)
+    except ValueError as error:
+        raise RpcError(str(error)) from error
 
 
 def wrong_name(certificate: Certificate | None, claims: Claims) -> str:

@@ -31,7 +31,7 @@ def read_failure(peer: str, status: int, body: bytes) -> RpcError:
     if status == 409:
         try:
             return CallFailed(*_failure_decoder.decode(body))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             pass
     return RpcError(f"{peer}: answered {status} on its internal port")
 

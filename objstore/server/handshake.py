@@ -52,9 +52,9 @@ def why(error: ssl.SSLError) -> str:
     """Say in words why a handshake failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
-    if error.reason in _HTTP_REASONS:
+    if getattr(error, "reason", None) in _HTTP_REASONS:
         return "it speaks plain HTTP"
-    return (error.reason or str(error)).lower().replace("_", " ")
+    return (getattr(error, "reason", None) or str(error)).lower().replace("_", " ")
 
 
 class ListeningObject(ssl.SSLObject):

@@ -7,13 +7,18 @@ stands for one whole label at the left, and an address is only ever named as an 
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_private_key,
 )
+
+# What cryptography raises of contents that it reads only when they are asked for.
+_STRANGE: Final = (UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,13 @@ def public_key_of(private_pem: bytes) -> bytes:
 
 
 def _describe(read: x509.Certificate) -> Certificate:
+    try:
+        return _facts(read)
+    except _STRANGE as error:
+        raise ValueError(f"a certificate that can not be understood: {error}") from error
+
+
+def _facts(read: x509.Certificate) -> Certificate:
     return Certificate(
         subject=read.subject.rfc4514_string(),
         names=_names(read),

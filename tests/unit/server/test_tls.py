@@ -1,6 +1,8 @@
 """Certificates from files: what is refused at start, and how new ones are taken while it runs."""
 
+import shutil
 import ssl
+import subprocess
 import time
 import warnings
 from dataclasses import dataclass
@@ -11,9 +13,11 @@ import pytest
 from objstore.clock import SystemClock, SystemEntropy
 from objstore.config import Settings, load_settings
 from objstore.errors import ConfigError
+from objstore.server.handshake import Failures
 from objstore.server.order import LogFormat
 from objstore.server.plan import make_plan
 from objstore.server.tls import PortTls, Tls
+from objstore.testing.fake_clock import FakeClock
 from objstore.wire.certificate import read_chain
 from tests.authority import SERVERS, Authority, Pair, encrypted, replace_file
 
@@ -337,6 +341,56 @@ def test_a_signer_that_was_removed_is_believed_no_more(files: Files) -> None:
     shake(port.listening, port.calling())
     with pytest.raises(ssl.SSLError, match=r"(?i)verify failed|alert"):
         shake(port.listening, old_caller)
+
+
+# --- the operator's page ------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[3] / "docs" / "operating" / "tls.md"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+def test_the_commands_of_the_operators_page_make_certificates_that_serve(tmp_path: Path) -> None:
+    commands = PAGE.read_text().split("```sh\n")[1].split("# 3.")[0]
+    subprocess.run(
+        ["/bin/sh", "-euc", commands], cwd=tmp_path, check=True, capture_output=True, timeout=60
+    )
+    made = tmp_path / "objstore-ca"
+    for server in ("server1", "server2"):
+        settings = load_settings(
+            endpoints=["https://server{1...2}:9000/mnt/drive{1...2}"],
+            environment={
+                "OBJSTORE_TLS_CERTIFICATE": str(made / f"{server}.crt"),
+                "OBJSTORE_TLS_KEY": str(made / f"{server}.key"),
+                "OBJSTORE_INTERNAL_TLS_CERTIFICATE": str(made / f"{server}.crt"),
+                "OBJSTORE_INTERNAL_TLS_KEY": str(made / f"{server}.key"),
+                "OBJSTORE_INTERNAL_TLS_CA": str(made / "ca.crt"),
+            },
+        )
+        tls = Tls(settings, server=f"{server}:9000", clock=SystemClock())
+        for port in tls.ports:
+            assert 364 < (port.leaf.not_after_s - time.time()) / 86_400 < 366
+        strict = ssl.create_default_context(cafile=str(made / "ca.crt"))
+        strict.verify_flags |= ssl.VERIFY_X509_STRICT  # as clients of Python 3.13 are
+        assert tls.s3_listening is not None
+        shake(tls.s3_listening, strict, server)
+        shake(tls.s3_listening, strict, "photos.s3.example.com")
+
+
+# --- failed handshakes --------------------------------------------------------------------
+
+
+def test_failed_handshakes_are_logged_once_in_a_while_with_their_number(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = FakeClock()
+    failures = Failures("s3", clock)
+    for _ in range(1000):
+        failures.note(ssl.SSLError("[SSL] noise"))
+    clock.advance(60)
+    failures.note(ssl.SSLError("[SSL] noise"))
+    said = capsys.readouterr().out
+    assert said.count("no TLS with a caller") == 2
+    assert "others=999" in said
 
 
 # --- which settings go together -----------------------------------------------------------
