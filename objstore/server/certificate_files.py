@@ -101,12 +101,13 @@ def check_names(files: CertificateFiles, leaf: Certificate, names: tuple[str, ..
     """
     if not names or any(leaf.names_host(name) for name in names):
         return
+    other = ", or set domains to the name that clients use" if files.ca is None else ""
     held = ", ".join(leaf.names) or "no name at all (only subjectAltName counts)"
     raise ConfigError(
         found=f"{files.prefix}_certificate = {str(files.certificate)!r}, which names {held}",
         expected=f"{' or '.join(names)} among its names: clients refuse a certificate without the "
         "name they connect to",
-        remedy=f"have it made with subjectAltName={_alternative(names[0])} ({_PAGE})",
+        remedy=f"have it made with subjectAltName={_alternative(names[0])}{other} ({_PAGE})",
     )
 
 

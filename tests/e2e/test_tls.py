@@ -4,6 +4,8 @@ The certificates are made here and last some days; every server has the same set
 """
 
 import http.client
+import os
+import signal
 import socket
 import ssl
 import threading
@@ -26,7 +28,7 @@ from tests.e2e.content import fresh_name
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
 from tests.e2e.running import Cluster
 
-pytestmark = pytest.mark.slow  # two clusters that start
+pytestmark = pytest.mark.slow  # a cluster that starts, and loses a server
 
 BOOK = Path(__file__).read_bytes() * 60  # some hundred KiB: shard files, and not only records
 TAKEN_S = 5.0  # CERTIFICATE_LOOK_S, twice, on a busy machine
@@ -147,18 +149,6 @@ def test_plain_http_on_a_tls_port_is_answered_in_words(secured: Secured, interna
     connection.close()
 
 
-def test_tls_on_a_plain_port_is_answered_in_plain_words(cluster: Cluster) -> None:
-    context = ssl.create_default_context()
-    with (
-        socket.create_connection(cluster.address(0), timeout=5) as plain,
-        pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"),
-    ):
-        context.wrap_socket(plain, server_hostname=HOST)
-    with socket.create_connection(cluster.address(0), timeout=5) as plain:
-        plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 505)
-        assert b" 400 Bad Request\r\n" in plain.recv(65_536)
-
-
 def test_the_internal_port_is_closed_without_a_certificate(secured: Secured) -> None:
     context = client_context(secured.ca_file)
     port = internal_ports(secured.cluster)[0]
@@ -211,6 +201,7 @@ def test_certificates_are_renewed_while_a_client_goes_on(secured: Secured) -> No
 
 
 def test_a_broken_renewal_is_logged_and_the_old_certificate_stays(secured: Secured) -> None:
+    """A process that crashes meanwhile waits for better files, and does not stop the server."""
     cluster = secured.cluster
     port = cluster.address(0)[1]
     before = secured.serial(port)
@@ -218,7 +209,13 @@ def test_a_broken_renewal_is_logged_and_the_old_certificate_stays(secured: Secur
     (secured.directory / "s3.crt").write_bytes(good[: len(good) // 2])
     cluster.wait_until(lambda: "new certificate files are refused" in cluster.logs(), TAKEN_S)
     assert secured.serial(port) == before
+    supervisor, *processes = cluster.pids(0)
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+    cluster.wait_until(lambda: "certificate files can not be used" in cluster.logs())
     (secured.directory / "s3.crt").write_bytes(good)
+    cluster.wait_ready()
+    assert cluster.pids(0)[0] == supervisor
 
 
 def test_a_server_with_a_certificate_of_another_ca_is_refused_with_the_reason(

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,16 @@ from objstore.rpc.client import PeerClient
 from objstore.rpc.session import Identity
 from objstore.server.handshake import ListeningContext, why
 from tests.authority import Authority, Pair
-from tests.unit.rpc.peers import KEYS, Shelf, identity, listener, rpc_server, running, until
+from tests.unit.rpc.peers import (
+    KEYS,
+    Shelf,
+    identity,
+    listener,
+    meddler,
+    rpc_server,
+    running,
+    until,
+)
 
 failures: list[ssl.SSLError] = []
 
@@ -163,37 +172,6 @@ async def test_plain_http_to_a_tls_port_is_refused_with_the_reason(
         reason = await refused_with(client_of(port, None, scheme="http"))
     assert "it expects TLS" in reason
     assert why(failures[-1]) == "it speaks plain HTTP"
-
-
-@asynccontextmanager
-async def meddler(
-    port: int, meddle: Callable[[bytes], bytes], replies: Callable[[bytes], bytes] = bytes
-) -> AsyncIterator[int]:
-    """Stand in the way to `port`, and change what goes there or comes back."""
-
-    async def pump(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
-    ) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(change(data))
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(pump(reader, back, meddle))
-            group.create_task(pump(there, writer, replies))
-
-    server = await asyncio.start_server(meet, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
 
 
 class Flip:
