@@ -64,6 +64,7 @@ QUERY_BODY_BYTES_MAX: Final = 256 * KIB  # a form of IAM or STS, read before its
 POST_FIELDS_BYTES_MAX: Final = 20 * KIB  # all of a posted form in front of the file's content
 POST_BOUNDARY_BYTES_MAX: Final = 70  # RFC 2046
 SIGNING_KEYS_MAX: Final = 256  # derived keys kept: one per access key and day in use
+CERTIFICATE_FILE_BYTES_MAX: Final = 1 * MIB  # a bundle of all public CAs has 220 KB
 REQUESTS_IN_FLIGHT_MAX: Final = 1024  # per worker; beyond it 503 SlowDown
 
 # --- time ----------------------------------------------------------------------------
@@ -75,6 +76,9 @@ WRITE_DECISION_DEADLINE_S: Final = 10.0  # a commit is decided by then
 HEADER_DEADLINE_S: Final = 10.0
 IDLE_DEADLINE_S: Final = 120.0  # clients (90 s in Go) and proxies (60 s) close first: no race
 BODY_STALL_DEADLINE_S: Final = 30.0
+TLS_HANDSHAKE_DEADLINE_S: Final = 10.0
+CERTIFICATE_LOOK_S: Final = 1.0  # between two looks at the files
+CERTIFICATE_WARNING_S: Final = 14 * 86_400  # left, when a start warns
 DRIVE_PROBE_INTERVAL_S: Final = 1.0
 CLOCK_DRIFT_SECONDS_MAX: Final = 300
 BUCKET_CACHE_S: Final = 1.0

@@ -2,7 +2,8 @@
 
 Speaks to any server's `/.objstore/admin/v1/`, signed with the root credential. Endpoint and
 credential come from the options, from the environment (OBJSTORE_ENDPOINT, OBJSTORE_ROOT_USER,
-OBJSTORE_ROOT_PASSWORD), or from the directory of a quickstart.
+OBJSTORE_ROOT_PASSWORD), or from the directory of a quickstart; the CA of an https endpoint from
+--ca-file or OBJSTORE_CA_FILE.
 """
 
 import json
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from objstore.cli.admin_client import AdminClient, AdminError
 from objstore.cli.admin_tables import (
+    certificates_line,
     drives_table,
     heal_table,
     is_healing,
@@ -30,6 +32,7 @@ from objstore.cli.admin_tables import (
     summary,
     usage_table,
 )
+from objstore.cli.trust import CA_VARIABLE
 from objstore.clock import SystemClock
 from objstore.gateway.ports import ClusterInfo, LocationDocument, UsageInfo
 
@@ -48,7 +51,15 @@ Directory = Annotated[
 ]
 Endpoint = Annotated[
     str | None,
-    typer.Option("--endpoint", envvar="OBJSTORE_ENDPOINT", help="http://host:port of a server."),
+    typer.Option("--endpoint", envvar="OBJSTORE_ENDPOINT", help="http(s)://host:port of a server."),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        envvar=CA_VARIABLE,
+        help="PEM file of the CA that signed the certificate of an https endpoint.",
+    ),
 ]
 AccessKey = Annotated[
     str | None, typer.Option("--access-key", envvar="OBJSTORE_ROOT_USER", show_envvar=True)
@@ -115,14 +126,23 @@ def find_access(
 
 
 def _client(
-    directory: Path | None, endpoint: str | None, access_key: str | None, secret_key: str | None
+    directory: Path | None,
+    endpoint: str | None,
+    access_key: str | None,
+    secret_key: str | None,
+    ca_file: Path | None,
 ) -> AdminClient:
     access = find_access(
         directory=directory, endpoint=endpoint, access_key=access_key, secret_key=secret_key
     )
     region = os.environ.get("AWS_REGION", "us-east-1")
     return AdminClient(
-        access.endpoints, access.access_key, access.secret_key, region=region, clock=SystemClock()
+        access.endpoints,
+        access.access_key,
+        access.secret_key,
+        region=region,
+        clock=SystemClock(),
+        ca_file=ca_file,
     )
 
 
@@ -141,11 +161,12 @@ def info(
     endpoint: Endpoint = None,
     access_key: AccessKey = None,
     secret_key: SecretKey = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show servers, drives and sets: what is there, what is missing, what still works."""
     try:
-        raw = _client(directory, endpoint, access_key, secret_key).get("info")
+        raw = _client(directory, endpoint, access_key, secret_key, ca_file).get("info")
     except AdminError as error:
         _fail(error)
     if as_json:
@@ -161,6 +182,8 @@ def info(
         console.print(table)
     console.print(operations_text(cluster), end="")
     console.print(Text(summary(cluster)))
+    if line := certificates_line(cluster):
+        console.print(Text(line))
 
 
 @app.command()
@@ -169,6 +192,7 @@ def heal(
     endpoint: Endpoint = None,
     access_key: AccessKey = None,
     secret_key: SecretKey = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show progress until nothing is left to heal.")
@@ -176,7 +200,7 @@ def heal(
 ) -> None:
     """Compare all drives, repair what differs, and show how far that is."""
     try:
-        client = _client(directory, endpoint, access_key, secret_key)
+        client = _client(directory, endpoint, access_key, secret_key, ca_file)
         client.post("heal")
         raw = _follow(client, quiet=as_json) if follow else client.get("info")
     except AdminError as error:
@@ -205,11 +229,12 @@ def usage(
     endpoint: Endpoint = None,
     access_key: AccessKey = None,
     secret_key: SecretKey = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what every bucket holds: objects, versions, and their sizes before encoding."""
     try:
-        raw = _client(directory, endpoint, access_key, secret_key).get("usage")
+        raw = _client(directory, endpoint, access_key, secret_key, ca_file).get("usage")
     except AdminError as error:
         _fail(error)
     if as_json:
@@ -225,12 +250,13 @@ def locate(
     endpoint: Endpoint = None,
     access_key: AccessKey = None,
     secret_key: SecretKey = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which shard of an object lies on which server and drive, and in which state."""
     try:
         bucket, key = _split_target(target)
-        client = _client(directory, endpoint, access_key, secret_key)
+        client = _client(directory, endpoint, access_key, secret_key, ca_file)
         raw = client.get("locate", bucket=bucket, key=key)
     except AdminError as error:
         _fail(error)

@@ -3,10 +3,13 @@
 import http.client
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from objstore.cli.trust import client_context, connection_problem
 from objstore.clock import Clock
+from objstore.errors import ConfigError
 from objstore.gateway.ports import ADMIN_PREFIX
 from objstore.wire.sigv4 import sign
 
@@ -31,7 +34,9 @@ class AdminClient:
         *,
         region: str,
         clock: Clock,
+        ca_file: Path | None = None,
     ) -> None:
+        """Speak to `endpoints`; those of https are believed by the system's CAs and `ca_file`'s."""
         if not endpoints:
             raise AdminError("no endpoint is known: give --endpoint")
         self._endpoints = tuple(endpoints)
@@ -39,6 +44,7 @@ class AdminClient:
         self._secret_key = secret_key
         self._region = region
         self._clock = clock
+        self._ca_file = ca_file
 
     def get(self, route: str, **query: str) -> bytes:
         """GET one admin route; returns its JSON.
@@ -58,7 +64,7 @@ class AdminClient:
             try:
                 return self._call_one(endpoint, method, route, query)
             except (OSError, http.client.HTTPException) as error:
-                problems.append(f"{endpoint}: {str(error) or type(error).__name__}")
+                problems.append(f"{endpoint}: {connection_problem(error)}")
         raise AdminError("no server answers: " + "; ".join(problems))
 
     def _call_one(self, endpoint: str, method: str, route: str, query: dict[str, str]) -> bytes:
@@ -77,10 +83,7 @@ class AdminClient:
             region=self._region,
             now_s=self._clock.now_ns() // _NS_PER_S,
         )
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_S)
+        connection = self._connection(parts.scheme, parts.hostname, parts.port)
         try:
             connection.request(method, target, headers=headers)
             answer = connection.getresponse()
@@ -90,6 +93,15 @@ class AdminClient:
         if answer.status >= 300:
             raise AdminError(_refusal(answer.status, body))
         return body
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+        try:
+            context = client_context(self._ca_file)
+        except ConfigError as error:
+            raise AdminError(str(error)) from error
+        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
 
 
 def _refusal(status: int, body: bytes) -> str:

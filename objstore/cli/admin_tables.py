@@ -157,6 +157,19 @@ def summary(cluster: ClusterInfo) -> str:
     return f"{line}, {missed} versions to be caught up with" if missed else line
 
 
+def certificates_line(cluster: ClusterInfo) -> str:
+    """Say how long the certificates of the server that was asked still hold; "" without any."""
+    return ", ".join(
+        f"certificate of the {one.port} port: {_days_left(one.expires_in_s)}"
+        for one in cluster.certificates
+    )
+
+
+def _days_left(seconds: float) -> str:
+    days = abs(seconds) / 86_400
+    return f"expired {days:.1f} days ago" if seconds < 0 else f"{days:.1f} days left"
+
+
 def is_healing(drive: DriveInfo) -> bool:
     """Tell whether work is going on, or due, on a drive that can be reached."""
     return drive.state != "offline" and (

@@ -15,7 +15,8 @@ from objstore.errors import ConfigError
 FILE_NAME: Final = "credentials"
 _MODE: Final = 0o600
 _USER_BYTES: Final = 10
-_SECRET_BYTES: Final = 25
+_PASSWORD_BYTES: Final = 25
+_CLUSTER_SECRET_BYTES: Final = 35  # 32 have to be; base32 needs no padding for 35
 _LINE: Final = re.compile(r"(OBJSTORE_[A-Z_]+)=(.+)")
 _NAMES: Final = ("OBJSTORE_ROOT_USER", "OBJSTORE_ROOT_PASSWORD", "OBJSTORE_CLUSTER_SECRET")
 
@@ -57,8 +58,8 @@ def load_credentials(
 
 
 def _draw(name: str, entropy: Entropy) -> str:
-    count = _USER_BYTES if name == "OBJSTORE_ROOT_USER" else _SECRET_BYTES
-    return base64.b32encode(entropy.draw(count)).decode()
+    count = dict(zip(_NAMES, (_USER_BYTES, _PASSWORD_BYTES, _CLUSTER_SECRET_BYTES), strict=True))
+    return base64.b32encode(entropy.draw(count[name])).decode()
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from objstore.cli.local_layout import HOST, LocalLayout
+from objstore.cli.trust import ca_file_of, client_context
 from objstore.clock import Clock, SystemClock
 from objstore.config import Secrets
 from objstore.errors import ConfigError
@@ -57,7 +58,8 @@ class LocalCluster:
             local: its servers and drives.
             credentials: the root credential and the cluster secret.
             workers: worker processes of each server.
-            environment: further OBJSTORE_... settings for the servers.
+            environment: further OBJSTORE_... settings for the servers; OBJSTORE_CA_FILE says whose
+                certificates are believed besides those of the system's CAs.
             sections: what the configuration file says beyond the layout, in TOML.
             clock: where time comes from.
         """
@@ -68,6 +70,7 @@ class LocalCluster:
         self._environment = dict(environment or {})
         self._sections = sections
         self._clock = clock or SystemClock()
+        self.ca_file = ca_file_of(self._environment)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -121,8 +124,8 @@ class LocalCluster:
             if not self.is_running(server):
                 self.start_server(server)
 
-    def start_server(self, server: int) -> None:
-        """Start one server."""
+    def start_server(self, server: int, changed: Mapping[str, str] | None = None) -> None:
+        """Start one server, `changed` in its OBJSTORE_... settings."""
         assert not self.is_running(server)
         log = self.log_path(server)
         log.parent.mkdir(exist_ok=True)
@@ -138,7 +141,7 @@ class LocalCluster:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=self._child_environment(),
+                env=self._child_environment() | dict(changed or {}),
                 start_new_session=True,
             )
 
@@ -168,7 +171,14 @@ class LocalCluster:
 
     def is_ready(self, server: int, path: str = "/minio/health/cluster") -> bool:
         """Whether a server answers a health probe with 200 now."""
-        connection = http.client.HTTPConnection(HOST, self.local.s3_port(server), timeout=_PROBE_S)
+        port = self.local.s3_port(server)
+        connection = (
+            http.client.HTTPSConnection(
+                HOST, port, timeout=_PROBE_S, context=client_context(self.ca_file)
+            )
+            if self.local.secure
+            else http.client.HTTPConnection(HOST, port, timeout=_PROBE_S)
+        )
         try:
             connection.request("GET", path)
             return connection.getresponse().status == 200

@@ -29,6 +29,12 @@ class LocalLayout:
     layout: Layout
     base_port: int
     drives: tuple[tuple[Path, ...], ...]  # by server, in the order of their numbers
+    secure: bool = False  # S3 is served by TLS
+
+    @property
+    def scheme(self) -> str:
+        """What its endpoints begin with."""
+        return "https" if self.secure else "http"
 
     @property
     def servers(self) -> int:
@@ -41,7 +47,7 @@ class LocalLayout:
 
     def endpoint(self, server: int) -> str:
         """Return where server 1, 2, ... serves S3."""
-        return f"http://{HOST}:{self.s3_port(server)}"
+        return f"{self.scheme}://{HOST}:{self.s3_port(server)}"
 
     def check_ports(self) -> None:
         """Raise ConfigError when another program has one of the ports."""
@@ -98,21 +104,29 @@ class LocalLayout:
 
 
 def uniform_layout(
-    directory: Path, *, servers: int, drives: int, parity: int, base_port: int
+    directory: Path,
+    *,
+    servers: int,
+    drives: int,
+    parity: int,
+    base_port: int,
+    secure: bool = False,
 ) -> LocalLayout:
-    """Lay out `servers` with `drives` each, as one pool."""
+    """Lay out `servers` with `drives` each, as one pool; `secure` is with https endpoints."""
     names = [[f"drive{drive}" for drive in range(1, drives + 1)] for _ in range(servers)]
     paths = _paths(directory, names)
     endpoints = tuple(
-        _endpoint(server, path, servers=servers, base_port=base_port)
+        _endpoint(server, path, servers=servers, base_port=base_port, secure=secure)
         for server, held in enumerate(paths, start=1)
         for path in held
     )
     pools = (PoolSettings(endpoints=endpoints, parity=parity),)
-    return _finish(pools, paths, base_port)
+    return _finish(pools, paths, base_port, secure=secure)
 
 
-def layout_of_file(directory: Path, file: Path, *, base_port: int) -> LocalLayout:
+def layout_of_file(
+    directory: Path, file: Path, *, base_port: int, secure: bool = False
+) -> LocalLayout:
     """Lay out what `file` describes: its servers become ports, its drives directories.
 
     Raises:
@@ -132,13 +146,13 @@ def layout_of_file(directory: Path, file: Path, *, base_port: int) -> LocalLayou
     for one in numbered:
         path = left[one.server_number - 1].pop(0)
         mapped[one.address] = _endpoint(
-            one.server_number, path, servers=len(paths), base_port=base_port
+            one.server_number, path, servers=len(paths), base_port=base_port, secure=secure
         )
     pools = tuple(
         _mapped_pool(settings.pools[pool], given.sets_of_pool(pool), mapped)
         for pool in range(given.pools)
     )
-    return _finish(pools, paths, base_port)
+    return _finish(pools, paths, base_port, secure=secure)
 
 
 def _mapped_pool(
@@ -163,7 +177,11 @@ def _mapped_pool(
 
 
 def _finish(
-    pools: tuple[PoolSettings, ...], paths: tuple[tuple[Path, ...], ...], base_port: int
+    pools: tuple[PoolSettings, ...],
+    paths: tuple[tuple[Path, ...], ...],
+    base_port: int,
+    *,
+    secure: bool,
 ) -> LocalLayout:
     layout = layout_of(Settings(pools=pools, port=base_port))
     explicit = tuple(
@@ -183,7 +201,7 @@ def _finish(
             expected="ports from 1 to 65535",
             remedy="choose a lower port",
         )
-    return LocalLayout(explicit, layout, base_port, paths)
+    return LocalLayout(explicit, layout, base_port, paths, secure)
 
 
 def _paths(directory: Path, names: Sequence[Sequence[str]]) -> tuple[tuple[Path, ...], ...]:
@@ -193,10 +211,11 @@ def _paths(directory: Path, names: Sequence[Sequence[str]]) -> tuple[tuple[Path,
     )
 
 
-def _endpoint(server: int, path: Path, *, servers: int, base_port: int) -> str:
+def _endpoint(server: int, path: Path, *, servers: int, base_port: int, secure: bool) -> str:
     if servers == 1:
         return str(path)
-    return f"http://{HOST}:{base_port + SERVER_PORT_STEP * (server - 1)}{path}"
+    port = base_port + SERVER_PORT_STEP * (server - 1)
+    return f"{'https' if secure else 'http'}://{HOST}:{port}{path}"
 
 
 def _quoted(text: str) -> str:

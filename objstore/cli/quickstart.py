@@ -17,8 +17,9 @@ from objstore.cli.local_cluster import ClusterFailed, LocalCluster
 from objstore.cli.local_layout import LocalLayout, layout_of_file, uniform_layout
 from objstore.cli.refusal import refusals_exit
 from objstore.cli.s3_client import S3Client, S3Failed
+from objstore.cli.trust import CA_VARIABLE
 from objstore.clock import SystemClock, SystemEntropy
-from objstore.config import Secrets
+from objstore.config import SETTINGS, Secrets
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.server.order import EXIT_REFUSED
 from objstore.topology.survival import Quorums, summarise, xor_notes
@@ -26,6 +27,9 @@ from objstore.topology.survival import Quorums, summarise, xor_notes
 SERVERS: Final = 2
 DRIVES: Final = 2
 REGION: Final = "us-east-1"
+_TLS_VARIABLES: Final = frozenset(
+    {CA_VARIABLE, *(one.variable for one in SETTINGS if "tls_" in one.name)}
+)
 _EXIT_FAILED: Final = 1
 _LOOK_S: Final = 0.5
 _QUORUMS: Final = Quorums(
@@ -69,7 +73,8 @@ def quickstart(
 
     OBJSTORE_BUCKETS=a,b creates buckets; OBJSTORE_ROOT_USER and OBJSTORE_ROOT_PASSWORD set the
     key, which is otherwise drawn and kept in DIR/credentials. Ctrl-C stops all; started again on
-    the same DIR it continues.
+    the same DIR it continues. The OBJSTORE_TLS_... settings of the environment make it serve by
+    TLS, and OBJSTORE_CA_FILE names who signed the certificates.
     """
     named = os.environ.get("OBJSTORE_BUCKETS", "")
     buckets = tuple(filter(None, (one.strip() for one in named.split(","))))
@@ -116,6 +121,8 @@ def run(wish: Wish) -> int:
 
 def _prepare(wish: Wish) -> tuple[LocalCluster, Credentials]:
     """Check everything that can be checked before anything is started."""
+    tls = {name: value for name, value in os.environ.items() if name in _TLS_VARIABLES}
+    secure = bool(tls.get("OBJSTORE_TLS_CERTIFICATE"))
     if wish.layout is None:
         local = uniform_layout(
             wish.directory,
@@ -123,20 +130,33 @@ def _prepare(wish: Wish) -> tuple[LocalCluster, Credentials]:
             drives=DRIVES,
             parity=wish.parity,
             base_port=wish.port,
+            secure=secure,
         )
     else:
-        local = layout_of_file(wish.directory, wish.layout, base_port=wish.port)
+        local = layout_of_file(wish.directory, wish.layout, base_port=wish.port, secure=secure)
     workers = wish.workers or max(1, len(os.sched_getaffinity(0)) // local.servers)
     endpoints = tuple(local.endpoint(server) for server in range(1, local.servers + 1))
     local.check_ports()
     quickstart_dir.claim(wish.directory, local, endpoints)
     credentials = load_credentials(wish.directory, environment=os.environ, entropy=SystemEntropy())
-    cluster = LocalCluster(wish.directory, local, credentials.secrets, workers=workers)
+    cluster = LocalCluster(
+        wish.directory,
+        local,
+        credentials.secrets,
+        workers=workers,
+        environment=tls,
+    )
     return cluster, credentials
 
 
 def _create_buckets(cluster: LocalCluster, buckets: Sequence[str]) -> None:
-    client = S3Client(cluster.endpoint(), cluster.credentials, region=REGION, clock=SystemClock())
+    client = S3Client(
+        cluster.endpoint(),
+        cluster.credentials,
+        region=REGION,
+        clock=SystemClock(),
+        ca_file=cluster.ca_file,
+    )
     for bucket in buckets:
         client.create_bucket(bucket)
 

@@ -4,9 +4,11 @@ import http.client
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from objstore.cli.trust import client_context, connection_problem
 from objstore.clock import Clock
 from objstore.config import Secrets
 from objstore.wire.sigv4 import sign
@@ -36,10 +38,24 @@ class Answer:
 class S3Client:
     """Speaks to one endpoint; a connection for each request."""
 
-    def __init__(self, endpoint: str, credentials: Secrets, *, region: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Secrets,
+        *,
+        region: str,
+        clock: Clock,
+        ca_file: Path | None = None,
+    ) -> None:
+        """Speak to `endpoint`; one of https is believed by the system's CAs and `ca_file`'s.
+
+        Raises:
+            ConfigError: `ca_file` can not be read.
+        """
         parts = urlsplit(endpoint)
-        assert parts.scheme == "http"
+        assert parts.scheme in {"http", "https"}
         assert parts.hostname is not None
+        self._tls = client_context(ca_file) if parts.scheme == "https" else None
         self._netloc = parts.netloc
         self._credentials = credentials
         self._region = region
@@ -86,19 +102,24 @@ class S3Client:
             region=self._region,
             now_s=self._clock.now_ns() // 1_000_000_000,
         )
-        connection = http.client.HTTPConnection(self._netloc, timeout=_TIMEOUT_S)
+        connection = self._connection()
         try:
             connection.request(method, target, body=body, headers=signed)
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise S3Failed(f"{self._netloc}: {str(error) or type(error).__name__}") from error
+            raise S3Failed(f"{self._netloc}: {connection_problem(error)}") from error
         finally:
             connection.close()
         if response.status >= 300:
             raise _failure(response.status, content)
         found = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, found, content)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._netloc, timeout=_TIMEOUT_S)
+        return http.client.HTTPSConnection(self._netloc, timeout=_TIMEOUT_S, context=self._tls)
 
 
 def _failure(status: int, content: bytes) -> S3Failed:

@@ -122,5 +122,5 @@ def decode_state(payload: bytes) -> ServerState:
     """
     try:
         return _state_decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RpcError(f"the peer sent a state that is none: {error}") from error

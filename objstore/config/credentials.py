@@ -11,7 +11,16 @@ from objstore.errors import ConfigError
 PREFIX: Final = "OBJSTORE_"
 ROOT_USER_CHARACTERS_MIN: Final = 3
 ROOT_PASSWORD_CHARACTERS_MIN: Final = 8
-CLUSTER_SECRET_CHARACTERS_MIN: Final = 32
+CLUSTER_SECRET_CHARACTERS_MIN: Final = 43
+CLUSTER_SECRET_BYTES_MIN: Final = 32
+
+# How many random bits a character carries at most, by the narrowest alphabet that has them all.
+_BITS_OF_CHARACTER: Final = (
+    (r"[0-9]+", 3.32),
+    (r"[0-9A-F]+|[0-9a-f]+", 4.0),
+    (r"[A-Z2-7]+=*|[a-z2-7]+=*", 5.0),
+    (r".+", 6.0),
+)
 
 # What people leave in place, or copy from documents.
 _WELL_KNOWN: Final = frozenset(
@@ -44,6 +53,7 @@ def load_secrets(environment: Mapping[str, str]) -> Secrets:
     check_access_key(f"{PREFIX}ROOT_USER", user)
     password = _secret(environment, "ROOT_PASSWORD", ROOT_PASSWORD_CHARACTERS_MIN)
     cluster = _secret(environment, "CLUSTER_SECRET", CLUSTER_SECRET_CHARACTERS_MIN)
+    _check_random(f"{PREFIX}CLUSTER_SECRET", cluster)
     if len({user, password, cluster}) < 3:
         raise refused_secret(
             f"{PREFIX}ROOT_PASSWORD", "the same value as another secret", "three different values"
@@ -81,6 +91,22 @@ def check_secret(name: str, value: str, characters_min: int) -> str:
             name, "a well-known value that anybody would try first", "a value of your own"
         )
     return value
+
+
+def _check_random(name: str, value: str) -> None:
+    """Refuse what can not be 32 random bytes, however it is written.
+
+    Nobody types this secret, so nothing is lost by asking for a whole key. That it was drawn and
+    not thought up can not be told from it; that it is too short for 32 bytes can.
+    """
+    bits = next(b for grammar, b in _BITS_OF_CHARACTER if re.fullmatch(grammar, value))
+    if len(value.rstrip("=")) * bits < CLUSTER_SECRET_BYTES_MIN * 8:
+        raise refused_secret(
+            name,
+            f"{len(value)} characters, which carry at most {len(value) * bits / 8:.0f} bytes",
+            f"{CLUSTER_SECRET_BYTES_MIN} random bytes: 64 hexadecimal digits, or 43 characters of "
+            "base64",
+        )
 
 
 def check_access_key(name: str, value: str) -> str:

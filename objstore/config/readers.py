@@ -62,6 +62,11 @@ def text_reader(grammar: str, expected: str) -> Callable[[str, object], str]:
     return read
 
 
+read_file_name = text_reader(
+    r"(/[^\x00-\x1f]{1,4095})?", "an absolute path, the same on every server, or nothing"
+)
+
+
 def read_domains(name: str, value: object) -> tuple[str, ...]:
     """Read host names, of which none ends in another."""
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value

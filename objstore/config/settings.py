@@ -27,6 +27,7 @@ from objstore.config.readers import (
     check_names,
     integer_reader,
     read_domains,
+    read_file_name,
     read_fraction,
     read_parity,
     read_set_size,
@@ -66,6 +67,12 @@ class Settings:
     metrics_public: bool = False
     requests_in_flight: int = REQUESTS_IN_FLIGHT_MAX
     lifecycle_day_seconds: int = LIFECYCLE_DAY_SECONDS
+    tls_certificate: str = ""  # "": the S3 port is served without TLS
+    tls_key: str = ""
+    internal_tls_certificate: str = ""  # "": the internal port is served without TLS
+    internal_tls_key: str = ""
+    internal_tls_ca: str = ""
+    internal_tls_mutual: bool = True
 
     def internal_port_of(self, server: str = "") -> int:
         """Return the internal port of `server` ("host:port"); of this one when it is ""."""
@@ -192,6 +199,23 @@ SETTINGS: Final = (
         "a switch for tests: how long a day of a lifecycle rule is; the same on every server",
         integer_reader(1, LIFECYCLE_DAY_SECONDS),
     ),
+    *(
+        Setting(name, '""', f"{meaning} (PEM); docs/operating/tls.md", read_file_name)
+        for name, meaning in (
+            ("tls_certificate", "S3 is served by TLS with this file: certificate, then its chain"),
+            ("tls_key", "the private key of tls_certificate"),
+            ("internal_tls_certificate", "servers talk by TLS, each with this file, as above"),
+            ("internal_tls_key", "the private key of internal_tls_certificate"),
+            ("internal_tls_ca", "who may sign the certificates of other servers"),
+        )
+    ),
+    Setting(
+        "internal_tls_mutual",
+        "true",
+        "a server that connects to the internal port needs a certificate too; false: the cluster "
+        "secret alone proves it",
+        read_switch,
+    ),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _FILE_ONLY: Final = ("pools", "identities")
@@ -268,6 +292,7 @@ def _assemble(
     fields["workers"] = values.get("workers") or cores or len(os.sched_getaffinity(0))
     settings = replace(Settings(pools=pools, host=host, port=int(port)), **fields)
     _check_ports(settings)
+    _check_tls(settings)
     return settings
 
 
@@ -281,6 +306,22 @@ def _check_ports(settings: Settings) -> None:
             expected=f"an internal port up to {_PORT_MAX} that is not the S3 port",
             remedy="set internal_port to a free port",
         )
+
+
+def _check_tls(settings: Settings) -> None:
+    """Refuse half of a pair: nobody means that. What is in the files is server/plan.py's to say."""
+    for names in (
+        ("tls_certificate", "tls_key"),
+        ("internal_tls_certificate", "internal_tls_key", "internal_tls_ca"),
+    ):
+        given = [name for name in names if getattr(settings, name)]
+        if given and len(given) < len(names):
+            missing = [name for name in names if name not in given]
+            raise ConfigError(
+                found=f"{' and '.join(given)} without {' and '.join(missing)}",
+                expected=f"all of {', '.join(names)}, or none of them",
+                remedy=f"set {' and '.join(missing)}, or leave out {' and '.join(given)}",
+            )
 
 
 def _read_file(path: Path) -> dict[str, object]:

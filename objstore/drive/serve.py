@@ -40,7 +40,7 @@ class DriveServer:
         """
         try:
             call = call_decoder.decode(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CallFailed(FAILURE_MALFORMED, str(error)) from error
         try:
             drive = self._find(call.place)

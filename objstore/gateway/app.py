@@ -28,6 +28,7 @@ from objstore.gateway.metrics import Metrics
 from objstore.gateway.query_api import answer_query
 from objstore.gateway.respond import AnswerCut, send
 from objstore.gateway.service import Service, concerns_service
+from objstore.limits import TLS_HANDSHAKE_DEADLINE_S
 from objstore.s3.authorize import answer
 from objstore.s3.call import Call, Reply
 from objstore.s3.error_codes import S3Error, error_document, error_headers, s3_error_of
@@ -49,7 +50,6 @@ _UNKNOWN_OPERATION: Final = "Unknown"
 _SERVICE_OPERATION: Final = "Service"
 _PREFLIGHT_OPERATION: Final = "Preflight"
 _BACKLOG: Final = 1024
-_TLS_HANDSHAKE_S: Final = 10.0
 _FORCED_STOP_S: Final = 1.0
 
 _log = structlog.get_logger("objstore.gateway")
@@ -420,6 +420,6 @@ async def serve(
         sock=sock,
         backlog=_BACKLOG,
         ssl=tls,
-        ssl_handshake_timeout=None if tls is None else _TLS_HANDSHAKE_S,
+        ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_DEADLINE_S,
     )
     return Running(server, gateway)

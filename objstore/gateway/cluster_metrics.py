@@ -11,7 +11,14 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
 from objstore.gateway.explain import AWAY_STATES, NO_WRITES_STATES, explain
 from objstore.gateway.minio_metrics import minio_families
-from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetInfo, SetStatus
+from objstore.gateway.ports import (
+    CertificateInfo,
+    ClusterInfo,
+    DriveInfo,
+    ServerInfo,
+    SetInfo,
+    SetStatus,
+)
 
 _Row = tuple[str, str, Iterable[float]]
 _SET: Final = ("pool", "set")
@@ -30,6 +37,7 @@ def cluster_families(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Ite
         yield from _of_degraded(info.sets)
         yield from _of_drives(info.drives)
         yield from _of_servers(info.servers)
+        yield _certificates(info.certificates)
     yield from minio_families(sets, info)
 
 
@@ -164,3 +172,14 @@ def _operations(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Metric:
 
 def _place(one: SetStatus) -> tuple[str, str]:
     return str(one.pool), str(one.index)
+
+
+def _certificates(certificates: Sequence[CertificateInfo]) -> Metric:
+    family = GaugeMetricFamily(
+        "objstore_tls_certificate_expiry_seconds",
+        "Until the certificate of a port expires; negative once it has",
+        labels=("port",),
+    )
+    for one in certificates:
+        family.add_metric((one.port,), one.expires_in_s)
+    return family

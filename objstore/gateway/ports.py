@@ -158,6 +158,14 @@ class SetInfo(msgspec.Struct, frozen=True, kw_only=True):
     degraded_since_ms: int = 0  # the oldest; 0: none
 
 
+class CertificateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The certificate that a port of this server shows."""
+
+    port: str  # "s3" or "internal"
+    names: tuple[str, ...]
+    expires_in_s: float  # negative once it has expired
+
+
 class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The whole cluster as one server sees it."""
 
@@ -168,6 +176,7 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     healing: bool = False  # a full comparison that `heal` began is waiting or running
     server: str = ""  # the one that answers
     operations: tuple[OperationStatus, ...] = ()
+    certificates: tuple[CertificateInfo, ...] = ()  # of the server that was asked
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ at once and say why.
 
 import asyncio
 import itertools
-import os
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,8 +19,8 @@ from objstore.clock import Clock, Entropy
 from objstore.errors import RpcError
 from objstore.limits import CALL_DEADLINE_S, CLOCK_DRIFT_SECONDS_MAX, MIB, SHARD_CALL_DEADLINE_S
 from objstore.rpc.auth import NONCE_BYTES, Target, prove_join, prove_welcome, same, sign
+from objstore.rpc.connect import CLOSE_S, connect
 from objstore.rpc.frame import (
-    MESSAGE_BYTES_MAX,
     Answer,
     AnyFrame,
     Cancel,
@@ -50,6 +51,7 @@ from objstore.rpc.session import (
     Identity,
     Outbox,
     PeerRefused,
+    Transport,
     end_of,
 )
 from objstore.rpc.traffic import Traffic
@@ -60,7 +62,6 @@ _log = structlog.get_logger(__name__)
 CONNECT_S: Final = 2.0
 STREAMS_MAX: Final = 512
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
-_CLOSE_S: Final = 0.1
 _READ_BUFFER_BYTES: Final = 1 * MIB
 
 
@@ -89,11 +90,23 @@ class PeerClient:
     """The way to one peer."""
 
     def __init__(
-        self, name: str, url: str, *, identity: Identity, clock: Clock, entropy: Entropy
+        self,
+        name: str,
+        url: str,
+        *,
+        identity: Identity,
+        clock: Clock,
+        entropy: Entropy,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        """Prepare the way to the server `name`, whose internal port is at `url`."""
+        """Prepare the way to the server `name`, whose internal port is at `url`.
+
+        `tls` returns what an https URL is to be reached with; it is asked for every request, so
+        that new connections are made with new certificates.
+        """
         self.name = name
         self.traffic = Traffic()
+        self._tls = tls
         self._url = url.rstrip("/")
         self._identity = identity
         self._clock = clock
@@ -171,7 +184,9 @@ class PeerClient:
         path = SHARD_PATH + resource
         headers = {"Authorization": self._sign("PUT", path)}
         stream = UploadStream(self.name, self.traffic)
-        task = self._streams.create_task(stream.run(self._http, self._url + path, headers))
+        task = self._streams.create_task(
+            stream.run(self._http, self._url + path, headers, self._context())
+        )
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
         stream.task = task
@@ -204,7 +219,9 @@ class PeerClient:
             async with asyncio.timeout(SHARD_CALL_DEADLINE_S) as scope:
                 self._fetches.add(scope)
                 try:
-                    async with http.get(f"{self._url}{path}?{query}", headers=headers) as response:
+                    async with http.get(
+                        f"{self._url}{path}?{query}", headers=headers, ssl=self._context()
+                    ) as response:
                         body = await response.read()
                 finally:
                     self._fetches.discard(scope)
@@ -264,7 +281,7 @@ class PeerClient:
         nonce = self._entropy.draw(NONCE_BYTES).hex()
         headers = {"Authorization": self._sign("GET", SESSION_PATH, nonce=nonce, ahead_ms=0)}
         async with asyncio.timeout(HANDSHAKE_S):
-            ws = await _connect(http, self._url + SESSION_PATH, headers)
+            ws = await connect(http, self._url + SESSION_PATH, headers, self._context())
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 ahead_ms, claims = await self._open(ws, nonce)
@@ -316,6 +333,9 @@ class PeerClient:
         if not isinstance(ready, Ready):
             raise RpcError("the peer broke the protocol")
         return ahead_ms, claims
+
+    def _context(self) -> Transport:
+        return True if self._tls is None else self._tls()
 
     def _sign(
         self,
@@ -424,34 +444,6 @@ class _Session:
                 raise RpcError("the peer broke the protocol")
 
 
-async def _connect(
-    http: aiohttp.ClientSession, url: str, headers: dict[str, str]
-) -> aiohttp.ClientWebSocketResponse:
-    try:
-        return await http.ws_connect(
-            url,
-            headers=headers,
-            compress=0,
-            max_msg_size=MESSAGE_BYTES_MAX,
-            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
-        )
-    except aiohttp.WSServerHandshakeError as error:
-        if error.status == 403:
-            raise PeerRefused(
-                "it refused this server's token: the cluster secrets differ, or the clocks are "
-                f"more than {CLOCK_DRIFT_SECONDS_MAX} s apart"
-            ) from error
-        raise RpcError(f"it answered {error.status} on its internal port") from error
-    except aiohttp.ClientConnectionError as error:
-        raise RpcError(f"cannot be reached: {_words(error)}") from error
-
-
-def _words(error: aiohttp.ClientConnectionError) -> str:
-    """Return what the system says, without the address, which whoever reads this knows."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number else str(error)
-
-
 async def _receive_one(ws: aiohttp.ClientWebSocketResponse) -> AnyFrame:
     message = await ws.receive()
     if message.type is not aiohttp.WSMsgType.BINARY:
@@ -464,7 +456,7 @@ async def _receive_one(ws: aiohttp.ClientWebSocketResponse) -> AnyFrame:
 
 async def _close(ws: aiohttp.ClientWebSocketResponse) -> None:
     try:
-        async with asyncio.timeout(2 * _CLOSE_S):
+        async with asyncio.timeout(2 * CLOSE_S):
             await ws.close()
     except (TimeoutError, aiohttp.ClientError, OSError):
         return  # it is closed hard by now

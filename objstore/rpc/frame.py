@@ -132,7 +132,7 @@ def decode_message(message: bytes) -> tuple[AnyFrame, ...]:
     """
     try:
         return _decoder.decode(message)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RpcError(f"the peer sent a message that is none: {error}") from error
 
 
@@ -149,5 +149,5 @@ def decode_claims(encoded: bytes) -> dict[str, str]:
     """
     try:
         return _claims_decoder.decode(encoded)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RpcError(f"the peer sent claims that are none: {error}") from error

@@ -7,6 +7,7 @@ alike, with an empty 403; what goes wrong after it is said in words, to a peer t
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
@@ -32,6 +33,7 @@ from objstore.rpc.auth import (
     prove_welcome,
     same,
 )
+from objstore.rpc.caller_certificate import certificate_of, wrong_name
 from objstore.rpc.frame import (
     FAILURE_INTERNAL,
     FAILURE_METHOD,
@@ -69,6 +71,7 @@ from objstore.rpc.session import (
     Outbox,
     end_of,
 )
+from objstore.wire.certificate import Certificate
 
 _log = structlog.get_logger(__name__)
 
@@ -139,7 +142,13 @@ class RpcServer:
         self._entropy = entropy
 
     @asynccontextmanager
-    async def listening(self, listener: socket.socket) -> AsyncIterator[None]:
+    async def listening(
+        self,
+        listener: socket.socket,
+        tls: ssl.SSLContext | None = None,
+        *,
+        handshake_s: float = HANDSHAKE_S,
+    ) -> AsyncIterator[None]:
         """Answer on `listener` inside the context; at its end sessions are closed."""
         server = web.Server(
             self._handle,
@@ -151,10 +160,18 @@ class RpcServer:
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_CLOSE_S)
         await runner.setup()
+        # Not by aiohttp's SockSite, which gives a stranger a minute for a handshake.
+        accepting = await asyncio.get_running_loop().create_server(
+            server,
+            sock=listener,
+            backlog=_BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else handshake_s,
+        )
         try:
-            await web.SockSite(runner, listener, backlog=_BACKLOG).start()
             yield
         finally:
+            accepting.close()
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -214,7 +231,7 @@ class RpcServer:
         await ws.prepare(request)
         try:
             async with asyncio.timeout(HANDSHAKE_S):
-                peer = await self._open(ws, token)
+                peer = await self._open(ws, token, certificate_of(request))
             _log.info("session from peer", peer=peer)
             await _Session(ws, self._methods, self._clock).run()
         except* (RpcError, TimeoutError, ConnectionError, aiohttp.ClientError) as group:
@@ -223,8 +240,10 @@ class RpcServer:
             await _close(ws)
         return ws
 
-    async def _open(self, ws: web.WebSocketResponse, token: Token) -> str:
-        """Prove each other; return the peer's name."""
+    async def _open(
+        self, ws: web.WebSocketResponse, token: Token, certificate: Certificate | None
+    ) -> str:
+        """Prove each other; return the peer's name. `certificate` is the peer's, if it has one."""
         identity = self._identity
         nonce = self._entropy.draw(NONCE_BYTES).hex()
         mine = encode_claims(dict(identity.claims()))
@@ -246,7 +265,7 @@ class RpcServer:
             prove_join(identity.keys, caller_nonce=token.nonce, nonce=nonce, claims=join.claims),
         )
         claims = decode_claims(join.claims)
-        if refusal := identity.admit(claims):
+        if refusal := identity.admit(claims) or wrong_name(certificate, claims):
             await _send(ws, Refused(refusal))
             raise RpcError(f"refused {claims.get('server', 'a peer')}: {refusal}")
         await _send(ws, Ready())

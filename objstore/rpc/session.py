@@ -1,6 +1,7 @@
 """What both ends of a session share: who they are, how they hear, how they send, how they fail."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +34,7 @@ SHARD_READ_BYTES_MAX: Final = 64 * MIB
 _BACKLOG_BYTES_MAX: Final = 2 * RPC_FRAME_BYTES_MAX
 
 Claims = Mapping[str, str]
+Transport = ssl.SSLContext | bool  # as aiohttp's `ssl`: a context, or True for an http URL
 
 
 class PeerRefused(RpcError):

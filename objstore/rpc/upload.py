@@ -16,6 +16,7 @@ from objstore.rpc.session import (
     PIECE_END,
     PIECE_LENGTH_BYTES,
     CallFailed,
+    Transport,
 )
 from objstore.rpc.traffic import Traffic
 
@@ -31,7 +32,7 @@ def read_failure(peer: str, status: int, body: bytes) -> RpcError:
     if status == 409:
         try:
             return CallFailed(*_failure_decoder.decode(body))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             pass
     return RpcError(f"{peer}: answered {status} on its internal port")
 
@@ -109,12 +110,18 @@ class UploadStream:
         finally:
             self.task.cancel()
 
-    async def run(self, http: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> None:
+    async def run(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        headers: dict[str, str],
+        tls: Transport,
+    ) -> None:
         """Send the body and take the answer, which may come before the body has ended."""
         self._failure = RpcError(f"{self._peer}: the connection was given up")
         try:
             async with http.put(
-                url, data=self._body(), headers=headers, expect100=True
+                url, data=self._body(), headers=headers, expect100=True, ssl=tls
             ) as response:
                 body = await response.read()
                 ok = response.status == 200

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from objstore import __version__
 from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
 from objstore.cluster.membership import Membership
@@ -27,7 +29,7 @@ from objstore.drive.remote import RemoteDrive
 from objstore.drive.unused import UnusedDrive
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetDrive, SetHandle, set_handle
-from objstore.errors import DriveError
+from objstore.errors import ConfigError, DriveError
 from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.rpc.auth import derive_keys
 from objstore.rpc.client import PeerClient
@@ -36,8 +38,11 @@ from objstore.server.configuration import generation_of
 from objstore.server.order import StartOrder
 from objstore.server.place import peer_url
 from objstore.server.shared_mark import SharedMark
+from objstore.server.tls import Tls
 from objstore.topology.layout import Layout, SetLayout, layout_of
 from objstore.versions.hlc import NODE_BYTES, Hlc
+
+_log = structlog.get_logger(__name__)
 
 _PEERS_S: Final = 2.0
 
@@ -55,6 +60,7 @@ class Node:
     berths: Mapping[str, Berth]  # this server's drives with slots, by place
     clock: Clock
     entropy: Entropy
+    tls: Tls
     buckets: SharedMark  # differs once a drive of this server took a bucket's record
 
 
@@ -88,9 +94,15 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
         admit=membership.admit,
         awaits=membership.awaits,
     )
+    tls = _tls(order, clock)
     clients = {
         peer: PeerClient(
-            peer, peer_url(order.settings, peer), identity=identity, clock=clock, entropy=entropy
+            peer,
+            peer_url(order.settings, peer),
+            identity=identity,
+            clock=clock,
+            entropy=entropy,
+            tls=tls.calling,
         )
         for peer in membership.peers
     }
@@ -98,6 +110,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
     bay = DriveBay(tuple(berths.values()), clock=clock, entropy=entropy)
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(client.run()) for client in clients.values()]
+        running += [group.create_task(port.watch()) for port in tls.ports]
         try:
             yield Node(
                 order,
@@ -109,11 +122,31 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
                 berths,
                 clock,
                 entropy,
+                tls,
                 SharedMark(order.buckets_descriptor, entropy),
             )
         finally:
             for task in running:
                 task.cancel()
+
+
+def _tls(order: StartOrder, clock: Clock) -> Tls:
+    """Read the certificates again, which were good when the server was started.
+
+    A process that is started later, because the one before it crashed, may find them broken or
+    half renewed. It ends and is started again until they are good: a refusal would stop the whole
+    server, whose other processes go on with what they have.
+    """
+    try:
+        return Tls(order.settings, server=order.server, clock=clock)
+    except ConfigError as error:
+        _log.error(
+            "certificate files can not be used",
+            found=error.found,
+            expected=error.expected,
+            what_to_do=error.remedy,
+        )
+        raise SystemExit(1) from error
 
 
 @asynccontextmanager

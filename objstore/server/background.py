@@ -92,7 +92,7 @@ async def _settle(node: Node, report: Callable[[str], None]) -> str:
                 entropy=node.entropy,
             )
             listener = listen_on(port, purpose=INTERNAL_PURPOSE)
-            await stack.enter_async_context(server.listening(listener))
+            await stack.enter_async_context(server.listening(listener, node.tls.internal_listening))
         deployment = await bootstrap.run()
         report(deployment)
         if not alone:

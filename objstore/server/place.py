@@ -72,4 +72,5 @@ def internal_port(settings: Settings, server: str) -> Port | None:
 
 def peer_url(settings: Settings, peer: str) -> str:
     """Return where a peer's internal port is."""
-    return f"http://{peer.rpartition(':')[0]}:{settings.internal_port_of(peer)}"
+    scheme = "https" if settings.internal_tls_certificate else "http"
+    return f"{scheme}://{peer.rpartition(':')[0]}:{settings.internal_port_of(peer)}"

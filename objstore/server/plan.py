@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from objstore.clock import Entropy
+from objstore.clock import Clock, Entropy, SystemClock
 from objstore.config import Secrets, Settings, load_secrets, load_settings
 from objstore.config.identities import files_open_to_others
 from objstore.errors import ConfigError
@@ -15,6 +15,7 @@ from objstore.iam.directory import identities_of
 from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.server.order import LogFormat
 from objstore.server.place import own_server
+from objstore.server.tls import Tls
 from objstore.server.watch import files_of
 from objstore.topology.layout import Layout, layout_of
 
@@ -42,8 +43,9 @@ def make_plan(
     options: Mapping[str, object],
     log_format: LogFormat,
     entropy: Entropy,
+    clock: Clock | None = None,
 ) -> Plan:
-    """Read settings and secrets, and find out which server of the layout this is.
+    """Read settings, secrets and certificates; find out which server of the layout this is.
 
     Raises:
         ConfigError: any of it is not what it has to be.
@@ -52,8 +54,10 @@ def make_plan(
         endpoints=endpoints, config=config, environment=environment, options=options
     )
     layout = layout_of(settings)
-    _refuse_tls(layout)
+    _check_schemes(settings, layout)
     server = own_server(settings, layout)
+    for port in Tls(settings, server=server, clock=clock or SystemClock()).ports:
+        port.warn()
     secrets = load_secrets(_with_cluster_secret(environment, layout, entropy))
     identities_of(secrets, settings.identities)  # refused here, before anything is started
     for file in files_open_to_others(settings.identities):
@@ -78,14 +82,35 @@ def make_plan(
     return Plan(settings, secrets, server, log_format, files)
 
 
-def _refuse_tls(layout: Layout) -> None:
-    """Refuse what would be promised and not kept: this version serves HTTP without TLS."""
-    if layout.secure:
+def _check_schemes(settings: Settings, layout: Layout) -> None:
+    """Refuse endpoints that say another protocol than the certificates make it.
+
+    https:// promises that nothing goes over the network in the clear, between servers either.
+    With http:// a certificate for the internal port alone is fine: a proxy may serve the public.
+    """
+    several = len(layout.servers) > 1
+    missing = "" if settings.tls_certificate else "tls_certificate and tls_key"
+    if not missing and several and not settings.internal_tls_certificate:
+        missing = "internal_tls_certificate, internal_tls_key and internal_tls_ca"
+    if layout.secure and missing:
         raise ConfigError(
-            found="endpoints that begin with https://",
-            expected="http:// (this version serves without TLS, to clients and between servers)",
-            remedy="write http://, keep the internal ports on a network of their own, and put a "
-            "TLS proxy in front of the S3 ports",
+            found=f"endpoints that begin with https://, without {missing}",
+            expected="certificates for the S3 port and, with several servers, for the port "
+            "between them",
+            remedy=f"set {missing} (docs/operating/tls.md), or write http:// and end TLS in a "
+            "proxy on each server",
+        )
+    if settings.tls_certificate and layout.servers != ("",) and not layout.secure:
+        raise ConfigError(
+            found="tls_certificate with endpoints that begin with http://",
+            expected="https:// in every endpoint: the S3 port would speak TLS alone",
+            remedy="write https:// in the endpoints of every server, or leave out tls_certificate",
+        )
+    if settings.internal_tls_certificate and layout.servers == ("",):
+        raise ConfigError(
+            found="internal_tls_certificate with local paths as drives",
+            expected="certificates for a port that there is: one server alone has no internal port",
+            remedy="leave out the internal_tls_ settings",
         )
 
 

@@ -18,6 +18,7 @@ from objstore.errors import RpcError, WriteQuorumLost
 from objstore.gateway.explain import explain
 from objstore.gateway.ports import (
     BucketInfo,
+    CertificateInfo,
     ClusterInfo,
     DriveInfo,
     Progress,
@@ -116,6 +117,7 @@ class ObservedCluster:
             healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
             server=self._node.order.server,
             operations=explain(sets, drives, ready=self._serving),
+            certificates=tuple(self._certificates()),
         )
 
     async def _ask_peers(self) -> Mapping[str, ServerState]:
@@ -218,6 +220,15 @@ class ObservedCluster:
             configuration=states[server].configuration if server in states else "",
             clock_ahead_ms=peer.clock_ahead_ms,
         )
+
+    def _certificates(self) -> Iterator[CertificateInfo]:
+        now_s = self._node.clock.now_ns() / 1e9
+        for port in self._node.tls.ports:
+            yield CertificateInfo(
+                port=port.files.port,
+                names=port.leaf.names,
+                expires_in_s=port.leaf.not_after_s - now_s,
+            )
 
     def _heal_waits(self, guard: GuardedDrive) -> bool:
         status = guard.health.status

@@ -53,7 +53,7 @@ async def run_worker(
         cluster = ObservedCluster(node, engine, store)
         listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
         context = _gateway_context(node, engine, store, cluster)
-        gateway = await serve(context, listener)
+        gateway = await serve(context, listener, tls=node.tls.s3_listening)
         told.follow(lambda line: _take_change(decode_change(line), node, context, gateway))
         # Requests are served from here on; "ready" is said when the drives of peers are seen too,
         # so that the first objects of a cluster that starts get all their shards.
@@ -130,5 +130,6 @@ async def serve_peers(node: Node, engine: Engine) -> AsyncIterator[None]:
         clock=node.clock,
         entropy=node.entropy,
     )
-    async with server.listening(listen_on(port, purpose=INTERNAL_PURPOSE)):
+    listener = listen_on(port, purpose=INTERNAL_PURPOSE)
+    async with server.listening(listener, node.tls.internal_listening):
         yield

@@ -19,8 +19,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from objstore.cli.admin_client import AdminClient
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import HOST, layout_of_file, uniform_layout
+from objstore.clock import SystemClock
 from objstore.config import Secrets
 from objstore.server.order import EXIT_REFUSED
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
@@ -48,7 +50,8 @@ class Cluster:
 
     Or whatever layout the file `config` describes. Servers and drives are numbered from 0.
     `sections` are added to the servers' configuration file, `environment` sets further
-    OBJSTORE_... settings. `prepare` is called before the first
+    OBJSTORE_... settings; `secure` makes https endpoints, for which these name certificates.
+    `prepare` is called before the first
     start, for example to mount something on a drive.
     """
 
@@ -64,14 +67,20 @@ class Cluster:
         sections: str = "",
         environment: Mapping[str, str] = MappingProxyType({}),
         prepare: Callable[["Cluster"], None] | None = None,
+        secure: bool = False,
     ) -> None:
         self.root = root
         port = free_ports(8)
         layout = (
-            layout_of_file(root, config, base_port=port)
+            layout_of_file(root, config, base_port=port, secure=secure)
             if config
             else uniform_layout(
-                root, servers=servers, drives=4 // servers, parity=parity, base_port=port
+                root,
+                servers=servers,
+                drives=4 // servers,
+                parity=parity,
+                base_port=port,
+                secure=secure,
             )
         )
         self.servers = range(layout.servers)
@@ -134,9 +143,9 @@ class Cluster:
         """Let a paused server go on."""
         self._local.resume_server(server + 1)
 
-    def start_server(self, server: int) -> None:
-        """Start a server that was killed."""
-        self._local.start_server(server + 1)
+    def start_server(self, server: int, **changed: str) -> None:
+        """Start a server that was killed, `changed` in its OBJSTORE_... settings."""
+        self._local.start_server(server + 1, changed)
 
     def wait_ready(self) -> None:
         """Wait until every server says that it can be written."""
@@ -201,6 +210,7 @@ class Cluster:
                 aws_access_key_id=access_key,
                 aws_secret_access_key=secret_key,
                 config=config,
+                verify=str(self._local.ca_file) if self._local.ca_file else None,
             )
         self._clients.append(client)
         return client
@@ -216,6 +226,7 @@ class Cluster:
                 "OBJSTORE_ENDPOINT": self.url(server),
                 "OBJSTORE_ROOT_USER": ACCESS_KEY,
                 "OBJSTORE_ROOT_PASSWORD": SECRET_KEY,
+                "OBJSTORE_CA_FILE": str(self._local.ca_file or ""),
             },
             capture_output=True,
             text=True,
@@ -230,12 +241,20 @@ class Cluster:
 
     def info(self, server: int = 0) -> dict[str, Any]:
         """Return what `admin info --json` prints, without the time a new process takes."""
+        if self._local.local.secure:
+            secured = AdminClient(
+                (self.url(server),),
+                *(ACCESS_KEY, SECRET_KEY),
+                region=REGION,
+                clock=SystemClock(),
+                ca_file=self._local.ca_file,
+            )
+            return dict(json.loads(secured.get("info")))
         host = "{}:{}".format(*self.address(server))
         shot = Shot("GET", "/.objstore/admin/v1/info", headers=(("Host", host),))
         answer = send(self.address(server), Signer().sign(shot))
         assert answer.status == 200, answer
-        document: dict[str, Any] = json.loads(answer.body)
-        return document
+        return dict(json.loads(answer.body))
 
     def locate(self, bucket: str, key: str) -> dict[str, Any]:
         """Return what `admin locate --json` prints."""

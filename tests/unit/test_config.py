@@ -1,5 +1,6 @@
 """Settings: what wins over what, and that nothing unknown or malformed gets through."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
+from objstore.clock import SystemEntropy
 from objstore.config import (
     SETTINGS,
     LiteralDrive,
@@ -330,7 +332,7 @@ def test_the_document_shows_the_table() -> None:
 GOOD = {
     "OBJSTORE_ROOT_USER": "backup-user",
     "OBJSTORE_ROOT_PASSWORD": "correct horse battery",
-    "OBJSTORE_CLUSTER_SECRET": "0123456789abcdef0123456789abcdef",
+    "OBJSTORE_CLUSTER_SECRET": "0123456789abcdef" * 4,
 }
 
 
@@ -339,6 +341,21 @@ def test_secrets_from_the_environment() -> None:
     assert found == Secrets("backup-user", "correct horse battery", GOOD["OBJSTORE_CLUSTER_SECRET"])
     assert "correct horse" not in repr(found)
     assert GOOD["OBJSTORE_CLUSTER_SECRET"] not in repr(found)
+
+
+@pytest.mark.parametrize("write", ["hex", "b64", "url", "b32"])
+def test_a_cluster_secret_is_32_random_bytes_however_they_are_written(write: str) -> None:
+    for _ in range(50):
+        raw = SystemEntropy().draw(32)
+        value = {
+            "b64": base64.b64encode(raw).decode(),
+            "url": base64.urlsafe_b64encode(raw).decode().rstrip("="),
+            "b32": base64.b32encode(raw).decode(),
+        }.get(write, raw.hex())
+        found = load_secrets({**GOOD, "OBJSTORE_CLUSTER_SECRET": value})
+        assert found.cluster_secret == value
+        with pytest.raises(ConfigError, match="CLUSTER_SECRET"):
+            load_secrets({**GOOD, "OBJSTORE_CLUSTER_SECRET": value[: len(value) // 2]})
 
 
 def test_secrets_from_files(tmp_path: Path) -> None:
@@ -372,7 +389,13 @@ def test_secrets_from_files(tmp_path: Path) -> None:
         {"OBJSTORE_ROOT_PASSWORD": "two\nlines of it"},
         {"OBJSTORE_ROOT_PASSWORD": "backup-user"},
         {"OBJSTORE_CLUSTER_SECRET": ""},
-        {"OBJSTORE_CLUSTER_SECRET": "0123456789abcdef0123456789abcde"},
+        {"OBJSTORE_CLUSTER_SECRET": "0123456789abcdef0123456789abcdef"},
+        {"OBJSTORE_CLUSTER_SECRET": ("0123456789abcdef" * 4)[1:]},
+        {"OBJSTORE_CLUSTER_SECRET": ("0123456789ABCDEF" * 4)[1:]},
+        {"OBJSTORE_CLUSTER_SECRET": "0123456789" * 7},
+        {"OBJSTORE_CLUSTER_SECRET": "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" + "A" * 19 + "====="},
+        {"OBJSTORE_CLUSTER_SECRET": "0123456789abcdefghijklmnopqrstuvwxyz-_ABCD"},
+        {"OBJSTORE_CLUSTER_SECRET": "a" * 64},
         {"OBJSTORE_CLUSTER_SECRET": "abc" * 11},
         {"OBJSTORE_CLUSTER_SECRET_FILE": "/somewhere"},
         {"OBJSTORE_CLUSTER_SECRET": "", "OBJSTORE_CLUSTER_SECRET_FILE": "/nowhere/at/all"},

@@ -18,6 +18,7 @@ from rich.console import Console
 from objstore.cli.demos.client import DemoClient, S3Refusal
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import LocalLayout
+from objstore.cli.trust import client_context
 from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
 from objstore.config import Secrets
 from objstore.gateway.ports import ADMIN_PREFIX, ClusterInfo, DriveInfo, LocationDocument
@@ -200,7 +201,8 @@ async def set_stage(
         local = layout(directory, free_base_port(4))
         with LocalCluster(directory, local, credentials) as cluster:
             cluster.wait_ready()
-            async with aiohttp.ClientSession() as http:
+            connector = aiohttp.TCPConnector(ssl=client_context(cluster.ca_file))
+            async with aiohttp.ClientSession(connector=connector) as http:
                 clients = tuple(
                     DemoClient(http, endpoint, credentials, clock) for endpoint in cluster.endpoints
                 )

@@ -147,3 +147,34 @@ async def pair(
     ):
         await until(lambda: client.status.up)
         yield client
+
+
+@asynccontextmanager
+async def meddler(
+    port: int, meddle: Callable[[bytes], bytes], replies: Callable[[bytes], bytes] = bytes
+) -> AsyncIterator[int]:
+    """Stand in the way to `port`, and change what goes there or comes back."""
+
+    async def pump(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
+    ) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(change(data))
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pump(reader, back, meddle))
+            group.create_task(pump(there, writer, replies))
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()

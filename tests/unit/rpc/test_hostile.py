@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from objstore.rpc.auth import Target, derive_keys, sign
 from objstore.rpc.session import SESSION_PATH
-from tests.unit.rpc.peers import KEYS, Shelf, identity, listener, rpc_server
+from tests.unit.rpc.peers import (
+    KEYS,
+    Shelf,
+    identity,
+    listener,
+    meddler,
+    peer_client,
+    rpc_server,
+    running,
+    until,
+)
 
 PATH = "/v1/shard/0/0/1/ab/1/0"
 BODY = b"\x03\x00\x00\x00abc\x00\x00\x00\x00"
@@ -194,6 +204,27 @@ async def test_a_session_without_a_proof_gets_no_further() -> None:
     frame = bytes([0x82, 0x80 | len(join)]) + bytes(4) + join
     async with port() as p:
         answer = await p.send(raw + frame)
+        assert answer.startswith(b"HTTP/1.1 101")
+        assert b"\x91\x91\x08" not in answer  # never Ready
+
+
+async def test_a_session_that_was_listened_to_can_not_be_opened_again() -> None:
+    """The upgrade's token may be repeated; the proof covers a nonce that is drawn each time."""
+    heard, said = bytearray(), bytearray()
+
+    def listen(data: bytes) -> bytes:
+        heard.extend(data)
+        return data
+
+    def listen_back(data: bytes) -> bytes:
+        said.extend(data)
+        return data
+
+    async with port() as p, meddler(p.number, listen, listen_back) as middle:
+        async with running(peer_client(middle, identity("server-b"))) as client:
+            await until(lambda: client.status.up)
+        assert b"\x91\x91\x08" in said
+        answer = await p.send(bytes(heard))
         assert answer.startswith(b"HTTP/1.1 101")
         assert b"\x91\x91\x08" not in answer  # never Ready
 
