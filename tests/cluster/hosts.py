@@ -44,6 +44,7 @@ class Host:
     directory: Path
     mounts: dict[Path, Path] = field(default_factory=dict)  # what -> where, for its commands
     _throttle: "_Throttle | None" = None
+    _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def command(self, command: Sequence[str | Path]) -> list[str]:
         """Return the command that runs `command` on this host."""
@@ -53,7 +54,8 @@ class Host:
 
     def start(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
         """Start a program on this host; it ends with the network at the latest."""
-        return subprocess.Popen(self.command(command), **options)
+        self._started.append(subprocess.Popen(self.command(command), **options))
+        return self._started[-1]
 
     def run(self, command: Sequence[str | Path], *, timeout_s: float = 60) -> str:
         """Run a program that must succeed on this host; return what it printed."""
@@ -73,6 +75,8 @@ class Host:
             assert time.monotonic() < deadline, f"{self.name}: {pids} can not be killed"
             self._signal(pids, signal.SIGKILL)
             time.sleep(0.02)
+        while self._started:
+            self._started.pop().wait(_SETTLE_S)
 
     def freeze(self) -> None:
         """SIGSTOP every process: connections stay, the kernel acknowledges, nothing answers."""
