@@ -16,7 +16,14 @@ import structlog
 
 from objstore.clock import Clock, Entropy
 from objstore.errors import RpcError
-from objstore.limits import CALL_DEADLINE_S, CLOCK_DRIFT_SECONDS_MAX, MIB, SHARD_CALL_DEADLINE_S
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    CLOCK_DRIFT_SECONDS_MAX,
+    MIB,
+    PEER_PING_INTERVAL_S,
+    PEER_SILENT_PINGS_MAX,
+    SHARD_CALL_DEADLINE_S,
+)
 from objstore.rpc.auth import NONCE_BYTES, Target, prove_join, prove_welcome, same, sign
 from objstore.rpc.frame import (
     MESSAGE_BYTES_MAX,
@@ -40,8 +47,6 @@ from objstore.rpc.frame import (
 from objstore.rpc.session import (
     CALLS_IN_FLIGHT_MAX,
     HANDSHAKE_S,
-    PING_INTERVAL_S,
-    PINGS_UNANSWERED_MAX,
     SESSION_PATH,
     SHARD_PATH,
     CallFailed,
@@ -338,7 +343,7 @@ class _Session:
         self._pending: dict[int, asyncio.Future[bytes]] = {}
         self._ids = itertools.count(1)
         self._places = asyncio.Semaphore(CALLS_IN_FLIGHT_MAX)
-        self._hearing = Hearing(interval_s=PING_INTERVAL_S, ticks_max=PINGS_UNANSWERED_MAX)
+        self._hearing = Hearing(interval_s=PEER_PING_INTERVAL_S, ticks_max=PEER_SILENT_PINGS_MAX)
         self._loop = asyncio.get_running_loop()
 
     async def call(self, method: str, payload: bytes, deadline_s: float) -> bytes:
