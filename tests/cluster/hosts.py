@@ -19,7 +19,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -195,6 +195,11 @@ class Network:
         entry = (target.address, "lladdr", _NOBODY, "dev", "eth0", "nud", "permanent")
         _run("ip", "-n", source.namespace, "neigh", "replace", *entry)
         self._lost.add((source, target))
+
+    def lose(self, ways: Iterable[tuple[Host, Host]]) -> None:
+        """Lose every packet on these ways, each from a host to another."""
+        for source, target in ways:
+            self.half_cut(source, target)
 
     def cut(self, one: Host, other: Host) -> None:
         """Lose every packet between two hosts."""

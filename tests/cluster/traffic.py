@@ -1,11 +1,13 @@
 """Clients that go on through a fault, and how long each of their requests took."""
 
 import contextlib
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -31,22 +33,21 @@ class Answers:
 
     every: list[Answer] = field(default_factory=list)
 
-    def of(self, verb: str, *, since_s: float = 0.0) -> "Answers":
-        """Return the answers to requests of one kind that began after a moment."""
-        return Answers([a for a in self.every if a.verb == verb and a.began_s >= since_s])
+    def of(self, *verbs: str) -> "Answers":
+        """Return the answers to requests of some kinds."""
+        return Answers([a for a in self.every if a.verb in verbs])
 
     def codes(self) -> Counter[str]:
         """Count the codes."""
         return Counter(answer.code for answer in self.every)
 
+    def between(self, since_s: float, until_s: float = math.inf) -> "Answers":
+        """Return the answers to requests that began in a span of time."""
+        return Answers([a for a in self.every if since_s <= a.began_s < until_s])
+
     def slowest_s(self) -> float:
         """Return how long the slowest took."""
         return max((answer.took_s for answer in self.every), default=0.0)
-
-    def last_end_s(self, code: str) -> float:
-        """Return when the last answer with a code came; 0 if none did."""
-        ends = (a.began_s + a.took_s for a in self.every if a.code == code)
-        return max(ends, default=0.0)
 
     def __str__(self) -> str:
         verbs = sorted({answer.verb for answer in self.every})
@@ -117,22 +118,24 @@ class Traffic:
 
     def _work(self, number: int, server: int) -> None:
         client: S3Client = self._cluster.client(server)
+        put, get, delete, listed = (
+            partial(call, Bucket=self._bucket)
+            for call in (
+                client.put_object,
+                client.get_object,
+                client.delete_object,
+                client.list_objects_v2,
+            )
+        )
         count = 0
         while not self._stopping.is_set():
             count += 1
             key = f"written{number}/{count % 20}"
             for verb, request in (
-                (
-                    "put",
-                    lambda k=key: client.put_object(Bucket=self._bucket, Key=k, Body=self._body),
-                ),
-                (
-                    "get",
-                    lambda: client.get_object(Bucket=self._bucket, Key=f"there{number}")[
-                        "Body"
-                    ].read(),
-                ),
-                ("list", lambda: client.list_objects_v2(Bucket=self._bucket, MaxKeys=50)),
+                ("put", lambda k=key: put(Key=k, Body=self._body)),
+                ("get", lambda: get(Key=f"there{number}")["Body"].read()),
+                ("list", lambda: listed(MaxKeys=50)),
+                ("delete", lambda k=key: delete(Key=k)),
             ):
                 self._answers.every.append(ask(verb, server, request))
             self._stopping.wait(self._pause_s)

@@ -1,6 +1,5 @@
 """A slow drive holds up nothing that the others can do, and is used where they can not."""
 
-import asyncio
 import time
 
 import pytest
@@ -10,7 +9,6 @@ from objstore.engine.list import ListQuery, list_objects
 from objstore.errors import WriteQuorumLost
 from objstore.limits import INLINE_SHARD_BYTES_MAX
 from objstore.names import Scheme
-from objstore.testing.drive_values import data_id
 from objstore.testing.faulty_drive import Hang, Late, always, on
 from objstore.testing.memory_set import BUCKET, MemorySet, SwitchedDrive, memory_set
 from tests.unit.engine.bodies import get, pattern, put
