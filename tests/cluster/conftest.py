@@ -1,4 +1,4 @@
-"""Clusters on hosts: one of each layout for a module, in health again after every test."""
+"""Clusters on hosts: one of each layout for a module, whole again after every test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,6 @@ def on_hosts(
 
 @pytest.fixture
 def layout(on_hosts: HostCluster) -> Iterator[HostCluster]:
-    """Give the module's cluster, and bring it back to health."""
-    on_hosts.wait_healthy()
+    """Give the module's cluster, and bring it back afterwards."""
     yield on_hosts
     on_hosts.restore()

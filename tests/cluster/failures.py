@@ -40,10 +40,11 @@ def under_fault(
     *,
     through: Sequence[int],
     for_s: float = 4.0,
+    clients: int = 4,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Seen:
     """Cause a fault under traffic through some servers; the fault is there when this returns."""
-    traffic = Traffic(cluster, "bucket", servers=through)
+    traffic = Traffic(cluster, "bucket", servers=through, clients=clients)
     with traffic.running() as answers:
         within(30, lambda: len(answers.every) >= _CALM_ANSWERS, "requests are answered")
         caused_s = time.monotonic()
@@ -61,10 +62,10 @@ def under_fault(
 
 
 def returns_by_itself(cluster: HostCluster, *, within_s: float) -> float:
-    """Take the network's faults back, and wait until no server misses another's drives."""
+    """Take the faults back, and wait until every drive is well to every server again."""
     began_s = time.monotonic()
     cluster.network.heal()
-    cluster.wait_healthy(within_s)
+    cluster.wait_online(within_s)
     took_s = time.monotonic() - began_s
     print(f"well again after {took_s:.1f} s")
     return took_s

@@ -21,6 +21,10 @@ from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, SECRET_KEY
 from tests.e2e.running import Cluster
 
 
+# What is healed meanwhile is used like any other.
+WELL = ("online", "catching up", "healing")
+
+
 @dataclass(frozen=True, slots=True)
 class HostLayout(LocalLayout):
     """The layout of a file, as it is: what differs is where this process finds the servers."""
@@ -139,8 +143,22 @@ class HostCluster(Cluster):
         return dict(found)
 
     def restore(self) -> None:
-        """Bring the cluster back to health: no faults, every server up, nothing left to heal."""
+        """Bring the cluster back: no faults, every server up, every drive online to all.
+
+        What was missed may still be healed.
+        """
         self.network.heal()
         self._local.start()
         self.wait_ready()
-        self.wait_healthy()
+        self.wait_online()
+
+    def wait_online(self, timeout_s: float = 120) -> None:
+        """Wait until every drive is well to every server."""
+        self.wait_until(
+            lambda: all(
+                self.state(drive, server) in WELL
+                for server in self.servers
+                for drive in range(len(self.drives))
+            ),
+            timeout_s,
+        )

@@ -47,7 +47,7 @@ def test_a_silent_server_stops_nothing(layout: HostCluster, kind: str) -> None:
 
 
 def test_a_slow_server_is_taken_out_by_how_long_requests_take(layout: HostCluster) -> None:
-    """It answers pings all the time, late; and it is back when its calls are quick again."""
+    """It answers pings, and queues up calls; it is back when its calls are quick again."""
     host = layout.host(3)
     seen_as = []
 
@@ -57,7 +57,7 @@ def test_a_slow_server_is_taken_out_by_how_long_requests_take(layout: HostCluste
             seen_as.append([layout.state(3, server) for server in (0, 1, 2)])
 
     seen = under_fault(
-        layout, lambda: host.throttle(0.01), through=[0, 1, 2], for_s=9, meanwhile=watch
+        layout, lambda: host.throttle(0.01), through=[0, 1, 2], clients=9, meanwhile=watch
     )
     print(seen_as)
     assert set(seen.during.codes()) == {SERVED}

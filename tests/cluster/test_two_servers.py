@@ -1,4 +1,4 @@
-"""Two servers with two drives each: what goes on without one of them, and how fast the rest is said.
+"""Two servers with two drives each: what goes on without one, and how fast the rest is refused.
 
 EC:1 needs both servers for everything; EC:2 reads with one and writes with both.
 """

@@ -118,24 +118,21 @@ class Traffic:
 
     def _work(self, number: int, server: int) -> None:
         client: S3Client = self._cluster.client(server)
-        put, get, delete, listed = (
-            partial(call, Bucket=self._bucket)
-            for call in (
-                client.put_object,
-                client.get_object,
-                client.delete_object,
-                client.list_objects_v2,
-            )
-        )
         count = 0
         while not self._stopping.is_set():
             count += 1
             key = f"written{number}/{count % 20}"
             for verb, request in (
-                ("put", lambda k=key: put(Key=k, Body=self._body)),
-                ("get", lambda: get(Key=f"there{number}")["Body"].read()),
-                ("list", lambda: listed(MaxKeys=50)),
-                ("delete", lambda k=key: delete(Key=k)),
+                ("put", partial(client.put_object, Key=key, Body=self._body)),
+                ("get", partial(_read, client, Key=f"there{number}")),
+                ("list", partial(client.list_objects_v2, MaxKeys=50)),
+                ("delete", partial(client.delete_object, Key=key)),
             ):
-                self._answers.every.append(ask(verb, server, request))
+                asked = partial(request, Bucket=self._bucket)
+                self._answers.every.append(ask(verb, server, asked))
             self._stopping.wait(self._pause_s)
+
+
+def _read(client: S3Client, **which: str) -> None:
+    """Read an object to its end."""
+    client.get_object(**which)["Body"].read()
