@@ -20,7 +20,6 @@ from tests.cluster.hosts import Host, Network
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, SECRET_KEY
 from tests.e2e.running import Cluster
 
-
 # What is healed meanwhile is used like any other.
 WELL = ("online", "catching up", "healing")
 
