@@ -34,7 +34,9 @@ def _end(lines: list[str]) -> int:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_layout_has_its_table_and_it_is_current(config: str) -> None:
-    found = re.search(rf"objstore layout explain config/{config}\n\n```\n(.*?)\n```", PAGE, re.DOTALL)
+    found = re.search(
+        rf"objstore layout explain config/{config}\n\n```\n(.*?)\n```", PAGE, re.DOTALL
+    )
     assert found is not None, f"failures.md has no table for {config}"
     command = f"objstore layout explain config/{config}"
     assert found.group(1) == survival_of(config), f"copy it from: COLUMNS=80 {command}"
