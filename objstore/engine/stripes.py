@@ -157,6 +157,8 @@ class ShardWriter:
         self._needed = write_quorum(scheme) if needed is None else needed
         self._sinks: dict[int, ShardSink] = {}
         self._errors: dict[int, DriveError] = {}
+        # What is left of the time for stragglers: some, and as long as the others took.
+        self._patience_s = WRITE_STRAGGLER_S
 
     async def open(self, header: Callable[[int], ShardHeader], shards: tuple[int, ...]) -> None:
         """Begin a file for each of `shards`, headed by what `header` says."""
@@ -205,10 +207,15 @@ class ShardWriter:
                 return True
             return False if len(calls) - len(fanout.errors) < self._needed else None
 
+        clock = self._context.clock
         fanout = Fanout(self._context.group, calls)
+        began_s = clock.monotonic_s()
         try:
             if await fanout.until(settled, deadline_s=SHARD_CALL_DEADLINE_S):
-                await fanout.finished(deadline_s=WRITE_STRAGGLER_S)
+                settled_s = clock.monotonic_s()
+                self._patience_s += settled_s - began_s
+                await fanout.finished(deadline_s=self._patience_s)
+                self._patience_s -= clock.monotonic_s() - settled_s
         finally:
             fanout.cancel()
         lost = calls.keys() - fanout.answers.keys()

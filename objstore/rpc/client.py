@@ -172,6 +172,8 @@ class PeerClient:
         task = self._streams.create_task(stream.run(self._http, self._url + path, headers))
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
+        # A task that is cancelled before it began runs nothing, not even what it has in `finally`.
+        task.add_done_callback(lambda _: stream.end())
         stream.task = task
         try:
             await stream.accepted()

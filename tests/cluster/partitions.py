@@ -13,9 +13,10 @@ from objstore.limits import LOST_SERVER_S
 from tests.cluster.failures import BUSY_S
 from tests.cluster.host_cluster import HostCluster
 from tests.cluster.traffic import SERVED, ask
+from tests.e2e.faults import within
 
 KEYS = [f"key{number}" for number in range(4)]
-PARTITION_S = 3.0
+_WRITES_EACH = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def through_a_partition(cluster: HostCluster, away: list[int]) -> dict[int, int]
         for one in away:
             for other in set(cluster.servers) - set(away):
                 cluster.network.cut(hosts[one], hosts[other])
-        time.sleep(PARTITION_S)
+        within(30, lambda: _each_answered(cluster, writers, cut_s), "every server answers writes")
         healed_s = time.monotonic()
         cluster.network.join()
         time.sleep(1)
@@ -93,6 +94,12 @@ def through_a_partition(cluster: HostCluster, away: list[int]) -> dict[int, int]
     assert {w.code for w in meanwhile} <= {SERVED, "SlowDownWrite", "SlowDownRead"}
     assert max(w.ended_s - w.began_s for w in meanwhile) <= LOST_SERVER_S + BUSY_S
     return counts
+
+
+def _each_answered(cluster: HostCluster, writers: Writers, since_s: float) -> bool:
+    """Whether every server answered a few writes that began after a moment."""
+    answered = [w.server for w in list(writers.writes) if w.began_s > since_s]
+    return all(answered.count(server) >= _WRITES_EACH for server in cluster.servers)
 
 
 def agree(cluster: HostCluster, writes: list[Write]) -> None:

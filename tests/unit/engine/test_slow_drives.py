@@ -1,5 +1,6 @@
 """A slow drive holds up nothing that the others can do, and is used where they can not."""
 
+import asyncio
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from objstore.engine import pages, stripes
 from objstore.engine.list import ListQuery, list_objects
 from objstore.errors import WriteQuorumLost
-from objstore.limits import INLINE_SHARD_BYTES_MAX
+from objstore.limits import INLINE_SHARD_BYTES_MAX, STRIPE_BYTES
 from objstore.names import Scheme
 from objstore.testing.faulty_drive import Hang, Late, always, on
 from objstore.testing.memory_set import BUCKET, MemorySet, SwitchedDrive, memory_set
@@ -118,3 +119,21 @@ class TestKnown:
             await put(m, "key", LARGE)
             assert await get(m, "key") == LARGE
             await end(m)
+
+
+async def test_an_upload_does_not_wait_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drive that is a little late with every stripe is left behind, however many there are."""
+    monkeypatch.setattr(stripes, "WRITE_STRAGGLER_S", 0.2)
+    async with memory_set(Scheme(1, 3)) as m:
+        m.drives[1].rules.append(on("write", Late(0.1)))
+
+        async def let_time_pass() -> None:
+            while True:
+                await asyncio.sleep(0.01)
+                m.clock.advance(0.01)
+
+        passing = asyncio.ensure_future(let_time_pass())
+        await put(m, "key", pattern(12 * STRIPE_BYTES))
+        passing.cancel()
+        await end(m)
+        assert [len(drive.memory.files) for drive in m.drives] == [1, 0, 1, 1]
