@@ -73,6 +73,13 @@ SHARD_CALL_DEADLINE_S: Final = 20.0  # one block write, one block read, or one f
 READ_DECISION_DEADLINE_S: Final = 1.5  # a read answers or refuses by then once slots are slow
 READ_UNDECIDED_DEADLINE_S: Final = 2.5  # further, while drives that seem well are too slow to tell
 WRITE_DECISION_DEADLINE_S: Final = 10.0  # a commit is decided by then
+WRITE_STRAGGLER_S: Final = 1.5  # a shard that W others are ahead of by more is left to the healer
+WRITE_GIVE_UP_S: Final = 0.2  # what is given up is waited for so long, and goes on by itself
+LIST_HEDGE_S: Final = 0.5  # a page that takes longer is asked of the other drives too
+# A server is lost to its peers when it was silent for three or four of these.
+PEER_PING_INTERVAL_S: Final = 0.45
+PEER_SILENT_PINGS_MAX: Final = 3
+LOST_SERVER_S: Final = 2.0  # what waits for a server that went away is served or refused by then
 HEADER_DEADLINE_S: Final = 10.0
 IDLE_DEADLINE_S: Final = 120.0  # clients (90 s in Go) and proxies (60 s) close first: no race
 BODY_STALL_DEADLINE_S: Final = 30.0
@@ -105,7 +112,10 @@ LIFECYCLE_RETRY_S: Final = 3_600  # after a pass that was not complete; twice as
 LIFECYCLE_REST_S_MAX: Final = 1.0  # between two pages
 LIFECYCLE_PROGRESS_S: Final = 60.0
 DRIVE_RESERVE_BYTES_MAX: Final = 1 * GIB  # or 1 % of the drive: kept for deletions
-DRIVE_SLOW_S: Final = 0.5
+DRIVE_SLOW_S: Final = 0.5  # a drive whose small calls take longer on average is slow
+DRIVE_LEFT_BEHIND_S: Final = 1.0  # and one that callers gave up twice after waiting for longer
+DRIVE_SLOW_REST_S: Final = 10.0  # so long a slow drive is left out at least, twice that if it
+DRIVE_SLOW_REST_S_MAX: Final = 60.0  # is slow again soon, and never longer than this
 
 # --- queues --------------------------------------------------------------------------
 STAMP_RETRIES_MAX: Final = 8
@@ -136,4 +146,7 @@ assert INLINE_SHARD_BYTES_MAX * KEY_ROWS_MAX * 2 <= RPC_FRAME_BYTES_MAX
 assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
 # What is due at midnight is due by every server's clock when the pass begins.
 assert LIFECYCLE_AFTER_MIDNIGHT_S >= CLOCK_DRIFT_SECONDS_MAX
+# A server that went away without a word is noticed before a request has waited too long for it.
+assert (PEER_SILENT_PINGS_MAX + 1) * PEER_PING_INTERVAL_S + WRITE_GIVE_UP_S <= LOST_SERVER_S
+assert DRIVE_SLOW_S < DRIVE_LEFT_BEHIND_S < WRITE_STRAGGLER_S < LOST_SERVER_S
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S

@@ -21,7 +21,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         if item.get_closest_marker("root"):
-            item.add_marker(pytest.mark.skip(reason="needs root: it mounts a file system"))
+            item.add_marker(
+                pytest.mark.skip(
+                    reason="needs root: it mounts file systems or makes network namespaces"
+                )
+            )
 
 
 @pytest.fixture(scope="session")

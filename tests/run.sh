@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs every check and every test, and installs what they need first. Works from an empty
-# clone and again; needs Python 3.11 or newer, and root only for the drive faults that a
-# kernel has to cause (those tests are skipped by name without it).
+# clone and again; needs Python 3.11 or newer, and root only for the faults of drives and networks
+# that a kernel has to cause (those tests are skipped by name without it).
 #
 #   sh tests/run.sh [PYTEST ARGUMENT...]     default: tests
 set -eu
@@ -40,6 +40,8 @@ system_packages() {
     # Drive faults: small ext4 images on loop devices.
     command -v mkfs.ext4 >/dev/null || install_packages e2fsprogs
     command -v losetup >/dev/null || install_packages mount
+    # Clusters on hosts of their own: network namespaces, bridges, slow links.
+    command -v ip >/dev/null && command -v tc >/dev/null || install_packages iproute2
 }
 
 python_packages() {
@@ -72,9 +74,12 @@ name_what_is_skipped() {
     if is_root; then
         losetup -f >/dev/null 2>&1 ||
             echo "No loop device is free: tests of full, read-only and failing drives are skipped."
+        { ip netns add objs-probe && ip netns del objs-probe; } 2>/dev/null ||
+            echo "No network namespace can be made: tests of clusters on hosts are skipped."
     else
         echo "Not root: tests marked 'root' are skipped. They mount small file systems to make"
-        echo "drives that are full, read-only or answer with I/O errors."
+        echo "drives that are full, read-only or answer with I/O errors, and make network"
+        echo "namespaces for servers that are cut off, frozen or slow."
     fi
 }
 

@@ -45,9 +45,14 @@ class LocalLayout:
         """Return the S3 port of server 1, 2, ..."""
         return self.base_port + SERVER_PORT_STEP * (server - 1)
 
+    def address(self, server: int) -> tuple[str, int]:
+        """Return host and port where server 1, 2, ... serves S3."""
+        return HOST, self.s3_port(server)
+
     def endpoint(self, server: int) -> str:
         """Return where server 1, 2, ... serves S3."""
-        return f"{self.scheme}://{HOST}:{self.s3_port(server)}"
+        host, port = self.address(server)
+        return f"{self.scheme}://{host}:{port}"
 
     def check_ports(self) -> None:
         """Raise ConfigError when another program has one of the ports."""

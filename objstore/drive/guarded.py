@@ -1,19 +1,21 @@
 """A drive that never makes anybody wait for long: deadlines, health, and refusal while it is away.
 
-    online <-> slow          by the mean time of small calls
+    online -> slow           the mean time of small calls, or callers gave it up for others
+    slow -> online           it has rested, and small calls are quick
     any -> offline           it says so, or calls go unanswered
     any -> faulty            an I/O error, or a journal that cannot be read
     any -> full, read-only   a write was refused for that; reads go on
 
 While offline or faulty every call is refused at once, and a probe asks the drive every
 DRIVE_PROBE_INTERVAL_S whether it is back; a drive that goes away between calls is noticed by the
-same probe. Full and read-only end when the probe finds room.
+same probe. Full and read-only end when the probe finds room. A slow drive is not refused anything:
+callers leave it out where the others are enough (`is_slow`), so slowness never becomes an outage.
 """
 
 import asyncio
 import contextlib
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -35,7 +37,10 @@ from objstore.errors import (
 from objstore.limits import (
     CALL_DEADLINE_S,
     DRIVE_CALLS_WAITING_MAX,
+    DRIVE_LEFT_BEHIND_S,
     DRIVE_PROBE_INTERVAL_S,
+    DRIVE_SLOW_REST_S,
+    DRIVE_SLOW_REST_S_MAX,
     DRIVE_SLOW_S,
     SHARD_CALL_DEADLINE_S,
     SHARD_VERIFY_DEADLINE_S,
@@ -48,6 +53,7 @@ T = TypeVar("T")
 LATENCY_BOUNDS_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _UNANSWERED_MAX: Final = 2  # calls in a row without an answer
 _MEAN_OVER: Final = 16  # calls, roughly, that the mean time looks back on
+_LEFT_BEHIND_MAX: Final = 2  # times within a rest that callers gave up waiting for it
 
 
 class DriveState(Enum):
@@ -103,6 +109,9 @@ class GuardedDrive:
         self._calls = 0
         self._errors: Counter[str] = Counter()
         self._latency_s = 0.0
+        self._left_behind_s: deque[float] = deque(maxlen=_LEFT_BEHIND_MAX)
+        self._rest_s = DRIVE_SLOW_REST_S
+        self._slow_until_s = -DRIVE_SLOW_REST_S_MAX
         self._latency_counts = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._status: DriveStatus | None = None
         self._probe = group.create_task(self._probe_for_ever(), name=f"probe {name}")
@@ -123,6 +132,11 @@ class GuardedDrive:
     def can_write(self) -> bool:
         """Whether it takes new data. A full drive still takes deletions."""
         return self._state not in _AWAY and self._state not in _NO_WRITES
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is to be left out where the others are enough."""
+        return self._state is DriveState.SLOW
 
     @property
     def health(self) -> DriveHealth:
@@ -192,11 +206,17 @@ class GuardedDrive:
         except DriveError as error:
             self._failed(error)
             raise
+        except asyncio.CancelledError:
+            waited_s = self._clock.monotonic_s() - started_s
+            small = small and waited_s > self._latency_s  # one given up early was not quick
+            self._left_behind(waited_s)
+            raise
+        else:
+            self._unanswered = 0
+            return result
         finally:
             self._waiting -= 1
             self._measure(self._clock.monotonic_s() - started_s, small=small)
-        self._unanswered = 0
-        return result
 
     def _failed(self, error: DriveError) -> None:
         self._errors[type(error).__name__] += 1
@@ -215,11 +235,34 @@ class GuardedDrive:
         if not small:
             return
         self._latency_s += (elapsed_s - self._latency_s) / _MEAN_OVER
-        if self._state is DriveState.ONLINE and self._latency_s > DRIVE_SLOW_S:
-            slow = DriveTimeout(f"{self._name}: small calls take {self._latency_s:.2f} s")
-            self._enter(DriveState.SLOW, slow)
-        elif self._state is DriveState.SLOW and self._latency_s < DRIVE_SLOW_S / 2:
+        if self._latency_s > DRIVE_SLOW_S:
+            self._becomes_slow(f"small calls take {self._latency_s:.2f} s")
+        elif (
+            self._state is DriveState.SLOW
+            and self._latency_s < DRIVE_SLOW_S / 2
+            and self._clock.monotonic_s() >= self._slow_until_s
+        ):
             self._enter(DriveState.ONLINE, self._error)
+
+    def _left_behind(self, waited_s: float) -> None:
+        """Somebody stopped waiting: others were quicker, or the client went away."""
+        if waited_s <= DRIVE_LEFT_BEHIND_S:
+            return
+        now_s = self._clock.monotonic_s()
+        self._left_behind_s.append(now_s)
+        often = len(self._left_behind_s) == _LEFT_BEHIND_MAX
+        if often and now_s - self._left_behind_s[0] < DRIVE_SLOW_REST_S:
+            self._becomes_slow(f"given up after {waited_s:.2f} s, others were quicker")
+
+    def _becomes_slow(self, what: str) -> None:
+        """Leave it out for a while, longer if it was slow not long ago."""
+        if self._state is not DriveState.ONLINE:
+            return
+        now_s = self._clock.monotonic_s()
+        soon = now_s - self._slow_until_s < self._rest_s
+        self._rest_s = min(2 * self._rest_s, DRIVE_SLOW_REST_S_MAX) if soon else DRIVE_SLOW_REST_S
+        self._slow_until_s = now_s + self._rest_s
+        self._enter(DriveState.SLOW, DriveTimeout(f"{self._name}: {what}"))
 
     def _enter(self, state: DriveState, reason: DriveError) -> None:
         if state is not self._state:

@@ -14,6 +14,7 @@ class UnusedDrive:
     drive_id = DriveId("")
     can_read = False
     can_write = False
+    is_slow = False
 
     async def call(self, op: Op[R]) -> R:
         return self._refuse()

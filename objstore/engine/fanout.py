@@ -5,7 +5,7 @@ after the client was answered and is still nobody's orphan.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from objstore.errors import DriveError, ObjstoreError
@@ -41,6 +41,13 @@ class Fanout(Generic[R]):
     def pending(self) -> int:
         """How many drives have not answered."""
         return len(self._tasks) - len(self.answers) - len(self.errors)
+
+    def waits_for(self, drives: Iterable[int]) -> bool:
+        """Whether one of `drives` was called and has not answered."""
+        return any(
+            drive in self._tasks and drive not in self.answers and drive not in self.errors
+            for drive in drives
+        )
 
     async def _one(self, drive: int, call: Callable[[], Awaitable[R]]) -> None:
         try:

@@ -174,7 +174,11 @@ class StoredObject:
         return [
             shard
             for shard, source in sorted(
-                self.sources.items(), key=lambda item: (item[0] in self.slow, item[0])
+                self.sources.items(),
+                key=lambda item: (
+                    item[0] in self.slow or drives[item[1].drive].is_slow,
+                    item[0],
+                ),
             )
             if part.number not in source.held.missing_parts
             and shard not in self.bad

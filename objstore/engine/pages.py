@@ -8,7 +8,7 @@ from objstore.drive.ops import KeyPage, Op, VersionPage
 from objstore.engine.fanout import Fanout
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import ReadQuorumLost
-from objstore.limits import CALL_DEADLINE_S
+from objstore.limits import CALL_DEADLINE_S, LIST_HEDGE_S
 from objstore.names import STAMP_BYTES, Order
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum_least
@@ -40,7 +40,8 @@ async def ask_for_pages(
     Raises:
         ReadQuorumLost: those that answered could all have missed an acknowledged write.
     """
-    order = [drive for drive in handle.readable() if drive not in leave_out]
+    readable = [drive for drive in handle.readable() if drive not in leave_out]
+    order = sorted(readable, key=lambda drive: handle.drives[drive].is_slow)
     least = write_quorum_least(handle.total_slots)
     first = 0
     while (
@@ -60,7 +61,7 @@ async def ask_for_pages(
 
     fanout = Fanout(context.group, calls(order[:first]))
     try:
-        if not await fanout.until(decide, deadline_s=CALL_DEADLINE_S / 2):
+        if not await fanout.until(decide, deadline_s=LIST_HEDGE_S):
             fanout.add(calls(order[first:]))
             await fanout.until(decide, deadline_s=CALL_DEADLINE_S / 2)
     finally:

@@ -45,6 +45,7 @@ async def resolve(
     """
     op = read_key(bucket, key, version_id)
     answers: dict[int, DriveAnswer] = {}
+    well = handle.without_slow(handle.readable())
 
     def decide(fanout: Fanout[KeyState], *, wait_for_all: bool = True) -> Choice | None:
         for drive, state in fanout.answers.items():
@@ -52,7 +53,7 @@ async def resolve(
                 answers[drive] = answer_of(state)
         choice = choose(answers, handle.slots_of_drive)
         certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
-        enough = certain or not wait_for_all or not fanout.pending
+        enough = certain or not wait_for_all or not fanout.waits_for(well)
         return choice if choice.outcome is not Outcome.UNDECIDED and enough else None
 
     fanout = Fanout(

@@ -10,7 +10,7 @@ from objstore.drive.api import Drive
 from objstore.engine.cpu import Cpu
 from objstore.errors import WriteQuorumLost
 from objstore.names import BucketName, DataId, ObjectKey, Scheme, Stamp
-from objstore.quorum.thresholds import degraded_scheme, write_quorum
+from objstore.quorum.thresholds import degraded_scheme, write_quorum, write_quorum_least
 from objstore.topology.layout import SetLayout
 from objstore.topology.placement import place_set, shard_slots
 from objstore.versions.hlc import Hlc
@@ -29,6 +29,11 @@ class SetDrive(Drive, Protocol):
     @property
     def can_write(self) -> bool:
         """False while every write would be refused at once (full or read-only drives too)."""
+        ...
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it dawdles: then it is waited for only where nothing can be done without it."""
         ...
 
 
@@ -65,6 +70,16 @@ class SetHandle:
             if self.slots_of_drive[index] and drive.can_write
         )
 
+    def without_slow(self, drives: tuple[int, ...]) -> tuple[int, ...]:
+        """Return those of `drives` that are not slow."""
+        return tuple(drive for drive in drives if not self.drives[drive].is_slow)
+
+    def for_new_data(self, needed: int) -> tuple[int, ...]:
+        """Return the drives to write to: slow ones only where the others have too few slots."""
+        writable = self.writable()
+        well = self.without_slow(writable)
+        return well if self.slots_on(well) >= needed else writable
+
     def slots_on(self, drives: tuple[int, ...]) -> int:
         """Count the slots on these drives."""
         return sum(len(self.slots_of_drive[drive]) for drive in drives)
@@ -75,7 +90,7 @@ class SetHandle:
         Raises:
             WriteQuorumLost: the slots that are left cannot reach the write quorum.
         """
-        present = self.slots_on(self.writable())
+        present = self.slots_on(self.for_new_data(write_quorum_least(self.total_slots)))
         whole = self.layout.scheme_for(storage_class)
         scheme = degraded_scheme(whole, self.total_slots - present)
         self.require_writable(write_quorum(scheme))

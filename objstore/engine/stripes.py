@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objstore.drive.api import Buffer, ShardSink
-from objstore.engine.fanout import call_all
+from objstore.engine.fanout import Fanout
 from objstore.engine.ports import Body
-from objstore.engine.sets import Context, Place, SetDrive
+from objstore.engine.sets import Context, Place
 from objstore.erasure.codec import codec_for
 from objstore.erasure.geometry import block_bytes
 from objstore.errors import DriveError, WriteQuorumLost
-from objstore.limits import SHARD_CALL_DEADLINE_S
+from objstore.limits import SHARD_CALL_DEADLINE_S, WRITE_GIVE_UP_S, WRITE_STRAGGLER_S
 from objstore.names import DataId, Scheme
 from objstore.ondisk.record import HeldShard
 from objstore.ondisk.shard_file import ShardHeader, block_checksum, encode_header
@@ -135,7 +135,8 @@ def inline_shards(stripe: Stripe, data_id: DataId, scheme: Scheme) -> list[bytes
 class ShardWriter:
     """The shard files of one part, one sink for each shard whose drive can be written.
 
-    A drive that fails is left out from then on; the write goes on while W slots are left.
+    A drive that fails, or that the others leave behind, is left out from then on; the write goes on
+    while W slots are left.
     """
 
     def __init__(
@@ -156,26 +157,26 @@ class ShardWriter:
         self._needed = write_quorum(scheme) if needed is None else needed
         self._sinks: dict[int, ShardSink] = {}
         self._errors: dict[int, DriveError] = {}
+        # What is left of the time for stragglers: some, and as long as the others took.
+        self._patience_s = WRITE_STRAGGLER_S
 
     async def open(self, header: Callable[[int], ShardHeader], shards: tuple[int, ...]) -> None:
         """Begin a file for each of `shards`, headed by what `header` says."""
-        for shard in shards:
-            drive = self._drive(shard)
-            try:
-                sink = await drive.create_shard(self._data_id, self._part, shard)
-                self._sinks[shard] = sink
-                await sink.write(encode_header(header(shard)))
-            except DriveError as error:
-                await self._drop(shard, error)
-        self._require_quorum()
-
-    def _drive(self, shard: int) -> SetDrive:
         handle = self._place.handle
-        return handle.drives[handle.drive_of_slot(self._place.slots[shard])]
+        drive_of = {shard: handle.drive_of_slot(self._place.slots[shard]) for shard in shards}
+        chosen = handle.for_new_data(self._needed)
+
+        async def begin(shard: int) -> None:
+            drive = handle.drives[drive_of[shard]]
+            sink = await drive.create_shard(self._data_id, self._part, shard)
+            self._sinks[shard] = sink
+            await sink.write(encode_header(header(shard)))
+
+        await self._each({s: partial(begin, s) for s in shards if drive_of[s] in chosen})
 
     async def write(self, stripe: Stripe) -> None:
         """Append one block to every shard."""
-        await self._each(partial(self._write_block, stripe))
+        await self._each_sink(partial(self._write_block, stripe))
 
     async def _write_block(self, stripe: Stripe, shard: int, sink: ShardSink) -> None:
         block: Buffer = stripe.block(shard).data
@@ -188,32 +189,45 @@ class ShardWriter:
             await sink.write(trailer)
             await sink.finish()
 
-        await self._each(finish)
+        await self._each_sink(finish)
         return tuple(sorted(self._sinks))
 
     async def abort(self) -> None:
         """Remove what was written."""
-        for sink in self._sinks.values():
-            await sink.abort()
-        self._sinks.clear()
+        await self._give_up(tuple(self._sinks))
 
-    async def _each(self, work: Callable[[int, ShardSink], Awaitable[None]]) -> None:
-        calls: Mapping[int, Callable[[], Awaitable[None]]] = {
-            shard: partial(work, shard, sink) for shard, sink in self._sinks.items()
-        }
-        fanout = await call_all(self._context.group, calls, deadline_s=SHARD_CALL_DEADLINE_S)
-        for shard in calls:
-            if shard in fanout.errors:
-                await self._drop(shard, fanout.errors[shard])
-            elif shard not in fanout.answers:
-                await self._drop(shard, DriveError("no answer in time"))
+    async def _each_sink(self, work: Callable[[int, ShardSink], Awaitable[None]]) -> None:
+        await self._each({s: partial(work, s, sink) for s, sink in self._sinks.items()})
+
+    async def _each(self, calls: Mapping[int, Callable[[], Awaitable[None]]]) -> None:
+        """Do one step for each shard, and give up those that fail or are left behind by W."""
+
+        def settled(fanout: Fanout[None]) -> bool | None:
+            if len(fanout.answers) >= self._needed:
+                return True
+            return False if len(calls) - len(fanout.errors) < self._needed else None
+
+        clock = self._context.clock
+        fanout = Fanout(self._context.group, calls)
+        began_s = clock.monotonic_s()
+        try:
+            if await fanout.until(settled, deadline_s=SHARD_CALL_DEADLINE_S):
+                settled_s = clock.monotonic_s()
+                self._patience_s += settled_s - began_s
+                await fanout.finished(deadline_s=self._patience_s)
+                self._patience_s -= clock.monotonic_s() - settled_s
+        finally:
+            fanout.cancel()
+        lost = calls.keys() - fanout.answers.keys()
+        self._errors |= dict.fromkeys(lost, DriveError("no answer in time")) | fanout.errors
+        await self._give_up(tuple(lost))
         self._require_quorum()
 
-    async def _drop(self, shard: int, error: DriveError) -> None:
-        self._errors[shard] = error
-        sink = self._sinks.pop(shard, None)
-        if sink is not None:
-            await sink.abort()
+    async def _give_up(self, shards: tuple[int, ...]) -> None:
+        """Remove what was written of these. A drive that hangs does so without us."""
+        sinks = {shard: self._sinks.pop(shard) for shard in shards if shard in self._sinks}
+        aborts = Fanout(self._context.group, {s: sink.abort for s, sink in sinks.items()})
+        await aborts.finished(deadline_s=WRITE_GIVE_UP_S)
 
     def _require_quorum(self) -> None:
         if len(self._sinks) < self._needed:

@@ -17,7 +17,14 @@ import structlog
 
 from objstore.clock import Clock, Entropy
 from objstore.errors import RpcError
-from objstore.limits import CALL_DEADLINE_S, CLOCK_DRIFT_SECONDS_MAX, MIB, SHARD_CALL_DEADLINE_S
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    CLOCK_DRIFT_SECONDS_MAX,
+    MIB,
+    PEER_PING_INTERVAL_S,
+    PEER_SILENT_PINGS_MAX,
+    SHARD_CALL_DEADLINE_S,
+)
 from objstore.rpc.auth import NONCE_BYTES, Target, prove_join, prove_welcome, same, sign
 from objstore.rpc.connect import CLOSE_S, connect
 from objstore.rpc.frame import (
@@ -41,8 +48,6 @@ from objstore.rpc.frame import (
 from objstore.rpc.session import (
     CALLS_IN_FLIGHT_MAX,
     HANDSHAKE_S,
-    PING_INTERVAL_S,
-    PINGS_UNANSWERED_MAX,
     SESSION_PATH,
     SHARD_PATH,
     CallFailed,
@@ -189,6 +194,8 @@ class PeerClient:
         )
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
+        # A task that is cancelled before it began runs nothing, not even what it has in `finally`.
+        task.add_done_callback(lambda _: stream.end())
         stream.task = task
         try:
             await stream.accepted()
@@ -376,7 +383,7 @@ class _Session:
         self._pending: dict[int, asyncio.Future[bytes]] = {}
         self._ids = itertools.count(1)
         self._places = asyncio.Semaphore(CALLS_IN_FLIGHT_MAX)
-        self._hearing = Hearing(interval_s=PING_INTERVAL_S, ticks_max=PINGS_UNANSWERED_MAX)
+        self._hearing = Hearing(interval_s=PEER_PING_INTERVAL_S, ticks_max=PEER_SILENT_PINGS_MAX)
         self._loop = asyncio.get_running_loop()
 
     async def call(self, method: str, payload: bytes, deadline_s: float) -> bytes:

@@ -20,8 +20,6 @@ from objstore.rpc.frame import (
 SESSION_PATH: Final = "/v1/session"
 SHARD_PATH: Final = "/v1/shard/"
 HANDSHAKE_S: Final = 5.0
-PING_INTERVAL_S: Final = 0.7
-PINGS_UNANSWERED_MAX: Final = 3
 CALLS_IN_FLIGHT_MAX: Final = 4096
 
 PIECE_LENGTH_BYTES: Final = 4

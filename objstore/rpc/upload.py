@@ -51,7 +51,8 @@ class UploadStream:
         self._accepted = asyncio.Event()
         self._done = asyncio.Event()
         self._aborted = False
-        self._failure: RpcError | None = None
+        # Until a good answer came.
+        self._failure: RpcError | None = RpcError(f"{peer}: the connection was given up")
         self.task: asyncio.Task[None] | None = None
 
     async def accepted(self) -> None:
@@ -118,7 +119,6 @@ class UploadStream:
         tls: Transport,
     ) -> None:
         """Send the body and take the answer, which may come before the body has ended."""
-        self._failure = RpcError(f"{self._peer}: the connection was given up")
         try:
             async with http.put(
                 url, data=self._body(), headers=headers, expect100=True, ssl=tls
@@ -129,9 +129,13 @@ class UploadStream:
         except (aiohttp.ClientError, OSError) as error:
             self._failure = RpcError(f"{self._peer}: {error}")
         finally:
-            self._done.set()
-            self._accepted.set()
-            self._room.set()
+            self.end()
+
+    def end(self) -> None:
+        """Let nobody wait any more: `run` has ended, or was given up before it began."""
+        self._done.set()
+        self._accepted.set()
+        self._room.set()
 
     def _raise_if_over(self) -> None:
         if self._aborted:

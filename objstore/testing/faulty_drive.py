@@ -78,6 +78,11 @@ class FaultyDrive:
         return True
 
     @property
+    def is_slow(self) -> bool:
+        """It is always waited for."""
+        return False
+
+    @property
     def drive_id(self) -> DriveId:
         return self.inner.drive_id
 

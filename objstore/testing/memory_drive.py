@@ -147,6 +147,7 @@ class MemoryDrive:
 
     can_read = True
     can_write = True
+    is_slow = False
 
     async def call(self, op: Op[R]) -> R:
         result: R = self._handle[type(op)](op)

@@ -42,6 +42,7 @@ class SwitchedDrive(FaultyDrive):
     def __init__(self, inner: MemoryDrive) -> None:
         super().__init__(inner)
         self.away = False
+        self.slow = False
 
     @property
     def memory(self) -> MemoryDrive:
@@ -56,6 +57,10 @@ class SwitchedDrive(FaultyDrive):
     @property
     def can_write(self) -> bool:
         return not self.away
+
+    @property
+    def is_slow(self) -> bool:
+        return self.slow
 
     def pull(self) -> None:
         """Take the drive away."""

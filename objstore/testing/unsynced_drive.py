@@ -39,6 +39,11 @@ class UnsyncedDrive:
         return self._powered
 
     @property
+    def is_slow(self) -> bool:
+        """Never: it has power or not."""
+        return False
+
+    @property
     def boots(self) -> int:
         """How often power came back: files begun before the last time cannot be finished."""
         return self._boots

@@ -100,7 +100,7 @@ def test_a_cluster_goes_on_after_a_restart(own_cluster: Callable[..., Cluster]) 
     cluster.stop()
     cluster.start()
     assert cluster.info()["deployment"] == deployment
-    assert cluster.is_healthy()
+    cluster.wait_healthy()
     for size in SIZES:
         body = cluster.client(1).get_object(Bucket=BUCKET, Key=str(size))["Body"]
         assert body.read() == Content(1, size).bytes()

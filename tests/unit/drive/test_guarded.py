@@ -19,6 +19,7 @@ from objstore.errors import (
     ShardCorrupt,
     Superseded,
 )
+from objstore.limits import DRIVE_LEFT_BEHIND_S, DRIVE_SLOW_REST_S
 from objstore.names import DriveId
 from objstore.testing.drive_values import commit, data_id, put_bucket, stamp, version
 from objstore.testing.fake_clock import FakeClock
@@ -144,7 +145,7 @@ class TestStates:
             faulty.rules.clear()
             await _until(drive, DriveState.ONLINE)
 
-    async def test_a_slow_drive_is_shown_and_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_slow_drive_rests_and_comes_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(guarded_module, "DRIVE_SLOW_S", 0.1)
         monkeypatch.setattr(guarded_module, "DRIVE_PROBE_INTERVAL_S", 60)
         async with _guarded() as (drive, faulty):
@@ -160,12 +161,79 @@ class TestStates:
             for _ in range(4):
                 await drive.call(ReadStatus())
             shown = [drive.health.state]
-            assert (drive.can_read, drive.can_write) == (True, True)
+            # It refuses nothing: whoever can do without it leaves it out.
+            assert (drive.can_read, drive.can_write, drive.is_slow) == (True, True, True)
             advance[0] = 0.0
             for _ in range(40):
                 await drive.call(ReadStatus())
             shown.append(drive.health.state)
-            assert shown == [DriveState.SLOW, DriveState.ONLINE]
+            clock.advance(DRIVE_SLOW_REST_S)
+            await drive.call(ReadStatus())
+            shown.append(drive.health.state)
+            assert shown == [DriveState.SLOW, DriveState.SLOW, DriveState.ONLINE]
+
+    async def test_one_that_others_leave_behind_is_slow(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even if it answers pings and probes as fast as ever."""
+        monkeypatch.setattr(guarded_module, "CALL_DEADLINE_S", 60)
+        monkeypatch.setattr(guarded_module, "SHARD_CALL_DEADLINE_S", 60)
+        async with _guarded() as (drive, faulty):
+            clock = drive._clock
+            assert isinstance(clock, FakeClock)
+            faulty.rules.append(on("create_shard", Hang()))
+            shown = []
+            for waited_s in (0.5, 0.5, 0.5, 1.1 * DRIVE_LEFT_BEHIND_S, 1.1 * DRIVE_LEFT_BEHIND_S):
+                waiting = asyncio.ensure_future(drive.create_shard(*_NAME))
+                await asyncio.sleep(0)
+                clock.advance(waited_s)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                shown.append(drive.is_slow)
+            assert shown == [False, False, False, False, True]
+            assert "others were quicker" in drive.health.reason
+
+    async def test_one_that_is_slow_again_soon_rests_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(guarded_module, "DRIVE_PROBE_INTERVAL_S", 60)
+        async with _guarded() as (drive, faulty):
+            clock = drive._clock
+            assert isinstance(clock, FakeClock)
+            advance = [0.0]
+
+            def slow(_: DriveCall) -> Fault | None:
+                clock.advance(advance[0])
+                return None
+
+            faulty.rules.append(slow)
+            rests = []
+            for _ in range(5):
+                advance[0] = 9.0
+                await drive.call(ReadStatus())
+                advance[0] = 0.01
+                began_s = clock.monotonic_s()
+                while drive.health.state is DriveState.SLOW:
+                    await drive.call(ReadStatus())
+                rests.append(round(clock.monotonic_s() - began_s))
+            assert rests == [10, 20, 40, 60, 60]
+
+    async def test_a_call_given_up_early_says_nothing_of_the_drive(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(guarded_module, "CALL_DEADLINE_S", 60)
+        monkeypatch.setattr(guarded_module, "DRIVE_PROBE_INTERVAL_S", 60)
+        async with _guarded() as (drive, faulty):
+            clock = drive._clock
+            assert isinstance(clock, FakeClock)
+            faulty.rules.append(on("Commit", Hang()))
+            drive._latency_s = before = 0.4
+            for _ in range(50):
+                waiting = asyncio.ensure_future(drive.call(commit(version(5))))
+                await asyncio.sleep(0)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+            assert drive.health.latency_s == before
 
     async def test_calls_and_latencies_are_counted(self) -> None:
         async with _guarded() as (drive, _):

@@ -185,3 +185,13 @@ async def test_without_a_session_no_stream_begins() -> None:
         await client.upload(NAME)
     with pytest.raises(RpcError):
         await client.fetch(NAME, offset=0, size=1)
+
+
+async def test_an_upload_whose_session_ends_before_it_began_fails_at_once() -> None:
+    """The task that sends it was made in the same turn of the loop, and never ran."""
+    async with pair(shelf=Shelf()) as client, asyncio.timeout(5):
+        upload = asyncio.ensure_future(client.upload(NAME))
+        await asyncio.sleep(0)
+        client._lost(RpcError("gone"))
+        with pytest.raises(RpcError, match="given up"):
+            await upload
