@@ -128,19 +128,23 @@ class LocalCluster:
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as output:
             self._processes[server] = subprocess.Popen(  # noqa: S603  our own program
-                [
-                    *(sys.executable, "-m", "objstore", "server"),
-                    *("--config", str(self.directory / "layout.toml")),
-                    *("--address", f"{HOST}:{self.local.s3_port(server)}"),
-                    *("--workers", str(self._workers)),
-                    "--until-stdin-closes",
-                ],
+                self.command(server),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 env=self._child_environment(),
                 start_new_session=True,
             )
+
+    def command(self, server: int) -> list[str]:
+        """The command that one server is started with."""
+        return [
+            *(sys.executable, "-m", "objstore", "server"),
+            *("--config", str(self.directory / "layout.toml")),
+            *("--address", "{}:{}".format(*self.local.address(server))),
+            *("--workers", str(self._workers)),
+            "--until-stdin-closes",
+        ]
 
     def wait_ready(
         self, timeout_s: float = READY_S, *, give_up: Callable[[], bool] = lambda: False
@@ -168,7 +172,7 @@ class LocalCluster:
 
     def is_ready(self, server: int, path: str = "/minio/health/cluster") -> bool:
         """Whether a server answers a health probe with 200 now."""
-        connection = http.client.HTTPConnection(HOST, self.local.s3_port(server), timeout=_PROBE_S)
+        connection = http.client.HTTPConnection(*self.local.address(server), timeout=_PROBE_S)
         try:
             connection.request("GET", path)
             return connection.getresponse().status == 200

@@ -39,9 +39,13 @@ class LocalLayout:
         """Return the S3 port of server 1, 2, ..."""
         return self.base_port + SERVER_PORT_STEP * (server - 1)
 
+    def address(self, server: int) -> tuple[str, int]:
+        """Return host and port where server 1, 2, ... serves S3."""
+        return HOST, self.s3_port(server)
+
     def endpoint(self, server: int) -> str:
         """Return where server 1, 2, ... serves S3."""
-        return f"http://{HOST}:{self.s3_port(server)}"
+        return "http://{}:{}".format(*self.address(server))
 
     def check_ports(self) -> None:
         """Raise ConfigError when another program has one of the ports."""

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 
 from objstore.cli.local_cluster import LocalCluster, free_base_port
-from objstore.cli.local_layout import HOST, layout_of_file, uniform_layout
+from objstore.cli.local_layout import layout_of_file, uniform_layout
 from objstore.config import Secrets
 from objstore.server.order import EXIT_REFUSED
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
@@ -157,7 +157,7 @@ class Cluster:
 
     def address(self, server: int) -> tuple[str, int]:
         """Return host and port of a server's S3."""
-        return HOST, self._local.local.s3_port(server + 1)
+        return self._local.local.address(server + 1)
 
     def url(self, server: int) -> str:
         """Return the endpoint of a server."""
