@@ -344,13 +344,17 @@ wait_whole() {
         say "# shows every drive online with nothing to catch up, at most $HEALTH_S s"
         return 0
     fi
-    local number said deadline=$((SECONDS + HEALTH_S))
+    local number said waited deadline=$((SECONDS + HEALTH_S)) told=$SECONDS
     for number in 1 2; do
         until said=$(look_at_cluster "$number" 2>&1); do
-            [ "$SECONDS" -lt "$deadline" ] || refuse \
-                "$(server "$number") after $HEALTH_S s: $(grep -v '^ok' <<<"$said" | paste -sd ';')" \
+            waited="$(server "$number"): $(grep -v '^ok' <<<"$said" | paste -sd ';')"
+            [ "$SECONDS" -lt "$deadline" ] || refuse "$waited after $HEALTH_S s" \
                 "every server and every drive online, with nothing to catch up" \
                 "read its log ($(log_command)); docs/operating/deploy.md, \"When it does not start\""
+            if [ $((SECONDS - told)) -ge 10 ]; then
+                say "   waiting: $waited"
+                told=$SECONDS
+            fi
             sleep 0.5
         done
     done
