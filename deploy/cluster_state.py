@@ -23,6 +23,8 @@ ADMIN_S = 60.0
 # Above these shares of a drive in use, a person should think about it, or act now.
 USED_WARN, USED_FAIL = 0.80, 0.90
 
+VERSIONS, ROOM = "versions", "room on "
+
 Fact = tuple[str, str, str]  # level, subject, words
 
 
@@ -72,7 +74,7 @@ def server_facts(servers: list[dict[str, Any]]) -> Iterator[Fact]:
         yield ("ok" if one["state"] == "online" else "fail"), f"server {one['address']}", words
     versions = {one.get("version", "") for one in servers} - {""}
     if len(versions) > 1:
-        yield "warn", "versions", f"{', '.join(sorted(versions))}: finish the upgrade"
+        yield "warn", VERSIONS, f"{', '.join(sorted(versions))}: finish the upgrade"
 
 
 def drive_facts(drives: list[dict[str, Any]]) -> Iterator[Fact]:
@@ -89,14 +91,14 @@ def drive_facts(drives: list[dict[str, Any]]) -> Iterator[Fact]:
         else:
             yield "ok", subject, f"online, {one.get('objects', 0)} versions"
         if one.get("total_bytes"):
-            yield used_fact(subject, one["free_bytes"], one["total_bytes"])
+            yield room_fact(one["server"] + one["path"], one["free_bytes"], one["total_bytes"])
 
 
-def used_fact(subject: str, free_bytes: int, total_bytes: int) -> Fact:
+def room_fact(drive: str, free_bytes: int, total_bytes: int) -> Fact:
     """Say how full a drive is."""
     used = 1 - free_bytes / total_bytes
     level = "fail" if used >= USED_FAIL else "warn" if used >= USED_WARN else "ok"
-    return level, subject, f"{used:.0%} used, {free_bytes / 1e9:.1f} GB free"
+    return level, ROOM + drive, f"{used:.0%} used, {free_bytes / 1e9:.1f} GB free"
 
 
 def set_facts(sets: list[dict[str, Any]]) -> Iterator[Fact]:
@@ -125,16 +127,19 @@ def all_facts(variables: dict[str, str], objstore: str, address: str) -> Iterato
 
 
 def main() -> int:
-    """Print the facts; 1 when the cluster is not whole.
-
-    How full a drive is concerns the monthly check, and keeps nobody from going on.
-    """
+    """Print the facts; 1 when the cluster is not whole."""
     environment, objstore, address = sys.argv[1:]
     whole = True
-    for level, subject, words in all_facts(read_environment(Path(environment)), objstore, address):
+    for fact in all_facts(read_environment(Path(environment)), objstore, address):
+        level, subject, words = fact
         sys.stdout.write(f"{level} {subject}: {words}\n")
-        whole = whole and (level == "ok" or " used, " in words)
+        whole = whole and (level == "ok" or not concerns_redundancy(fact))
     return 0 if whole else 1
+
+
+def concerns_redundancy(fact: Fact) -> bool:
+    """Whether a fact says that something is away: room and versions keep nobody from going on."""
+    return fact[1] != VERSIONS and not fact[1].startswith(ROOM)
 
 
 if __name__ == "__main__":
