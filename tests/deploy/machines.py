@@ -42,6 +42,26 @@ def why_no_machines() -> str:
     return "" if hosts_work() else "this machine makes no network namespaces"
 
 
+def give_drives(host: Host, directory: Path) -> list[Path]:
+    """Give a host /mnt/drive1 and /mnt/drive2 in memory; return what to unmount in the end."""
+    mounted = []
+    for name in ("drive1", "drive2"):
+        (host.directory / name).mkdir(parents=True, exist_ok=True)
+        drive = directory / f"{host.name}-{name}"
+        drive.mkdir(parents=True)
+        size = f"size={_DRIVE_BYTES}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", drive], check=True)
+        mounted.append(drive)
+        host.mounts = host.mounts | {drive: Path("/mnt") / name}
+    return mounted
+
+
+def unmount(mounted: Sequence[Path]) -> None:
+    """Take away what was mounted, also where something is still open below."""
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
 class Machines:
     """Two hosts that answer ssh, and an operator who has the key."""
 
@@ -82,21 +102,13 @@ class Machines:
         layers = f"lowerdir=/etc,upperdir={own}/etc-upper,workdir={own}/etc-work"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, etc], check=True)
         self._mounted.append(etc)
-        drives = {}
-        for name in ("drive1", "drive2"):
-            (host.directory / name).mkdir(parents=True)
-            (own / name).mkdir()
-            size = f"size={_DRIVE_BYTES}"
-            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", own / name], check=True)
-            self._mounted.append(own / name)
-            drives[own / name] = Path("/mnt") / name
         # /etc first: /etc/hosts is mounted over a file in it.
         host.mounts = (
             {etc: Path("/etc")}
             | {own / name: Path(where) for where, name in _OWN.items()}
             | host.mounts
-            | drives
         )
+        self._mounted += give_drives(host, own)
         os.chmod(host.directory, 0o755)
 
     def _start_sshd(self, host: Host) -> None:
@@ -118,8 +130,7 @@ class Machines:
     def _end(self) -> None:
         for host in self.network.hosts:
             host.kill()
-        for mounted in self._mounted:
-            subprocess.run(["umount", "-l", mounted], check=True)
+        unmount(self._mounted)
 
     # --- the operator ----------------------------------------------------------------------
 
@@ -152,9 +163,7 @@ class Machines:
             text=True,
         )
 
-    def script(
-        self, name: str, *arguments: str | Path, code: int = 0, answers: str = ""
-    ) -> str:
+    def script(self, name: str, *arguments: str | Path, code: int = 0, answers: str = "") -> str:
         """Run a script of deploy/ to its end; return what it said."""
         process = self.start_script(name, *arguments)
         said, _ = process.communicate(answers, timeout=240)

@@ -15,7 +15,9 @@ NGINX_PORT = 8080  # as in the file it is 80, which HAProxy has on the same host
 
 def start_haproxy(host: Host) -> "subprocess.Popen[bytes]":
     """Start HAProxy with its file untouched: it finds server1 and server2 by name."""
-    return _start(host, ["haproxy", "-db", "-f", PROXIES / "haproxy.cfg"], host.directory / "haproxy")
+    return _start(
+        host, ["haproxy", "-db", "-f", PROXIES / "haproxy.cfg"], host.directory / "haproxy"
+    )
 
 
 def start_nginx(host: Host, directory: Path) -> "subprocess.Popen[bytes]":
@@ -39,7 +41,9 @@ def start_keepalived(
     """Start keepalived with the addresses of this network."""
     text = (PROXIES / f"keepalived-server{number}.conf").read_text()
     text = text.replace("198.51.100.1\n", f"{addresses[0]}\n")
-    text = text.replace("198.51.100.2\n", f"{addresses[1]}\n").replace("203.0.113.10/", f"{shared}/")
+    text = text.replace("198.51.100.2\n", f"{addresses[1]}\n").replace(
+        "203.0.113.10/", f"{shared}/"
+    )
     assert "198.51.100" not in text
     file = directory / f"keepalived{number}.conf"
     file.write_text(text)

@@ -4,6 +4,7 @@ Signatures cover the path and the host as the client wrote them, so a request th
 all went through unchanged.
 """
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -19,8 +20,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.cluster.host_cluster import HostCluster
-from tests.cluster.hosts import hosts_work
-from tests.deploy.machines import ROOT, missing_program
+from tests.cluster.hosts import Network, hosts_work
+from tests.deploy.machines import ROOT, give_drives, missing_program, unmount
 from tests.deploy.proxies import (
     HAPROXY_PORT,
     NGINX_PORT,
@@ -65,19 +66,36 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCluster]:
         pytest.skip("this machine makes no network namespaces")
     directory = tmp_path_factory.mktemp("proxies")
     config = ROOT / "config" / "two-server-ec2.toml"
-    with HostCluster.on_hosts(directory, config, buckets=(BUCKET,)) as running:
+    with contextlib.ExitStack() as stack:
+        network = stack.enter_context(Network.running(directory, servers=2))
+        for host in network.hosts:
+            stack.callback(unmount, give_drives(host, directory / "drives"))
+        running = HostCluster(directory, network, config=config, buckets=(BUCKET,))
+        stack.callback(running.close)
+        running.start()
         first = running.host(0)
         start_haproxy(first)
         start_nginx(first, directory)
         for port in (HAPROXY_PORT, NGINX_PORT):
-            address = f"{first.address}:{port}"
-            wait_until(lambda address=address: answers(address), 20)  # type: ignore[misc]
+            wait_for_answer(address_of(running, port))
         yield running
+        network.heal()
+
+
+def wait_for_answer(address: str) -> float:
+    """Wait until a proxy has a server behind it; return how many seconds it took."""
+    return wait_until(lambda: answers(address), 30)
 
 
 @pytest.fixture(params=[HAPROXY_PORT, NGINX_PORT], ids=["haproxy", "nginx"])
 def address(cluster: HostCluster, request: pytest.FixtureRequest) -> str:
-    return f"{cluster.host(0).address}:{request.param}"
+    return address_of(cluster, request.param)
+
+
+def address_of(cluster: HostCluster, port: int) -> str:
+    """Return what a client writes: a port only where it is not the usual one."""
+    host = cluster.host(0).address
+    return host if port == HAPROXY_PORT else f"{host}:{port}"
 
 
 def answers(address: str, path: str = "/minio/health/ready") -> bool:
@@ -124,7 +142,7 @@ def fetch(url: str) -> bytes:
 
 def test_keys_arrive_as_they_were_signed(address: str) -> None:
     client = client_of(address)
-    keys = SPECIAL_KEYS + (() if address.endswith(f":{NGINX_PORT}") else CLIMBING_KEYS)
+    keys = SPECIAL_KEYS + (() if ":" in address else CLIMBING_KEYS)
     for key in keys:
         body = key.encode() + b" of " + address.encode()
         metadata = {"under_score": "a", "with.dot": "b"}
@@ -141,7 +159,7 @@ def test_keys_arrive_as_they_were_signed(address: str) -> None:
 
 
 def test_nginx_refuses_what_climbs_above_the_root_itself(cluster: HostCluster) -> None:
-    client = client_of(f"{cluster.host(0).address}:{NGINX_PORT}")
+    client = client_of(address_of(cluster, NGINX_PORT))
     with pytest.raises(ClientError, match="400"):
         client.put_object(Bucket=BUCKET, Key=CLIMBING_KEYS[0], Body=b"")
 
@@ -162,6 +180,7 @@ class Pattern(io.RawIOBase):
 
     def __init__(self, size: int) -> None:
         self._size, self._at = size, 0
+        self._block, self._content = -1, b""
 
     def read(self, count: int = -1) -> bytes:
         at = self._at
@@ -169,7 +188,9 @@ class Pattern(io.RawIOBase):
         left = min(self._size - at, (1 << 20) - offset)
         taken = left if count < 0 else min(count, left)
         self._at += taken
-        return (block.to_bytes(8, "big") * (1 << 17))[offset : offset + taken]
+        if block != self._block:
+            self._block, self._content = block, block.to_bytes(8, "big") * (1 << 17)
+        return self._content[offset : offset + taken]
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._at = offset + (0, self._at, self._size)[whence]
@@ -198,7 +219,7 @@ def memory_of_proxies(cluster: HostCluster) -> int:
     ("port", "size"), [(HAPROXY_PORT, GIB), (NGINX_PORT, GIB // 16)], ids=["haproxy", "nginx"]
 )
 def test_bodies_stream(cluster: HostCluster, port: int, size: int) -> None:
-    client = client_of(f"{cluster.host(0).address}:{port}", payload_signing_enabled=False)
+    client = client_of(address_of(cluster, port), payload_signing_enabled=False)
     before = memory_of_proxies(cluster)
     client.put_object(Bucket=BUCKET, Key="large", Body=Pattern(size), ContentLength=size)
     wanted, found = hashlib.sha256(), hashlib.sha256()
@@ -216,13 +237,12 @@ def test_bodies_stream(cluster: HostCluster, port: int, size: int) -> None:
 
 
 def test_a_killed_server_fails_no_read(cluster: HostCluster) -> None:
-    first = cluster.host(0)
     reads, failed, slowest = 0, [], 0.0
     stopping = threading.Event()
 
     def read(port: int) -> None:
         nonlocal reads, slowest
-        client = client_of(f"{first.address}:{port}", attempts=3)
+        client = client_of(address_of(cluster, port), attempts=3)
         while not stopping.is_set():
             started = time.monotonic()
             try:
@@ -232,10 +252,12 @@ def test_a_killed_server_fails_no_read(cluster: HostCluster) -> None:
                 failed.append(f"{port}: {error}")
             slowest = max(slowest, time.monotonic() - started)
 
-    client_of(f"{first.address}:{HAPROXY_PORT}").put_object(
-        Bucket=BUCKET, Key="key", Body=b"content"
-    )
-    threads = [threading.Thread(target=read, args=(port,)) for port in (HAPROXY_PORT, NGINX_PORT)]
+    writer = client_of(address_of(cluster, HAPROXY_PORT))
+    writer.put_object(Bucket=BUCKET, Key="key", Body=b"content")
+    threads = [
+        threading.Thread(target=read, args=(port,), daemon=True)
+        for port in (HAPROXY_PORT, NGINX_PORT)
+    ]
     for thread in threads:
         thread.start()
     time.sleep(1)
@@ -257,12 +279,12 @@ def test_the_address_moves_when_its_server_is_gone(cluster: HostCluster, tmp_pat
     shared = cluster.network.address_of(100)
     for number, host in enumerate((one, two), start=1):
         start_keepalived(host, number, (one.address, two.address), shared, tmp_path)
-    wait_until(lambda: answers(shared), 30)
+    wait_for_answer(shared)
     client = client_of(shared, attempts=3)
     client.put_object(Bucket=BUCKET, Key="by the address", Body=b"content")
     holder = next(host for host in (one, two) if shared in host.run(["ip", "addr", "show", "eth0"]))
     holder.unplug()
-    moved_s = wait_until(lambda: answers(shared), 30)
+    moved_s = wait_for_answer(shared)
     # Three advertisements that do not come, and one check.
     assert moved_s < 15, f"{moved_s:.1f} s"
     found = client.get_object(Bucket=BUCKET, Key="by the address")["Body"].read()
