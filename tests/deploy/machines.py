@@ -109,7 +109,7 @@ class Machines:
             | host.mounts
         )
         self._mounted += give_drives(host, own)
-        os.chmod(host.directory, 0o755)
+        host.directory.chmod(0o755)
 
     def _start_sshd(self, host: Host) -> None:
         directory = self.directory / "own" / host.name

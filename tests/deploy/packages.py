@@ -17,7 +17,7 @@ def build_wheel(directory: Path) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE", "config", "objstore"):
         subprocess.run(["cp", "-a", ROOT / name, source], check=True)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
-    links = ["--find-links", TOOLS / "wheels", "--wheel-dir", directory, source]
+    links: list[str | Path] = ["--find-links", TOOLS / "wheels", "--wheel-dir", directory, source]
     subprocess.run([*build, *links], check=True, env=dict(os.environ, PYTHONPATH=""))
     (wheel,) = directory.glob("objstore-*.whl")
     return wheel

@@ -48,9 +48,9 @@ def start_keepalived(
     file = directory / f"keepalived{number}.conf"
     file.write_text(text)
     pids = [f"--{kind}={directory}/{kind}{number}" for kind in ("pid", "vrrp_pid", "checkers_pid")]
-    check = ["keepalived", "--config-test", "-f", file, *pids]
+    check: list[str | Path] = ["keepalived", "--config-test", "-f", file, *pids]
     subprocess.run(host.command(check), check=True, timeout=30, env={"PATH": SYSTEM_PATH})
-    command = ["keepalived", "--dont-fork", "--log-console", "-f", file, *pids]
+    command: list[str | Path] = ["keepalived", "--dont-fork", "--log-console", "-f", file, *pids]
     return _start(host, command, directory / f"keepalived{number}")
 
 

@@ -86,7 +86,10 @@ def test_the_example_has_every_setting_with_its_default(tmp_path: Path) -> None:
     # Its defaults are the scripts': what they print is the same with the lines and without.
     file = tmp_path / "env"
     said = []
-    for uncommented in (example, re.sub(r"^#(?=(?!SSH)[A-Z0-9_]+=.)", "", example, flags=re.M)):
+    for uncommented in (
+        example,
+        re.sub(r"^#(?=(?!SSH)[A-Z0-9_]+=.)", "", example, flags=re.MULTILINE),
+    ):
         text = uncommented.replace("SERVER1=\n", "SERVER1=a\n").replace("SERVER2=\n", "SERVER2=b\n")
         file.write_text(text)
         said.append(run(DEPLOY / "deploy-2server.sh", "--env", file, "--dry-run"))
@@ -178,7 +181,9 @@ def test_compose_gives_both_servers_one_layout(server: int) -> None:
     assert [drive.server for drive in only.drives] == ["one:9000", "two:9000"] * 2
     assert {drive.path for drive in only.drives} == drives
     assert f"OBJSTORE_SERVER: {['one', 'two'][server - 1]}:9000" in text
-    named = set(re.findall(r"^([A-Z0-9_]+)=", (CONTAINER / ".env.example").read_text(), re.M))
+    named = set(
+        re.findall(r"^([A-Z0-9_]+)=", (CONTAINER / ".env.example").read_text(), re.MULTILINE)
+    )
     used = (CONTAINER / f"docker-compose-server{server}.yml").read_text()
     assert set(re.findall(r"\$\{([A-Z0-9_]+)", used)) == named
 
