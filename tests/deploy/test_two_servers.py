@@ -82,12 +82,21 @@ def test_what_is_well_is_not_reported_to_cron(machines: Machines) -> None:
     assert "ok   settings: the same on both servers" in machines.script("check.sh")
 
 
-def test_settings_that_differ_are_found(machines: Machines) -> None:
+def test_what_needs_a_person_is_found(machines: Machines) -> None:
     file = "/etc/objstore/objstore.toml"
-    machines.two.run(["sh", "-c", f"cp -p {file} {file}.kept; echo '# mine' >>{file}"])
+    certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5"
+    machines.two.run(
+        ["sh", "-c", f"""
+        cd /etc/objstore && cp -p {file} {file}.kept
+        {certificate} -subj /CN=two -keyout key.pem -out certificate.pem 2>/dev/null
+        echo 'internal_tls_certificate = "certificate.pem"' >>{file}"""]
+    )  # fmt: skip
     said = machines.script("check.sh", "--quiet", code=2)
     machines.two.run(["mv", f"{file}.kept", file])
-    assert re.fullmatch(r"fail settings: .* differs between the servers.*\n", said)
+    settings, certificates = sorted(said.splitlines(), key=lambda line: "certificate " in line)
+    assert re.fullmatch(r"fail settings: .* differs between the servers.*", settings)
+    subject = f"fail {machines.two.address}, certificate /etc/objstore/certificate.pem: "
+    assert certificates.startswith(f"{subject}4 days left")
 
 
 def test_an_upgrade_under_load_fails_no_request(
