@@ -87,10 +87,16 @@ interop_tests_are_meant() {
     case "$*" in *interop*) true ;; *tests/*) false ;; *) true ;; esac
 }
 
+deploy_tests_are_meant() {
+    case "$*" in *deploy*) true ;; *tests/*) false ;; *) true ;; esac
+}
+
 stage 'system packages' system_packages
 stage 'python packages' python_packages
 stage 'monitoring tools' monitoring_tools
 ! interop_tests_are_meant "$@" || stage 'clients for the interop tests' sh tests/interop/install.sh
+! deploy_tests_are_meant "$@" || stage 'servers, proxies and linters for the tests of deploy/' \
+    sh tests/deploy/install.sh
 stage 'what this machine cannot test' name_what_is_skipped
 .ci/run static
 if [ $# -gt 0 ]; then

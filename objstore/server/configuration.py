@@ -23,7 +23,11 @@ LIVE_SETTINGS: Final = frozenset(
     | {"ssec_over_http"}
 )
 LIVE_SECRETS: Final = frozenset({"root_password", "root_user"})
-_OF_THE_MACHINE: Final = frozenset({"host", "internal_port", "port", "server", "workers"})
+_OF_THE_MACHINE: Final = frozenset(
+    {"host", "internal_port", "port", "server", "workers"}
+    | {"tls_certificate", "tls_key"}
+    | {"internal_tls_ca", "internal_tls_certificate", "internal_tls_key"}
+)
 assert LIVE_SETTINGS | _OF_THE_MACHINE <= {one.name for one in fields(Settings)}
 assert LIVE_SECRETS <= {one.name for one in fields(Secrets)}
 
