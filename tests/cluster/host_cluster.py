@@ -24,7 +24,7 @@ from tests.e2e.running import Cluster
 WELL = ("online", "catching up", "healing")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostLayout(LocalLayout):
     """The layout of a file, as it is: what differs is where this process finds the servers."""
 
