@@ -26,7 +26,6 @@ from objstore.clock import SystemClock
 from objstore.config import Secrets
 from objstore.server.order import EXIT_REFUSED
 from tests.e2e.credentials import ACCESS_KEY, CLUSTER_SECRET, REGION, SECRET_KEY
-from tests.e2e.raw_http import Shot, Signer, send
 
 S3Client = Any  # boto3 makes its clients' classes while it runs
 NOTICED_S = 5.0
@@ -241,25 +240,20 @@ class Cluster:
 
     def info(self, server: int = 0) -> dict[str, Any]:
         """Return what `admin info --json` prints, without the time a new process takes."""
-        if self._local.local.secure:
-            secured = AdminClient(
-                (self.url(server),),
-                *(ACCESS_KEY, SECRET_KEY),
-                region=REGION,
-                clock=SystemClock(),
-                ca_file=self._local.ca_file,
-            )
-            return dict(json.loads(secured.get("info")))
-        host = "{}:{}".format(*self.address(server))
-        shot = Shot("GET", "/.objstore/admin/v1/info", headers=(("Host", host),))
-        answer = send(self.address(server), Signer().sign(shot))
-        assert answer.status == 200, answer
-        return dict(json.loads(answer.body))
+        return dict(json.loads(self._admin_client(server).get("info")))
 
     def locate(self, bucket: str, key: str) -> dict[str, Any]:
-        """Return what `admin locate --json` prints."""
-        document: dict[str, Any] = json.loads(self.admin("locate", f"{bucket}/{key}", "--json"))
-        return document
+        """Return what `admin locate --json` prints, likewise."""
+        return dict(json.loads(self._admin_client(0).get("locate", bucket=bucket, key=key)))
+
+    def _admin_client(self, server: int) -> AdminClient:
+        return AdminClient(
+            (self.url(server),),
+            *(ACCESS_KEY, SECRET_KEY),
+            region=REGION,
+            clock=SystemClock(),
+            ca_file=self._local.ca_file,
+        )
 
     def drive_info(self, drive: int, server: int = 0) -> dict[str, Any]:
         """Return what `admin info` of a server says about one of `drives`."""
