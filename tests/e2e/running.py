@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from objstore.cli.admin_client import AdminClient
+from objstore.cli.admin_client import AdminClient, AdminError
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import layout_of_file, uniform_layout
 from objstore.clock import SystemClock
@@ -295,5 +295,5 @@ class Cluster:
         """Return the state of every drive for a failure's message."""
         try:
             return json.dumps(self.info()["drives"], indent=1)
-        except (OSError, AssertionError) as error:
+        except AdminError as error:
             return f"server 1 does not tell: {error}"
