@@ -60,11 +60,18 @@ class Fanout(Generic[R]):
         self, decide: Callable[["Fanout[R]"], T | None], *, deadline_s: float
     ) -> T | None:
         """Return the first decision that is not None, or None once none can come any more."""
-        loop = asyncio.get_running_loop()
-        ends_s = loop.time() + deadline_s
-        waking = loop.call_at(ends_s, self._changed.set)
+        over = False
+
+        def end() -> None:
+            # The clock is not asked again: a timer may fire a little before its time, and then
+            # nothing would wake this call any more.
+            nonlocal over
+            over = True
+            self._changed.set()
+
+        waking = asyncio.get_running_loop().call_later(deadline_s, end)
         try:
-            while (decision := decide(self)) is None and self.pending and loop.time() < ends_s:
+            while (decision := decide(self)) is None and self.pending and not over:
                 self._changed.clear()
                 await self._changed.wait()
             return decision

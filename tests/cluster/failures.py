@@ -57,7 +57,8 @@ def under_fault(
     caught = [a for a in before.every if a.began_s + a.took_s > caused_s]
     before = Answers([a for a in before.every if a not in caught])
     seen = Seen(before, Answers(caught + during.every))
-    print(f"before: {seen.before}\nduring: {seen.during}")
+    slowest = max(seen.during.every, key=lambda answer: answer.took_s)
+    print(f"before: {seen.before}\nduring: {seen.during}\n{slowest}, the fault at {caused_s:.2f}")
     return seen
 
 

@@ -71,10 +71,10 @@ def through_a_partition(cluster: HostCluster, away: list[int]) -> dict[int, int]
     try:
         time.sleep(1)
         hosts = cluster.network.hosts
-        cut_s = time.monotonic()
         for one in away:
             for other in set(cluster.servers) - set(away):
                 cluster.network.cut(hosts[one], hosts[other])
+        cut_s = time.monotonic()
         within(30, lambda: _each_answered(cluster, writers, cut_s), "every server answers writes")
         healed_s = time.monotonic()
         cluster.network.join()

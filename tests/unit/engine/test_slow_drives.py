@@ -17,12 +17,12 @@ from tests.unit.engine.bodies import get, pattern, put
 LARGE = pattern(8 * INLINE_SHARD_BYTES_MAX)
 SMALL = b"in the record"
 STEPS = ["create_shard", "write", "finish"]
-SOON_S = 1.0  # far above what drives in memory take, far below what a slow one does
+SOON_S = 2.0  # far above what drives in memory take, far below what a slow one does
 
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stripes, "WRITE_STRAGGLER_S", 0.05)
+    monkeypatch.setattr(stripes, "WRITE_STRAGGLER_S", 0.3)
     monkeypatch.setattr(stripes, "WRITE_GIVE_UP_S", 0.05)
     monkeypatch.setattr(pages, "LIST_HEDGE_S", 0.05)
 
