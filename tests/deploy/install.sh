@@ -19,7 +19,7 @@ debian_packages() {
     done <<END
 sshd openssh-server
 scp openssh-client
-nginx nginx-light
+nginx nginx
 haproxy haproxy
 keepalived keepalived
 shellcheck shellcheck
