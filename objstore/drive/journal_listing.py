@@ -271,18 +271,24 @@ class _VersionListing:
 
     def _witness(self, key: bytes, newest: HeldRow) -> HeldRow | None:
         rows = visible(self._walk.rows_of(key, newest))
-        return next((row for row in rows if row.summary is not None), None)
+        return next(
+            (r for r in rows if r.summary is not None and not self._is_before(key, r)), None
+        )
+
+    def _is_before(self, key: bytes, row: HeldRow) -> bool:
+        """Whether a row is on an earlier page."""
+        key_after, order_after = self._after
+        return key == key_after and bool(order_after) and row.order >= order_after
 
     def _add_versions(self, key: bytes, newest: HeldRow) -> bool:
         """Add a key's versions; False when the page is full before the last of them."""
-        key_after, order_after = self._after
         if newest.kind != Kind.TOMBSTONE and self._walk.has_one_row(key):
             rows: Iterator[HeldRow] = iter((newest,))
         else:
             rows = visible(self._walk.rows_of(key, newest))
         for row in rows:
-            if key == key_after and order_after and row.order >= order_after:
-                continue  # on an earlier page; it still hides what it hides
+            if self._is_before(key, row):
+                continue  # it still hides what it hides
             if row.summary is None:
                 continue
             if self._full:

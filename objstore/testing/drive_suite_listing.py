@@ -1,6 +1,6 @@
-"""The contract of ListKeys."""
+"""The contract of ListKeys, and of what ListVersions has beyond it."""
 
-from objstore.drive.ops import KeyPage, ListKeys, Settle
+from objstore.drive.ops import KeyPage, ListKeys, ListVersions, Settle
 from objstore.names import BucketName, Kind
 from objstore.ondisk.record import HeldShard, Part
 from objstore.testing.drive_harness import Harness
@@ -176,3 +176,13 @@ class ListingClauses:
         assert (_prefixes(page), page.next_after) == (["b/"], None)
         page = await harness.call(ListKeys(BUCKET, limit=3))
         assert page.next_after is None
+
+    async def test_versions_before_the_marker_make_no_common_prefix(self, harness: Harness) -> None:
+        await harness.call(put_bucket())
+        await _put(harness, "a/b", number=4)
+        for marker, prefixes in ((3, []), (4, []), (5, ["a/b"])):
+            page = await harness.call(
+                ListVersions(BUCKET, "a", "a/b", order(marker), delimiter="b")
+            )
+            assert [prefix for prefix, _ in page.prefixes] == prefixes
+            assert page.entries == ()
