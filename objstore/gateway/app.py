@@ -269,6 +269,8 @@ class Gateway:
         headers = http.headers
         if "Transfer-Encoding" in headers and not connection.ended_without_trailers:
             return True
+        if "Expect" in headers and not connection.said_continue:
+            return True
         return "Upgrade" in headers
 
     def _refuse(self, problem: Exception, exchange: Exchange) -> Reply:

@@ -16,6 +16,7 @@ from aiohttp import StreamReader, web
 
 from objstore.drive.api import Buffer
 from objstore.errors import RequestRefused
+from objstore.gateway.connection import Connection
 from objstore.gateway.context import GatewayContext, Threads
 from objstore.wire.aws_chunked import Decoder, open_decoder
 from objstore.wire.digests import Digests
@@ -147,8 +148,10 @@ class HttpBody:
 
     async def _send_continue(self) -> None:
         self._continue_due = False
-        if self._http.content.is_eof():
-            return  # the body came along without waiting
+        connection = self._http.protocol
+        assert isinstance(connection, Connection)
+        connection.said_continue = True
+        # Also when nothing is to come: see Connection.said_continue.
         try:
             await self._http.writer.write(_CONTINUE)
         except ConnectionError as error:

@@ -52,6 +52,7 @@ class Connection(web.RequestHandler):
         "_header_deadline_s",
         "_last_bytes",
         "input_ended",
+        "said_continue",
     )
 
     def __init__(
@@ -81,6 +82,10 @@ class Connection(web.RequestHandler):
         self._last_bytes = b""
         self._body: StreamReader | None = None
         self.input_ended = False
+        # Whether "100 Continue" went ahead of this request's answer. botocore takes the status of
+        # an answer that came without it for the next answer's too, and waits for ever for its
+        # body: such an answer must be the connection's last.
+        self.said_continue = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._edge.admits_connection():
@@ -92,6 +97,7 @@ class Connection(web.RequestHandler):
     def begin_body(self, body: StreamReader) -> None:
         """Name the body that is being received, to be told when its framing breaks."""
         self._body = body
+        self.said_continue = False
         if self.input_ended:
             self._break_body()
 
@@ -113,7 +119,7 @@ class Connection(web.RequestHandler):
         if self._messages and self._body is not None and not self._body.is_eof():
             # Nothing can follow a body that is not whole, except the parser's complaint.
             self._break_body()
-        if self._idle:
+        if self._idle and not self._messages:
             self._head_bytes += len(data)
             self._expect_head()
         else:

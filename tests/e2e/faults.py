@@ -31,9 +31,11 @@ def move_back(drive: Path) -> None:
 
 def replace_by_empty(drive: Path) -> None:
     """Put an empty drive where another was."""
+    old = drive.with_name(f"{drive.name}.old")
     if drive.exists():
-        shutil.rmtree(drive)
+        drive.rename(old)
     drive.mkdir()
+    shutil.rmtree(old, ignore_errors=True)  # the server may be closing files there
 
 
 class SmallFileSystem:

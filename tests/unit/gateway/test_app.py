@@ -203,6 +203,20 @@ async def test_continue_is_sent_once_the_body_is_wanted() -> None:
         assert (await wire.answer()).body == b"data"
 
 
+async def test_continue_is_sent_for_an_empty_body_too() -> None:
+    """botocore waits for ever on a connection that had an answer without it."""
+    async with gateway() as service, Wire.to(service.port) as wire:
+        headers = {"Expect": "100-continue", "Content-Length": "0"}
+        for _ in range(2):
+            await wire.send(service.head("PUT", "/bucket/k", headers))
+            assert (await wire.answer()).status == 100
+            assert (await wire.answer()).status == 200
+        await wire.send(service.head("PUT", "/nobucket/k", headers))
+        answer = await wire.answer()
+        assert (answer.code, answer.headers["connection"]) == ("NoSuchBucket", "close")
+        assert await wire.rest() == b""
+
+
 @pytest.mark.parametrize(
     ("target", "signed", "code"),
     [
