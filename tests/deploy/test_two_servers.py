@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.deploy.machines import Machines
 from tests.deploy.packages import as_version
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("deploy")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
 SECRETS = ("root_user", "root_password", "cluster_secret")
 
 
