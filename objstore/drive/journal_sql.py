@@ -161,11 +161,11 @@ def walk_rows(
     stamp: bytes | None = None,
     below: bytes | None = None,
 ) -> Iterator[HeldRow]:
-    """Yield rows of a key, newest first; those of one stamp, or those below an order."""
+    """Yield rows of a key, newest first; only those of a stamp, only those below an order."""
     sql = """SELECT ord AS c0, kind AS c1, record_id AS c2, summary AS c3 FROM rows
              WHERE bucket = ? AND key = ? AND ord >= ? AND ord < ? ORDER BY ord DESC LIMIT ?"""
     floor = stamp or b""
-    ceiling = _above(stamp) if below is None else below
+    ceiling = _above(stamp) if below is None else min(_above(stamp), below)
     while True:
         rows = fetch_rows(connection, sql, (*key, floor, ceiling, _RUN), "biib")
         for order, kind, record_id, summary in rows:

@@ -71,6 +71,20 @@ class KeyClauses:
         state = await harness.call(ReadKey(BUCKET, KEY, limit=2))
         assert len(state.records) == 2
 
+    async def test_rows_of_one_stamp_and_below_an_order(self, harness: Harness) -> None:
+        await harness.call(put_bucket())
+        made = {n: commit(version(n, null_version=False), merge=True) for n in (4, 5, 7)}
+        for op in made.values():
+            await harness.call(op)
+        for wanted, below, found in (
+            (stamp(4), 6, (4,)),
+            (stamp(5), 6, (5,)),
+            (stamp(5), 5, ()),
+            (None, 6, (5, 4)),
+        ):
+            state = await harness.call(ReadKey(BUCKET, KEY, 9, wanted, below=order(below)))
+            assert state.records == tuple(made[number].record for number in found)
+
     async def test_many_keys_at_once(self, harness: Harness) -> None:
         await harness.call(put_bucket())
         keys = [f"key/{index}" for index in range(100)]

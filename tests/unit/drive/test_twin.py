@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ from objstore.drive.ops import (
     ReadUsage,
     Settle,
     Undo,
+    VersionPage,
 )
 from objstore.drive.reaper import empty_trash
 from objstore.errors import DriveError
@@ -220,7 +222,23 @@ async def _outcome(drive: LocalDrive | MemoryDrive, op: Op[Any]) -> object:
             result.missed_bytes,
             result.missed_since_ms,
         )
+    if isinstance(op, ListVersions):
+        return await _versions(drive, op, result)
     return result
+
+
+async def _versions(
+    drive: LocalDrive | MemoryDrive, op: ListVersions, first: VersionPage
+) -> tuple[object, ...]:
+    """Return what all pages show: a drive may name the place where one ends in several ways."""
+    entries, prefixes = [*first.entries], [*first.prefixes]
+    page = first
+    while page.next_after is not None:
+        key, order = page.next_after
+        page = await drive.call(msgspec.structs.replace(op, after_key=key, after_order=order))
+        entries += page.entries
+        prefixes += page.prefixes
+    return first.entries, first.prefixes, first.trusted, entries, prefixes
 
 
 async def _compare(path: Path, calls: list[list[Op[Any]]]) -> None:
