@@ -5,7 +5,7 @@ names the same shards as before. A drive that holds a revision later than the on
 from refuses, so that of two edits that race none is lost: the second is made again from the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
@@ -27,7 +27,7 @@ from objstore.names import (
 from objstore.ondisk.record import HeldShard, Version
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum
-from objstore.versions.select import Choice, DriveAnswer, Outcome, choose
+from objstore.versions.select import Choice, DriveAnswer, Outcome, current
 
 # Makes the new version of the old, or raises RequestRefused when it must not be changed.
 Change = Callable[[Version], Version]
@@ -72,10 +72,10 @@ async def _edit(
     handle = place.handle
     op = read_key(bucket, key, version_id)
     # Every drive is asked: one whose record is not renewed here has to be healed.
-    answers, errors = await read_history(context, handle, op)
-    choice = choose(answers, handle.slots_of_drive)
+    history = await read_history(context, handle, op)
+    choice = current(history.choices)
     if choice.outcome is Outcome.UNDECIDED:
-        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(errors)}")
+        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(history.errors)}")
     version = choice.version
     if version is None:
         return None
@@ -84,7 +84,7 @@ async def _edit(
         return version
     assert edited.stamp == version.stamp
     assert edited.parts == version.parts
-    held = _held_of(answers, choice)
+    held = _held_of(history.answers, choice)
     handle.require(
         tuple(drive for drive in handle.readable() if drive in held), write_quorum(version.scheme)
     )
@@ -102,7 +102,9 @@ def _as_it_is(version: Version, _: Stamp) -> Version:
     return version
 
 
-def _held_of(answers: dict[int, DriveAnswer], choice: Choice) -> dict[int, tuple[HeldShard, ...]]:
+def _held_of(
+    answers: Mapping[int, DriveAnswer], choice: Choice
+) -> dict[int, tuple[HeldShard, ...]]:
     """Return what each drive holds of the version, as its record says."""
     assert choice.version is not None
     held: dict[int, tuple[HeldShard, ...]] = {}

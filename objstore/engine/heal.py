@@ -23,7 +23,7 @@ from objstore.ondisk.record import HeldShard, Record, Version, encode_record, en
 from objstore.ondisk.shard_file import block_checksum
 from objstore.quorum.reduce import describe_errors
 from objstore.versions.hlc import wall_ms_of
-from objstore.versions.select import Choice, DriveAnswer, Outcome, Source, decide
+from objstore.versions.select import Choice, DriveAnswer, Outcome, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ async def examine(
     Raises:
         ReadQuorumLost: those that answered cannot tell what there is.
     """
-    answers, errors = await read_history(context, handle, read_key(bucket, key))
-    choices = tuple(decide(answers, handle.slots_of_drive))
-    if choices[-1].outcome is Outcome.UNDECIDED:
-        raise ReadQuorumLost(f"{choices[-1].reason}; {describe_errors(errors)}")
+    history = await read_history(context, handle, read_key(bucket, key))
+    answers, last = history.answers, history.choices[-1]
+    if last.outcome is Outcome.UNDECIDED:
+        raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
     answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, choices, whole and answering)
+    return KeyHealth(answers, history.choices, whole and answering)
 
 
 async def heal_key(

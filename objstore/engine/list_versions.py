@@ -28,7 +28,7 @@ from objstore.names import (
 from objstore.ondisk.record import Version
 from objstore.quorum.reduce import describe_errors
 from objstore.versions.hlc import parse_version_id
-from objstore.versions.select import Outcome, decide
+from objstore.versions.select import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,7 @@ async def _order_after(context: Context, query: VersionQuery) -> Order:
         stamp = None
         for place in context.places(query.bucket, ObjectKey(query.after_key)):
             op = read_key(query.bucket, ObjectKey(query.after_key), NULL)
-            answers, _ = await read_history(context, place.handle, op)
-            for choice in decide(answers, place.handle.slots_of_drive):
+            for choice in (await read_history(context, place.handle, op)).choices:
                 if choice.version is not None and stamp is None:
                     stamp = choice.version.stamp
     return NO_ORDER if stamp is None else Order(bytes(stamp))
@@ -218,13 +217,13 @@ async def _decided(
     context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
 ) -> list[KeyEntry]:
     """Read a key whole, and decide about each of its versions."""
-    answers, errors = await read_history(context, handle, read_key(bucket, key))
+    history = await read_history(context, handle, read_key(bucket, key))
     entries: list[KeyEntry] = []
-    for choice in decide(answers, handle.slots_of_drive):
+    for choice in history.choices:
         if choice.version is not None and choice.version.kind is not Kind.TOMBSTONE:
             entries.append(_entry_of(choice.version))
         elif choice.version is None and choice.outcome is Outcome.UNDECIDED:
-            raise ReadQuorumLost(f"{choice.reason}; {describe_errors(errors)}")
+            raise ReadQuorumLost(f"{choice.reason}; {describe_errors(history.errors)}")
     return entries
 
 

@@ -1,18 +1,30 @@
-"""Ask the drives of a set for a key's records, and decide which version answers."""
+"""Ask the drives of a set for a key's records, and decide which version answers.
 
-from collections.abc import Mapping
+Drives are heard at different moments. When a key is written meanwhile, what they say may fit no
+single moment (`Choice.moving`); they are heard again until it does, or until they say the same
+twice in a row: then there was a moment between at which all of them held just that ("double
+collect", Afek et al., Atomic Snapshots of Shared Memory, JACM 1993).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from objstore.drive.ops import KeyState, ReadKey
 from objstore.engine.fanout import Fanout, call_all
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, ReadQuorumLost, RecordUnknown
-from objstore.limits import CALL_DEADLINE_S, READ_DECISION_DEADLINE_S, READ_UNDECIDED_DEADLINE_S
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    MOVING_READS_MAX,
+    READ_DECISION_DEADLINE_S,
+    READ_UNDECIDED_DEADLINE_S,
+)
 from objstore.names import CURRENT, NULL, BucketName, ObjectKey, Order, VersionId
 from objstore.ondisk.record import Record, decode_record
 from objstore.quorum.reduce import describe_errors
 from objstore.versions.hlc import parse_version_id
-from objstore.versions.select import Choice, DriveAnswer, Outcome, choose
+from objstore.versions.select import Choice, DriveAnswer, Outcome, choose, current, decide
 
 # Rows of one answer when all rows of a key are read; records with inline shards are large.
 _HISTORY_ROWS = 64
@@ -47,13 +59,14 @@ async def resolve(
     answers: dict[int, DriveAnswer] = {}
     well = handle.without_slow(handle.readable())
 
-    def decide(fanout: Fanout[KeyState], *, wait_for_all: bool = True) -> Choice | None:
+    def first(fanout: Fanout[KeyState], *, wait_for_all: bool = True) -> Choice | None:
         for drive, state in fanout.answers.items():
             if drive not in answers:
                 answers[drive] = answer_of(state)
         choice = choose(answers, handle.slots_of_drive)
         certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
-        enough = certain or not wait_for_all or not fanout.waits_for(well)
+        sure = certain and not choice.moving
+        enough = sure or not wait_for_all or not fanout.waits_for(well)
         return choice if choice.outcome is not Outcome.UNDECIDED and enough else None
 
     fanout = Fanout(
@@ -61,21 +74,24 @@ async def resolve(
         {drive: partial(handle.drives[drive].call, op) for drive in handle.readable()},
     )
     try:
-        choice = await fanout.until(decide, deadline_s=READ_DECISION_DEADLINE_S)
+        choice = await fanout.until(first, deadline_s=READ_DECISION_DEADLINE_S)
         if choice is None and fanout.pending:
             # Slow drives count as away from here on, if the others can tell without them.
             choice = await fanout.until(
-                partial(decide, wait_for_all=False), deadline_s=READ_UNDECIDED_DEADLINE_S
+                partial(first, wait_for_all=False), deadline_s=READ_UNDECIDED_DEADLINE_S
             )
     finally:
         fanout.cancel()
-    if choice is None and any(answer.floor is not None for answer in answers.values()):
-        # The rows that were read are not enough, for example many versions that were buried.
-        answers, _ = await read_history(context, handle, op)
     if choice is None:
         choice = choose(answers, handle.slots_of_drive)
+    errors: Mapping[int, DriveError] = fanout.errors
+    # The rows that were read may be too few, for example of many versions that were buried.
+    unread = any(answer.floor is not None for answer in answers.values())
+    if choice.moving or (choice.outcome is Outcome.UNDECIDED and unread):
+        history = await read_history(context, handle, op, drives=tuple(answers))
+        choice, errors = current(history.choices), {**fanout.errors, **history.errors}
     if choice.outcome is Outcome.UNDECIDED:
-        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(fanout.errors)}")
+        raise ReadQuorumLost(f"{choice.reason}; {describe_errors(errors)}")
     return choice
 
 
@@ -90,11 +106,39 @@ def read_key(bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
     return ReadKey(bucket, key, stamp=stamp)
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that the drives say of a key, and the decision about each of its versions."""
+
+    answers: Mapping[int, DriveAnswer]
+    errors: Mapping[int, DriveError]  # of drives that did not answer
+    choices: tuple[Choice, ...]
+
+
 async def read_history(
-    context: Context, handle: SetHandle, op: ReadKey
+    context: Context, handle: SetHandle, op: ReadKey, drives: Collection[int] | None = None
+) -> History:
+    """Read every row that `op` speaks of from `drives` (all by default), and decide.
+
+    Raises:
+        ReadQuorumLost: the key was written anew during every one of MOVING_READS_MAX tries.
+    """
+    before: Mapping[int, DriveAnswer] | None = None
+    for _ in range(MOVING_READS_MAX):
+        answers, errors = await _read_rows(context, handle, op, drives or handle.readable())
+        choices = tuple(decide(answers, handle.slots_of_drive))
+        if not choices[-1].moving or answers == before:
+            return History(answers, errors, choices)
+        before = answers
+    raise ReadQuorumLost(
+        f"{op.key!r} was written anew each of {MOVING_READS_MAX} times it was read"
+    )
+
+
+async def _read_rows(
+    context: Context, handle: SetHandle, op: ReadKey, drives: Collection[int]
 ) -> tuple[dict[int, DriveAnswer], Mapping[int, DriveError]]:
-    """Read every row that `op` speaks of from every drive that answers; also say which did not."""
-    states: dict[int, list[KeyState]] = {drive: [] for drive in handle.readable()}
+    states: dict[int, list[KeyState]] = {drive: [] for drive in drives}
     errors: dict[int, DriveError] = {}
     below: dict[int, Order | None] = dict.fromkeys(states)
     while below:

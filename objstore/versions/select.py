@@ -10,11 +10,17 @@ A version is acknowledged when W slots committed it, W by the scheme it was writ
 
 A slot is unknown for a version when its drive did not answer, or answered without it but has
 lost records it once acknowledged (not trusted), or holds rows that fail their checksum.
+
+Drives are heard at different moments. One that was heard after a newer version had retired this
+one does not show it any more, and another that was heard before may not show the newer one yet:
+then neither has W holders, although one of them was acknowledged all the time. Where that is
+possible the answers are `moving`, and the reader has to ask again (engine/resolve.py).
+
 Because writes while drives are away use schemes with a smaller W, "there is nothing newer"
 needs the smallest W that any scheme of N slots has; see docs/adr/0002-read-quorum.md.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -65,7 +71,8 @@ class Choice:
     """The decision. `acknowledged` is certain; FOUND without it means "may be".
 
     `skipped` are newer versions that were never acknowledged; `newest` is the newest row of the key
-    that counts or buries; `reason` says why UNDECIDED.
+    that counts or buries; `reason` says why UNDECIDED. `moving`: the key may have been written
+    while its drives were heard, so the decision holds only if they say the same once more.
     """
 
     outcome: Outcome
@@ -75,6 +82,7 @@ class Choice:
     skipped: tuple[Order, ...] = ()
     reason: str = ""
     newest: Order = NO_ORDER
+    moving: bool = False
 
 
 def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]) -> Choice:
@@ -86,9 +94,14 @@ def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[in
     FOUND with `acknowledged`, or ABSENT, into anything else (a write that is acknowledged
     meanwhile apart).
     """
+    return current(decide(answers, slots_of_drive))
+
+
+def current(choices: Iterable[Choice]) -> Choice:
+    """Return the decision about the current version, of those about every version."""
     newest = NO_ORDER
     acknowledged = True
-    for choice in decide(answers, slots_of_drive):
+    for choice in choices:
         newest = newest or choice.newest
         acknowledged = acknowledged and choice.acknowledged
         buried = choice.version is not None and choice.version.kind is Kind.TOMBSTONE
@@ -116,19 +129,21 @@ def decide(
         reverse=True,
     )
     skipped: list[Order] = []
+    moving = False
     stamp = NO_STAMP
     null_seen = False
     for order in orders:
         if stamp_of(order) == stamp:
             continue
         choice = _weigh(order, answers, slots_of_drive)
-        if choice is None:
+        moving = moving or choice.moving
+        if choice.outcome is Outcome.ABSENT:
             skipped.append(order)
             continue
         certain = choice.outcome is Outcome.FOUND and choice.acknowledged
         if not certain and unseen >= write_quorum_least(total):
             # Something newer that nobody who answered has could be acknowledged.
-            yield Choice(Outcome.UNDECIDED, reason=_too_few(total, unseen))
+            yield Choice(Outcome.UNDECIDED, reason=_too_few(total, unseen), moving=moving)
             return
         assert choice.version is not None
         stamp = stamp_of(order)
@@ -136,14 +151,14 @@ def decide(
             if null_seen:
                 continue
             null_seen = True
-        yield replace(choice, skipped=tuple(skipped), newest=order)
+        yield replace(choice, skipped=tuple(skipped), newest=order, moving=moving)
+    last = Choice(Outcome.UNDECIDED, skipped=tuple(skipped), moving=moving)
     if unseen >= write_quorum_least(total):
-        reason = _too_few(total, unseen)
-        yield Choice(Outcome.UNDECIDED, skipped=tuple(skipped), reason=reason)
+        yield replace(last, reason=_too_few(total, unseen))
     elif any(answer.floor is not None for answer in answers.values()):
-        yield Choice(Outcome.UNDECIDED, skipped=tuple(skipped), reason="there are older rows")
+        yield replace(last, reason="there are older rows")
     else:
-        yield Choice(Outcome.ABSENT, skipped=tuple(skipped), acknowledged=True)
+        yield replace(last, outcome=Outcome.ABSENT, acknowledged=True)
 
 
 def _too_few(total: int, unseen: int) -> str:
@@ -152,11 +167,12 @@ def _too_few(total: int, unseen: int) -> str:
 
 def _weigh(
     order: Order, answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]
-) -> Choice | None:
-    """Decide about one version; None when it never was acknowledged."""
+) -> Choice:
+    """Decide about one version; ABSENT when it never was acknowledged."""
     version: Version | None = None
     sources: dict[int, Source] = {}
     holders = unknown = 0
+    without: list[int] = []
     for drive, slots in enumerate(slots_of_drive):
         answer = answers.get(drive)
         record = answer.find(order) if answer is not None else None
@@ -166,14 +182,29 @@ def _weigh(
             sources |= {held.shard: Source(drive, held) for held in record.held}
         elif answer is None or not answer.trusted or answer.unknown or answer.ends_above(order):
             unknown += len(slots)
+        else:
+            without.append(drive)
     assert version is not None
     needed = write_quorum(version.scheme)
     if holders + unknown < needed:
-        return None
+        retired = sum(
+            len(slots_of_drive[drive]) for drive in without if _supersedes(answers[drive], version)
+        )
+        return Choice(Outcome.ABSENT, moving=holders + unknown + retired >= needed)
     if readable_shards(version, sources) < version.k:
         reason = f"{len(sources)} of {version.k + version.m} shards there, {version.k} are needed"
-        return Choice(Outcome.UNDECIDED, version, sources, reason=reason)
+        moving = bool(without)  # it may just be on its way to them
+        return Choice(Outcome.UNDECIDED, version, sources, reason=reason, moving=moving)
     return Choice(Outcome.FOUND, version, sources, acknowledged=holders >= needed)
+
+
+def _supersedes(answer: DriveAnswer, version: Version) -> bool:
+    """Whether a drive holds a row that retires this version when it is acknowledged."""
+    return any(
+        newer.order > version.order
+        and (newer.stamp == version.stamp or (newer.null_version and version.null_version))
+        for newer in (record.version for record in answer.records)
+    )
 
 
 def readable_shards(version: Version, sources: Mapping[int, Source]) -> int:

@@ -1,0 +1,86 @@
+"""Reads of a key that is written meanwhile, with drives that hear the question early or late."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from objstore.background.heal_queue import heal_missed_once
+from objstore.drive.ops import ReadKey
+from objstore.errors import RequestRefused
+from objstore.names import CURRENT, ObjectKey, Scheme
+from objstore.testing.faulty_drive import DriveCall, Fault, Late
+from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
+from tests.unit.engine.bodies import delete, get, pattern, put
+
+KEY = "k"
+LATE_S = 0.05
+
+
+def _first_read_late() -> Callable[[DriveCall], Fault | None]:
+    """Return the rule that the first read of a key is heard late, and no other."""
+    heard = False
+
+    def rule(call: DriveCall) -> Fault | None:
+        nonlocal heard
+        if heard or not isinstance(call.op, ReadKey):
+            return None
+        heard = True
+        return Late(LATE_S)
+
+    return rule
+
+
+async def _while_read(m: MemorySet, late: tuple[int, ...]) -> asyncio.Task[bytes]:
+    """Begin a GET that some drives hear only later."""
+    for drive in late:
+        m.drives[drive].rules.append(_first_read_late())
+    reading = asyncio.create_task(get(m, KEY))
+    await asyncio.sleep(LATE_S / 10)
+    return reading
+
+
+@pytest.mark.parametrize("scheme", [Scheme(3, 1), Scheme(2, 2), Scheme(4, 2)], ids=str)
+@pytest.mark.parametrize("size", [0, 5, 500_000])
+async def test_an_overwrite_while_drives_are_heard_does_not_hide_the_key(
+    scheme: Scheme, size: int
+) -> None:
+    async with memory_set(scheme) as m:
+        old, new = pattern(size, 1), pattern(size, 2)
+        await put(m, KEY, old)
+        reading = await _while_read(m, late=tuple(range(scheme.slots // 2)))
+        await put(m, KEY, new)
+        assert await reading in {old, new}
+
+
+async def test_recoding_while_drives_are_heard_does_not_hide_the_key() -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        m.drives[3].pull()
+        await put(m, KEY, b"hello")
+        m.drives[3].bring_back()
+        reading = await _while_read(m, late=(0, 1))
+        while await heal_missed_once(m.background, m.handle):
+            await m.idle()
+        opened = await m.store.open_object(BUCKET, ObjectKey(KEY), CURRENT)
+        assert opened.version.scheme == Scheme(3, 1)
+        assert await reading == b"hello"
+
+
+async def test_one_drive_away_and_an_overwrite_meanwhile() -> None:
+    async with memory_set(Scheme(2, 2)) as m:
+        await put(m, KEY, b"old")
+        m.drives[3].pull()
+        reading = await _while_read(m, late=(0, 1))
+        await put(m, KEY, b"new")
+        assert await reading in {b"old", b"new"}
+
+
+async def test_what_was_deleted_stays_deleted_while_drives_are_heard() -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        await put(m, KEY, b"old")
+        await delete(m, KEY)
+        reading = await _while_read(m, late=(0, 1))
+        await put(m, KEY, b"new")
+        await delete(m, KEY)
+        with pytest.raises(RequestRefused, match="NoSuchKey"):
+            await reading
