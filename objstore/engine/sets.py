@@ -37,6 +37,31 @@ class SetDrive(Drive, Protocol):
         ...
 
 
+class Solo(Protocol):
+    """What is known of servers that acknowledge writes alone, by a witness's leave (ADR 7)."""
+
+    def may_have_written(self) -> frozenset[str]:
+        """Return the servers that may have acknowledged writes that only they have."""
+        ...
+
+    def may_write(self) -> str:
+        """Return this server's address while it may acknowledge writes alone, else ""."""
+        ...
+
+
+class _NeverSolo:
+    """No witness: W slots acknowledge every write."""
+
+    def may_have_written(self) -> frozenset[str]:
+        return frozenset()
+
+    def may_write(self) -> str:
+        return ""
+
+
+NEVER_SOLO: Final[Solo] = _NeverSolo()
+
+
 @dataclass(frozen=True, slots=True)
 class SetHandle:
     """One erasure set: its layout and its drives, in the layout's order."""
@@ -44,6 +69,7 @@ class SetHandle:
     layout: SetLayout
     drives: tuple[SetDrive, ...]
     slots_of_drive: tuple[tuple[int, ...], ...]
+    solo: Solo = NEVER_SOLO
 
     @property
     def total_slots(self) -> int:
@@ -114,11 +140,13 @@ class SetHandle:
             )
 
 
-def set_handle(layout: SetLayout, drives: tuple[SetDrive, ...]) -> SetHandle:
+def set_handle(
+    layout: SetLayout, drives: tuple[SetDrive, ...], solo: Solo = NEVER_SOLO
+) -> SetHandle:
     """Pair a layout with its drives."""
     assert len(drives) == len(layout.drives)
     slots = tuple(tuple(layout.slots_of_drive(index)) for index in range(len(drives)))
-    return SetHandle(layout, drives, slots)
+    return SetHandle(layout, drives, slots, solo)
 
 
 @dataclass(frozen=True, slots=True)
