@@ -92,6 +92,7 @@ BUCKET_CACHE_S: Final = 1.0
 SOLO_CONFIRMED_S: Final = 1.0  # what the witness said holds so long from when it was asked
 SOLO_WAIT_S: Final = 1.2  # whoever begins to write alone waits so long; clocks' rates may differ
 SOLO_ASK_S: Final = 0.25  # pause between two questions to the witness
+WITNESS_ANSWER_S: Final = 0.3  # for one member of the witness; then the next one is asked
 ORPHAN_AGE_S: Final = 86_400
 TOMBSTONE_AGE_S: Final = 3_600
 SETTLE_AGE_S: Final = 600  # a version this old that was never acknowledged is not in flight
@@ -126,6 +127,8 @@ CONDITION_TRIES_MAX: Final = 16
 CONDITION_PAUSE_S: Final = 0.01
 CONDITION_PAUSE_S_MAX: Final = 0.3
 SETTING_TRIES_MAX: Final = 8
+WITNESS_ENDPOINTS_MAX: Final = 9
+WITNESS_ANSWER_BYTES_MAX: Final = 64 * KIB
 MOVING_READS_MAX: Final = 16  # readings of a key that is written all the time
 READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one read ahead
 READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
@@ -155,3 +158,5 @@ assert (PEER_SILENT_PINGS_MAX + 1) * PEER_PING_INTERVAL_S + WRITE_GIVE_UP_S <= L
 assert DRIVE_SLOW_S < DRIVE_LEFT_BEHIND_S < WRITE_STRAGGLER_S < LOST_SERVER_S
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S
 assert SOLO_ASK_S < SOLO_CONFIRMED_S < SOLO_WAIT_S
+# A member that hangs is passed over before what was known has run out.
+assert 2 * WITNESS_ANSWER_S + SOLO_ASK_S < SOLO_CONFIRMED_S

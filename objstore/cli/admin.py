@@ -31,6 +31,7 @@ from objstore.cli.admin_tables import (
     sets_table,
     summary,
     usage_table,
+    witness_text,
 )
 from objstore.cli.trust import CA_VARIABLE
 from objstore.clock import SystemClock
@@ -181,6 +182,7 @@ def info(
     ):
         console.print(table)
     console.print(operations_text(cluster), end="")
+    console.print(witness_text(cluster), end="")
     console.print(Text(summary(cluster)))
     if line := certificates_line(cluster):
         console.print(Text(line))

@@ -18,6 +18,7 @@ from objstore.gateway.ports import (
     ServerInfo,
     SetInfo,
     SetStatus,
+    WitnessInfo,
 )
 
 _Row = tuple[str, str, Iterable[float]]
@@ -38,6 +39,8 @@ def cluster_families(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Ite
         yield from _of_drives(info.drives)
         yield from _of_servers(info.servers)
         yield _certificates(info.certificates)
+        if info.witness is not None:
+            yield from _of_witness(info.witness)
     yield from minio_families(sets, info)
 
 
@@ -183,3 +186,25 @@ def _certificates(certificates: Sequence[CertificateInfo]) -> Metric:
     for one in certificates:
         family.add_metric((one.port,), one.expires_in_s)
     return family
+
+
+def _of_witness(witness: WitnessInfo) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "objstore_witness_up",
+        "1 when the witness answered this server's last question",
+        value=float(witness.answers),
+    )
+    yield GaugeMetricFamily(
+        "objstore_epoch_number",
+        "How often it changed who may write alone, as this server was told last",
+        value=witness.epoch,
+    )
+    for mode, meaning in (
+        ("solo", "1 while the server writes alone"),
+        ("returning", "1 while the server is brought what the other wrote alone"),
+    ):
+        spoken_of = witness.server if mode == "solo" else witness.other
+        family = GaugeMetricFamily(f"objstore_{mode}", meaning, labels=("server",))
+        for server in sorted({witness.asked, witness.server, witness.other} - {""}):
+            family.add_metric((server,), float(witness.mode == mode and server == spoken_of))
+        yield family

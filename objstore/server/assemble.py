@@ -19,6 +19,7 @@ import structlog
 
 from objstore import __version__
 from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
+from objstore.cluster.epoch_watch import EpochWatch
 from objstore.cluster.membership import Membership
 from objstore.drive.api import Drive
 from objstore.drive.bay import Berth, DriveBay
@@ -28,7 +29,7 @@ from objstore.drive.local import LocalDrive, LocalDriveSettings
 from objstore.drive.remote import RemoteDrive
 from objstore.drive.unused import UnusedDrive
 from objstore.engine.cpu import Cpu
-from objstore.engine.sets import Context, SetDrive, SetHandle, set_handle
+from objstore.engine.sets import NEVER_SOLO, Context, SetDrive, SetHandle, set_handle
 from objstore.errors import ConfigError, DriveError
 from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.rpc.auth import derive_keys
@@ -39,6 +40,7 @@ from objstore.server.order import StartOrder
 from objstore.server.place import peer_url
 from objstore.server.shared_mark import SharedMark
 from objstore.server.tls import Tls
+from objstore.server.witnessing import watching
 from objstore.topology.layout import Layout, SetLayout, layout_of
 from objstore.versions.hlc import NODE_BYTES, Hlc
 
@@ -72,6 +74,7 @@ class Engine:
     handles: tuple[SetHandle, ...]
     guards: Mapping[str, GuardedDrive]  # every drive with slots, by place
     own: Mapping[str, GuardedDrive]  # those of this server
+    epochs: EpochWatch | None = None  # what the witness says, when there is one
 
 
 @asynccontextmanager
@@ -85,6 +88,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
         layout=layout.fingerprint,
         version=__version__,
         clock=clock,
+        witness=order.settings.witness,
     )
     membership.configuration = generation_of(order.settings, order.secrets)
     identity = Identity(
@@ -158,8 +162,13 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
     cpu = Cpu(len(os.sched_getaffinity(0)))
     guards: dict[str, GuardedDrive] = {}
     try:
-        async with asyncio.TaskGroup() as watchers:
-            watching: list[asyncio.Task[None]] = []
+        async with (
+            watching(
+                node.order.settings, node.membership, clock=node.clock, tls=node.tls
+            ) as epochs,
+            asyncio.TaskGroup() as watchers,
+        ):
+            following: list[asyncio.Task[None]] = []
             try:
                 for one in node.layout.sets:
                     for index in range(len(one.drives)):
@@ -167,12 +176,12 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
                             guards[_place(one, index)] = await _open_drive(
                                 node, one, index, watchers
                             )
-                watching += _watch_peers(node, guards, watchers)
+                following += _watch_peers(node, guards, watchers)
                 await probe_all(guards.values())
                 async with asyncio.TaskGroup() as stragglers:
-                    yield _engine(node, guards, deployment, cpu, stragglers)
+                    yield _engine(node, guards, cpu, stragglers, epochs)
             finally:
-                for task in watching:
+                for task in following:
                     task.cancel()
                 for guard in guards.values():
                     await guard.close()
@@ -231,20 +240,24 @@ async def _until_up(client: PeerClient, membership: Membership) -> None:
 def _engine(
     node: Node,
     guards: Mapping[str, GuardedDrive],
-    deployment: str,
     cpu: Cpu,
     group: asyncio.TaskGroup,
+    epochs: EpochWatch | None,
 ) -> Engine:
     pools = tuple(
         tuple(
-            set_handle(one, tuple(_drive(guards, one, index) for index in range(len(one.drives))))
+            set_handle(
+                one,
+                tuple(_drive(guards, one, index) for index in range(len(one.drives))),
+                epochs or NEVER_SOLO,
+            )
             for one in node.layout.sets_of_pool(pool)
         )
         for pool in range(node.layout.pools)
     )
     context = Context(
         pools=pools,
-        deployment=bytes.fromhex(deployment),
+        deployment=bytes.fromhex(node.membership.deployment),
         hlc=Hlc(node.entropy.draw(NODE_BYTES)),
         clock=node.clock,
         entropy=node.entropy,
@@ -254,7 +267,7 @@ def _engine(
         bucket_changes=node.buckets.read,
     )
     own = {place: guards[place] for place in node.berths}
-    return Engine(context, context.sets, guards, own)
+    return Engine(context, context.sets, guards, own, epochs)
 
 
 def _drive(guards: Mapping[str, GuardedDrive], one: SetLayout, index: int) -> SetDrive:

@@ -8,7 +8,7 @@ import pytest
 
 from objstore.gateway.admission import Admission
 from objstore.gateway.health import PROBES, Probe, answer_probe
-from objstore.gateway.ports import HealthDocument, SetStatus
+from objstore.gateway.ports import HealthDocument, SetStatus, WitnessInfo
 from objstore.names import Scheme
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.s3.call import Reply
@@ -23,6 +23,9 @@ class FixedStatus:
 
     def ready(self) -> bool:
         return self.is_ready
+
+    def witness(self) -> WitnessInfo | None:
+        return None
 
     def sets(self) -> Sequence[SetStatus]:
         return self.all_sets
