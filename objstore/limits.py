@@ -92,6 +92,7 @@ BUCKET_CACHE_S: Final = 1.0
 SOLO_CONFIRMED_S: Final = 1.0  # what the witness said holds so long from when it was asked
 SOLO_WAIT_S: Final = 1.2  # whoever begins to write alone waits so long; clocks' rates may differ
 SOLO_ASK_S: Final = 0.25  # pause between two questions to the witness
+SOLO_FIRST_WRITE_S: Final = 5.0  # from the loss of a server to a write of the other one
 WITNESS_ANSWER_S: Final = 0.3  # for one member of the witness; then the next one is asked
 ORPHAN_AGE_S: Final = 86_400
 TOMBSTONE_AGE_S: Final = 3_600
@@ -158,5 +159,6 @@ assert (PEER_SILENT_PINGS_MAX + 1) * PEER_PING_INTERVAL_S + WRITE_GIVE_UP_S <= L
 assert DRIVE_SLOW_S < DRIVE_LEFT_BEHIND_S < WRITE_STRAGGLER_S < LOST_SERVER_S
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S
 assert SOLO_ASK_S < SOLO_CONFIRMED_S < SOLO_WAIT_S
+assert LOST_SERVER_S + 4 * SOLO_ASK_S + SOLO_WAIT_S < SOLO_FIRST_WRITE_S
 # A member that hangs is passed over before what was known has run out.
 assert 2 * WITNESS_ANSWER_S + SOLO_ASK_S < SOLO_CONFIRMED_S

@@ -39,8 +39,7 @@ def cluster_families(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Ite
         yield from _of_drives(info.drives)
         yield from _of_servers(info.servers)
         yield _certificates(info.certificates)
-        if info.witness is not None:
-            yield from _of_witness(info.witness)
+        yield from _of_witness(info.witness)
     yield from minio_families(sets, info)
 
 
@@ -188,23 +187,33 @@ def _certificates(certificates: Sequence[CertificateInfo]) -> Metric:
     return family
 
 
-def _of_witness(witness: WitnessInfo) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "objstore_witness_up",
-        "1 when the witness answered this server's last question",
-        value=float(witness.answers),
+def _of_witness(witness: WitnessInfo | None) -> Iterator[Metric]:
+    """Tell of the epoch; without a witness the families are there, and empty."""
+    known = [] if witness is None else [witness]
+    servers = sorted({name for one in known for name in (one.asked, one.server, one.other)} - {""})
+    rows: tuple[_Row, ...] = (
+        (
+            "witness_up",
+            "1 when the witness answered this server's last question",
+            (float(one.answers) for one in known),
+        ),
+        (
+            "epoch_number",
+            "How often it changed which server may write alone, as this server was told last",
+            (one.epoch for one in known),
+        ),
     )
-    yield GaugeMetricFamily(
-        "objstore_epoch_number",
-        "How often it changed who may write alone, as this server was told last",
-        value=witness.epoch,
+    yield from gauges("objstore_", (), [() for _ in known], rows)
+    alone: tuple[_Row, ...] = (
+        (
+            "solo",
+            "1 while the server writes alone",
+            (float(w.mode == "solo" and s == w.server) for w in known for s in servers),
+        ),
+        (
+            "returning",
+            "1 while the server is brought what the other wrote alone",
+            (float(w.mode == "returning" and s == w.other) for w in known for s in servers),
+        ),
     )
-    for mode, meaning in (
-        ("solo", "1 while the server writes alone"),
-        ("returning", "1 while the server is brought what the other wrote alone"),
-    ):
-        spoken_of = witness.server if mode == "solo" else witness.other
-        family = GaugeMetricFamily(f"objstore_{mode}", meaning, labels=("server",))
-        for server in sorted({witness.asked, witness.server, witness.other} - {""}):
-            family.add_metric((server,), float(witness.mode == mode and server == spoken_of))
-        yield family
+    yield from gauges("objstore_", ("server",), [(one,) for one in servers], alone)

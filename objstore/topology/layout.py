@@ -241,7 +241,7 @@ def _check_servers(settings: Settings, servers: Sequence[str]) -> None:
 
 
 def _check_witness(sets: Sequence[SetLayout], servers: Sequence[str]) -> None:
-    """Check that a witness makes sense: two servers, and a part of every set on both."""
+    """Check that a witness makes sense: two servers, and half of every set on each."""
     if len(servers) != 2:
         count = f"{len(servers)} servers" if servers != ("",) else "one server"
         raise ConfigError(
@@ -251,15 +251,15 @@ def _check_witness(sets: Sequence[SetLayout], servers: Sequence[str]) -> None:
             remedy="leave out witness",
         )
     for one in sets:
-        for server in servers:
-            if not one.slots_of_server(server):
-                raise ConfigError(
-                    found=f"witness, and no shard of set {one.index} of pool {one.pool} on "
-                    f"{server}",
-                    expected="a part of every set on both servers: what lies on one alone is "
-                    "away with it",
-                    remedy="spread every pool's drives over both servers, or leave out witness",
-                )
+        here, there = (len(one.slots_of_server(server)) for server in servers)
+        if here != there:
+            raise ConfigError(
+                found=f"witness, and {here} and {there} slots of set {one.index} of pool "
+                f"{one.pool} on {servers[0]} and {servers[1]}",
+                expected="half of every set's slots on each server: only then has each of them a "
+                "part of every write of both",
+                remedy="give both servers as many drives in every pool, or leave out witness",
+            )
 
 
 def _fingerprint(sets: Sequence[SetLayout]) -> str:

@@ -1,0 +1,256 @@
+"""Two servers and a witness: either may die, and the other goes on reading and writing (ADR 7).
+
+Bounds are the product's, and an allowance for a machine that does other things as well.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+import pytest
+
+from objstore.limits import LOST_SERVER_S
+from tests.cluster.conftest import CONFIG
+from tests.cluster.failures import BUSY_S
+from tests.cluster.hosts import hosts_work
+from tests.cluster.witnessed import (
+    RETURNING,
+    SOLO,
+    WHOLE,
+    WITNESS,
+    WitnessedCluster,
+    code_of,
+    etcd_is_there,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+
+GOES_ON_S = 5.0  # from the loss of a server to the first write of the other
+RETURNS_S = 40.0
+REFUSED = ("SlowDownRead", "SlowDownWrite")
+SMALL, LARGE = b"small", bytes(range(256)) * 4096
+PART = 5 * 2**20
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WitnessedCluster]:
+    if not hosts_work():
+        pytest.skip("this machine makes no network namespaces")
+    if not etcd_is_there():
+        pytest.skip("needs etcd (in Debian's package etcd-server)")
+    root = tmp_path_factory.mktemp("witnessed")
+    config = CONFIG / "two-server-ec2.toml"
+    with WitnessedCluster.on_hosts(root, config, buckets=("bucket",)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(running: WitnessedCluster) -> Iterator[WitnessedCluster]:
+    yield running
+    running.restore()
+
+
+def test_either_server_dies_and_writes_continue(cluster: WitnessedCluster) -> None:
+    written = {"old/small": SMALL, "old/large": LARGE, "old/replaced": SMALL, "old/gone": SMALL}
+    for key, body in written.items():
+        assert not cluster.put(0, key, body)
+
+    cluster.kill(1)
+    took_s = cluster.first_put_s(0, in_s=GOES_ON_S + BUSY_S)
+    print(f"the first write without server 2 after {took_s:.2f} s")
+    assert cluster.is_epoch(0, SOLO, 0)
+    written |= everything_works(cluster, 0, written)
+
+    cluster.start_host(1)
+    back_s = time.monotonic()
+    cluster.wait_epoch(WHOLE, in_s=int(RETURNS_S))
+    print(f"whole {time.monotonic() - back_s:.1f} s after server 2 was started")
+
+    cluster.kill(0)
+    took_s = cluster.first_put_s(1, in_s=GOES_ON_S + BUSY_S)
+    print(f"the first write without server 1 after {took_s:.2f} s")
+    assert {key: cluster.get(1, key) for key in written} == written
+    assert cluster.get(1, "old/gone") == "NoSuchKey"
+    everything_works(cluster, 1, written)
+
+
+def everything_works(
+    cluster: WitnessedCluster, server: int, written: dict[str, bytes]
+) -> dict[str, bytes]:
+    """Read, write, overwrite, delete and upload in parts; return what is there more."""
+    client = cluster.client(server)
+    gone = written.pop("old/gone", None)
+    for key, body in written.items():
+        assert cluster.get(server, key) == body, key
+    news = {"new/small": SMALL, "new/large": LARGE, "old/replaced": b"%d" % server + LARGE}
+    for key, body in news.items():
+        assert not cluster.put(server, key, body)
+    if gone is not None:
+        client.delete_object(Bucket="bucket", Key="old/gone")
+    upload = client.create_multipart_upload(Bucket="bucket", Key="new/parts")["UploadId"]
+    parts = []
+    for number, body in enumerate((bytes(PART), SMALL), start=1):
+        which = {"Bucket": "bucket", "Key": "new/parts", "UploadId": upload, "PartNumber": number}
+        parts.append({"PartNumber": number, "ETag": client.upload_part(**which, Body=body)["ETag"]})
+    client.complete_multipart_upload(
+        Bucket="bucket", Key="new/parts", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    news["new/parts"] = bytes(PART) + SMALL
+    for key, body in news.items():
+        assert cluster.get(server, key) == body, key
+    assert cluster.get(server, "old/gone") == "NoSuchKey"
+    found = {item["Key"] for item in client.list_objects_v2(Bucket="bucket")["Contents"]}
+    assert found >= (written | news).keys()
+    assert "old/gone" not in found
+    return news
+
+
+def test_the_side_that_the_witness_hears_goes_on_and_the_other_refuses(
+    cluster: WitnessedCluster,
+) -> None:
+    assert not cluster.put(1, "moving", b"0")
+    with watching(cluster, 1, "moving") as watched:
+        cluster.network.isolate(cluster.host(1))
+        cut_s = time.monotonic()
+        cluster.first_put_s(0, in_s=GOES_ON_S + BUSY_S)
+        for number in range(1, 20):
+            watched.acknowledge(cluster, 0, b"%d" % number)
+        assert cluster.put(1, "elsewhere", SMALL) in REFUSED
+        time.sleep(max(0.0, cut_s + 6 - time.monotonic()))
+        cluster.network.join()
+        cluster.wait_epoch(WHOLE)
+    assert watched.stale == []
+    refused = [one for one in watched.refusals if one.began_s > cut_s]
+    assert {one.code for one in refused} <= {*REFUSED}
+    assert max(one.took_s for one in refused) <= LOST_SERVER_S + BUSY_S
+    assert cluster.get(1, "moving") == b"19"
+
+
+def test_cut_from_each_other_one_of_them_goes_on(cluster: WitnessedCluster) -> None:
+    cluster.network.cut(cluster.host(0), cluster.host(1))
+    cluster.wait_until(
+        lambda: any(cluster.is_epoch(0, SOLO, of) for of in cluster.servers), GOES_ON_S + BUSY_S
+    )
+    alone = 0 if cluster.is_epoch(0, SOLO, 0) else 1
+    cluster.first_put_s(alone, in_s=GOES_ON_S)
+    assert cluster.put(1 - alone, "elsewhere", SMALL) in REFUSED
+    assert cluster.get(1 - alone, "first") in REFUSED
+
+
+def test_with_both_servers_nothing_depends_on_the_witness(cluster: WitnessedCluster) -> None:
+    cluster.etcd.kill(WITNESS)
+    time.sleep(1)
+    one_of_sixteen_wins(cluster, "one member lost")
+    assert cluster.is_epoch(0, WHOLE)
+    cluster.etcd.kill()
+    cluster.wait_until(lambda: not any(cluster.witness(one)["answers"] for one in cluster.servers))
+    time.sleep(1.5)  # until nothing that was confirmed holds
+    for round_number in range(3):
+        one_of_sixteen_wins(cluster, f"all lost/{round_number}")
+    assert not cluster.put(1, "without", LARGE)
+    assert cluster.get(0, "without") == LARGE
+    # And a server that is alone now refuses: nobody says whether the other one goes on.
+    cluster.kill(1)
+    time.sleep(LOST_SERVER_S)
+    began_s = time.monotonic()
+    assert cluster.get(0, "without") in REFUSED
+    assert cluster.put(0, "without", SMALL) in REFUSED
+    assert time.monotonic() - began_s <= 2 * (LOST_SERVER_S + BUSY_S)
+
+
+def one_of_sixteen_wins(cluster: WitnessedCluster, key: str) -> None:
+    """Race for a key that is not there, through both servers."""
+    clients = [cluster.client(number % 2) for number in range(16)]
+    start = threading.Barrier(len(clients))
+
+    def race(number: int) -> str:
+        start.wait(10)
+        which = {"Bucket": "bucket", "Key": key, "IfNoneMatch": "*"}
+        return code_of(lambda: clients[number].put_object(**which, Body=b"%d" % number))
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        codes = list(pool.map(race, range(len(clients))))
+    assert codes.count("") == 1, codes
+    assert set(codes) <= {"", "PreconditionFailed", "ConditionalRequestConflict"}, codes
+    assert {cluster.get(server, key) for server in cluster.servers} == {b"%d" % codes.index("")}
+
+
+def test_a_server_that_was_paused_gives_nothing_of_before(cluster: WitnessedCluster) -> None:
+    assert not cluster.put(1, "moving", b"0")
+    with watching(cluster, 1, "moving", readers=6) as watched:
+        cluster.host(1).freeze()
+        frozen_s = time.monotonic()
+        try:
+            cluster.first_put_s(0, in_s=GOES_ON_S + BUSY_S)
+            for number in itertools.count(1):
+                watched.acknowledge(cluster, 0, b"%d" % number)
+                if time.monotonic() > frozen_s + 5 and number > 5:
+                    break
+        finally:
+            cluster.host(1).thaw()
+        last = watched.newest
+        cluster.wait_epoch(WHOLE)
+    assert watched.stale == []
+    assert int(last) > 0
+    assert cluster.get(1, "moving") == last
+
+
+class watching:  # noqa: N801  reads like the context manager it is
+    """Readers of a key through a server, which note what is older than what was acknowledged."""
+
+    def __init__(
+        self, cluster: WitnessedCluster, server: int, key: str, *, readers: int = 2
+    ) -> None:
+        self._cluster, self._server, self._key = cluster, server, key
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._read) for _ in range(readers)]
+        self.newest = b"0"
+        self.stale: list[tuple[bytes, bytes]] = []
+        self.refusals: list[Refusal] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def acknowledge(self, cluster: WitnessedCluster, server: int, body: bytes) -> None:
+        """Write the next content; from its acknowledgement on nobody may read an older one."""
+        why = cluster.put(server, self._key, body)
+        assert not why, why
+        self.newest = body
+
+    def _read(self) -> None:
+        while not self._stopping.wait(0.02):
+            at_least, began_s = self.newest, time.monotonic()
+            found = self._cluster.get(self._server, self._key)
+            if isinstance(found, str):
+                took_s = time.monotonic() - began_s
+                self.refusals.append(Refusal(found, began_s, took_s))
+            elif int(found) < int(at_least):
+                self.stale.append((at_least, found))
+
+
+class Refusal:
+    """A read that was refused."""
+
+    def __init__(self, code: str, began_s: float, took_s: float) -> None:
+        self.code, self.began_s, self.took_s = code, began_s, took_s
+
+
+def test_what_is_said_meanwhile(cluster: WitnessedCluster) -> None:
+    """Each epoch is told to the operator, to probes, and to Prometheus."""
+    assert "both" not in cluster.admin("info")
+    cluster.kill(1)
+    cluster.wait_epoch(SOLO, 0, through=(0,))
+    assert "server1:9000 writes alone since" in cluster.admin("info")
+    cluster.start_host(1)
+    cluster.wait_until(lambda: cluster.is_epoch(0, RETURNING, 0) or cluster.is_epoch(0, WHOLE), 30)
+    cluster.wait_epoch(WHOLE)
