@@ -106,7 +106,7 @@ class EtcdWitness:
                 found = msgspec.json.decode(answer, type=kind, strict=False)
             except TimeoutError:
                 why.append(f"{endpoint} does not answer")
-            except (aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
+            except (aiohttp.ClientError, OSError, ValueError, msgspec.DecodeError) as error:
                 why.append(f"{endpoint}: {error}")
             except WitnessError as error:
                 why.append(f"{endpoint} {error}")

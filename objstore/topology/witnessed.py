@@ -5,9 +5,20 @@ parity. With two drives each that is a full copy on both.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from objstore.names import Scheme
 from objstore.topology.layout import Layout, SetLayout
+
+_LOST: Final = (
+    "With the witness, either server may be lost and the other goes on: its first write comes "
+    "within {:g} s."
+)
+_MEANWHILE: Final = (
+    "The server that the witness does not reach refuses reads and writes while the other is away.",
+    "Without the witness both servers go on as before; one that is alone refuses everything.",
+    "A server that comes back is brought what it missed; until then all of it needs the other one.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +48,9 @@ def witness_sentences(layout: Layout, *, first_write_s: float) -> tuple[str, ...
     """Say what goes on with a witness; a first write comes about `first_write_s` after a loss."""
     every = {alone_in(one, server) for one in layout.sets for server in layout.servers}
     return (
-        (
-            "With the witness, either server may be lost and the other goes on: its first write comes "
-            f"within {first_write_s:g} s."
-        ),
+        _LOST.format(first_write_s),
         *dict.fromkeys(sentence for alone in every for sentence in _of(alone)),
-        (
-            "The server that the witness does not reach refuses reads and writes while the other is "
-            "away from it."
-        ),
-        (
-            "Without the witness both servers go on together as before; one that is alone refuses "
-            "everything."
-        ),
-        (
-            "A server that comes back is brought what it missed; until that is done the other one is "
-            "needed for everything."
-        ),
+        *_MEANWHILE,
     )
 
 
@@ -64,16 +61,12 @@ def _of(alone: Alone) -> tuple[str, ...]:
     else:
         how = f"as {alone.scheme} on the slots of that server"
     lost = "no lost drive" if not m else "the loss of one slot" if m == 1 else f"{m} lost slots"
-    new = (
-        f"What is written meanwhile is stored {how}, and survives {lost}; writing takes all of its "
-        "drives."
+    old = (
+        "Everything is read and written meanwhile, what was written before too."
+        if alone.reads_old
+        else "Objects written before cannot be read meanwhile: "
+        f"{alone.left} of their shards are left and reading takes {alone.needed}. "
+        "New objects are written and read."
     )
-    if alone.reads_old:
-        return ("Everything is read and written meanwhile, what was written before too.", new)
-    return (
-        (
-            f"Objects written before cannot be read meanwhile: {alone.left} of their shards are left "
-            f"and reading takes {alone.needed}. New objects are written and read."
-        ),
-        new,
-    )
+    new = f"What is written meanwhile is stored {how}, and survives {lost}"
+    return old, f"{new}; writing takes all of its drives."

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from objstore.cli.admin_client import AdminError
 from tests.cluster.host_cluster import HostCluster
 from tests.cluster.hosts import Host, Network
+from tests.e2e.running import S3Client
 
 CLIENT_PORT, PEER_PORT = 2379, 2380
 WHOLE, SOLO, RETURNING = "whole", "solo", "returning"
@@ -74,6 +75,7 @@ class WitnessedCluster(HostCluster):
     """Servers 0 and 1, and the witness on a third host."""
 
     etcd: Etcd
+    _kept: dict[int, S3Client]
 
     @classmethod
     @contextlib.contextmanager
@@ -84,7 +86,7 @@ class WitnessedCluster(HostCluster):
             etcd.start()
             environment = {"OBJSTORE_WITNESS": etcd.setting}
             cluster = cls(root, network, config=config, environment=environment, **options)
-            cluster.etcd = etcd
+            cluster.etcd, cluster._kept = etcd, {}
             try:
                 cluster.start()
                 cluster.wait_epoch(WHOLE)
@@ -133,14 +135,22 @@ class WitnessedCluster(HostCluster):
 
     # --- requests --------------------------------------------------------------------------
 
+    def client_of(self, server: int) -> S3Client:
+        """Return one client for all requests to a server."""
+        if server not in self._kept:
+            self._kept[server] = self.client(server)
+        return self._kept[server]
+
     def put(self, server: int, key: str, body: bytes) -> str:
         """Write; return "" or why not."""
-        return code_of(lambda: self.client(server).put_object(Bucket="bucket", Key=key, Body=body))
+        return code_of(
+            lambda: self.client_of(server).put_object(Bucket="bucket", Key=key, Body=body)
+        )
 
     def get(self, server: int, key: str) -> bytes | str:
         """Read; return the body, or why not."""
         found: list[bytes] = []
-        client = self.client(server)
+        client = self.client_of(server)
         why = code_of(
             lambda: found.append(client.get_object(Bucket="bucket", Key=key)["Body"].read())
         )
