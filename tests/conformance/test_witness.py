@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ from objstore.errors import WitnessError
 from objstore.limits import WITNESS_ANSWER_S
 from objstore.quorum.solo import FIRST, Epoch, Mode
 from objstore.testing.fake_witness import FakeWitness
+from tests.authority import Authority
 from tests.e2e.faults import within
 
 A, B = Epoch(1, Mode.SOLO, "a:9000"), Epoch(1, Mode.SOLO, "b:9000")
@@ -26,14 +28,16 @@ A, B = Epoch(1, Mode.SOLO, "a:9000"), Epoch(1, Mode.SOLO, "b:9000")
 class Member:
     """One etcd without others."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *tls: str) -> None:
         self.directory = directory
-        self.url, peers = (f"http://127.0.0.1:{port}" for port in _free_ports())
+        mine, others = _free_ports()
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{mine}"
+        peers = f"http://127.0.0.1:{others}"
         self._command = (
             *("etcd", "--data-dir", str(directory / "data"), "--log-level", "error"),
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
             *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers),
-            *("--initial-cluster", f"default={peers}"),
+            *("--initial-cluster", f"default={peers}", *tls),
         )
         self.start()
 
@@ -146,6 +150,45 @@ async def test_a_member_that_hangs_holds_nobody_up(member: Member) -> None:
         finally:
             member.process.send_signal(signal.SIGCONT)
         assert (await witness.read()).epoch == FIRST
+
+
+async def test_by_tls_each_shows_the_other_a_certificate(tmp_path: Path) -> None:
+    if shutil.which("etcd") is None:
+        pytest.skip("needs etcd (in Debian's package etcd-server)")
+    ours, theirs = Authority(), Authority("Another CA")
+    ca = ours.put(tmp_path / "ca.crt")
+    certificate, key = ours.sign("127.0.0.1").put(tmp_path, "member")
+    of_etcd = ("--cert-file", f"{certificate}", "--key-file", f"{key}", "--client-cert-auth")
+    secure = Member(tmp_path, *of_etcd, "--trusted-ca-file", f"{ca}")
+
+    def context(authority: Authority, name: str) -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=ca)
+        made.load_cert_chain(*authority.sign("127.0.0.1").put(tmp_path, name))
+        return made
+
+    try:
+        own, foreign = context(ours, "own"), context(theirs, "foreign")
+        async with open_etcd([secure.url], deployment="tls", tls=lambda: own) as witness:
+            async with asyncio.timeout(20):
+                while await _fails(witness):
+                    await asyncio.sleep(0.05)
+            assert await witness.change(0, FIRST)
+            assert (await witness.read()).epoch == FIRST
+        async with open_etcd([secure.url], deployment="tls", tls=lambda: foreign) as witness:
+            assert await _fails(witness)
+        plain = [secure.url.replace("https", "http")]
+        async with open_etcd(plain, deployment="tls") as witness:
+            assert await _fails(witness)
+    finally:
+        secure.kill()
+
+
+async def _fails(witness: Witness) -> bool:
+    try:
+        await witness.read()
+    except WitnessError:
+        return True
+    return False
 
 
 async def test_what_is_no_epoch_is_said(member: Member) -> None:
