@@ -45,7 +45,8 @@ def _unless_alone(one: SetStatus, kind: Kind, needed: int, purpose: str) -> Iter
 
 
 def _reads(one: SetStatus) -> Iterable[_Need]:
-    return _Need(Kind.ONLINE, one.data, "decoding needs"), _fresh(one)
+    purpose = "decoding what both servers wrote needs" if one.alone else "decoding needs"
+    return _Need(Kind.ONLINE, one.data, purpose), _fresh(one)
 
 
 def _lists(one: SetStatus) -> Iterable[_Need]:

@@ -78,6 +78,16 @@ def make_plan(
             ssec_over_http=True,
             what_to_do="leave the setting out wherever others can see the network",
         )
+    if (
+        settings.internal_tls_certificate
+        and settings.witness
+        and settings.witness[0].startswith("http:")
+    ):
+        _log.warning(
+            "servers talk by TLS, and to the witness in the clear",
+            witness=settings.witness[0],
+            what_to_do="write https:// (docs/operating/witness.md), or keep it to a private network",
+        )
     files = files_of(settings, config=config, environment=environment)
     return Plan(settings, secrets, server, log_format, files)
 
