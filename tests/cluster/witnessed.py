@@ -84,7 +84,7 @@ class WitnessedCluster(HostCluster):
         try:
             etcd = Etcd(network)
             etcd.start()
-            environment = {"OBJSTORE_WITNESS": etcd.setting}
+            environment = {"OBJSTORE_WITNESS": etcd.setting, "OBJSTORE_METRICS_PUBLIC": "on"}
             cluster = cls(root, network, config=config, environment=environment, **options)
             cluster.etcd, cluster._kept = etcd, {}
             try:
