@@ -1,8 +1,8 @@
 """Two servers, their drives in memory and a witness: every link between them can be cut.
 
 Each server has two processes, one of which decides, and each of them the real engine over the
-drives of both servers. Time is a fake clock's, so that what a process was told runs out exactly when
-a test says so.
+drives of both servers. Time is a fake clock's, so that what a process was told runs out when a
+test says so.
 """
 
 import asyncio
