@@ -292,7 +292,7 @@ async def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\xa2\xff\xfe", b"\x80"])
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x93\xa2\xff\xfe\x01\x01", b"\x80"])
 async def test_damaged_progress_is_none(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "drive"
     async with local_drive(path) as drive:
