@@ -33,6 +33,7 @@ RETURNS_S = 40.0
 REFUSED = ("SlowDownRead", "SlowDownWrite")
 SMALL, LARGE = b"small", bytes(range(256)) * 4096
 PART = 5 * 2**20
+MANY = 400
 
 
 @pytest.fixture(scope="module", params=[EC2])
@@ -67,7 +68,7 @@ def test_either_server_dies_and_writes_continue(cluster: WitnessedCluster) -> No
         assert b'objstore_solo{server="server1:9000"} 1.0' in page.read()
     with urllib.request.urlopen(f"{cluster.url(0)}/minio/health/cluster") as answer:
         assert answer.status == 200
-    written |= everything_works(cluster, 0, written)
+    written |= everything_works(cluster, 0, written) | many(cluster, 0)
 
     cluster.start_host(1)
     back_s = time.monotonic()
@@ -77,16 +78,33 @@ def test_either_server_dies_and_writes_continue(cluster: WitnessedCluster) -> No
     cluster.kill(0)
     took_s = cluster.first_put_s(1, in_s=GOES_ON_S + BUSY_S)
     print(f"the first write without server 1 after {took_s:.2f} s")
-    assert {key: cluster.get(1, key) for key in written} == written
+    assert read_all(cluster, 1, written) == written
     assert cluster.get(1, "old/gone") == "NoSuchKey"
     written |= everything_works(cluster, 1, written)
 
     cluster.start_host(0)
     cluster.wait_epoch(WHOLE)
     back_s = time.monotonic()
-    cluster.wait_until(lambda: schemes(cluster, written) == {"2 + 2"}, RETURNS_S)
+    cluster.wait_until(
+        lambda: schemes(cluster, ("old/large", "old/replaced", "new/large", "many/0")) == {"2 + 2"},
+        RETURNS_S,
+    )
     print(f"all under the layout's scheme {time.monotonic() - back_s:.1f} s later")
-    assert {key: cluster.get(0, key) for key in written} == written
+    assert read_all(cluster, 0, written) == written
+
+
+def many(cluster: WitnessedCluster, server: int) -> dict[str, bytes]:
+    """Write so many objects that it takes a while to bring them to the other server."""
+    written = {f"many/{number}": b"%d" % number for number in range(MANY)}
+    with ThreadPoolExecutor(16) as pool:
+        whys = pool.map(lambda item: cluster.put(server, *item), written.items())
+        assert set(whys) == {""}
+    return written
+
+
+def read_all(cluster: WitnessedCluster, server: int, keys: Iterable[str]) -> dict[str, bytes | str]:
+    with ThreadPoolExecutor(16) as pool:
+        return dict(zip(keys, pool.map(lambda key: cluster.get(server, key), keys), strict=True))
 
 
 def schemes(cluster: WitnessedCluster, keys: Iterable[str]) -> set[str]:
@@ -99,8 +117,7 @@ def everything_works(
     """Read, write, overwrite, delete and upload in parts; return what is there more."""
     client = cluster.client(server)
     gone = written.pop("old/gone", None)
-    for key, body in written.items():
-        assert cluster.get(server, key) == body, key
+    assert read_all(cluster, server, written) == written
     news = {"new/small": SMALL, "new/large": LARGE, "old/replaced": b"%d" % server + LARGE}
     for key, body in news.items():
         assert not cluster.put(server, key, body)
