@@ -63,18 +63,26 @@ class Returning:
         self._watch = watch
         self._compared: dict[tuple[int, int, int], int] = {}  # drive -> the epoch's number
 
+    def is_near(self) -> bool:
+        """Whether the drives are to be compared as soon as everybody knows of the epoch."""
+        watch = self._watch
+        return bool(self._number()) and watch.is_confirmed and not watch.is_settled
+
     def due(self, drive: OwnDrive) -> int:
         """Return the number of the epoch in which a drive is to be compared now; 0: none is.
 
         Not before everybody knows that the other server does not write alone any more: only what
         a walk finds that begins then is all there is.
         """
-        view = self._watch.view
-        epoch = view.epoch
-        if epoch is None or epoch.mode is not Mode.RETURNING or epoch.server == view.own:
-            return 0
-        done = self._compared.get(_place(drive)) == epoch.number
-        return 0 if done or not self._watch.is_settled else epoch.number
+        number = self._number()
+        done = self._compared.get(_place(drive)) == number
+        return 0 if done or not self._watch.is_settled else number
+
+    def _number(self) -> int:
+        """Return the epoch's number while this server returns, else 0."""
+        view, epoch = self._watch.view, self._watch.view.epoch
+        returns = epoch is not None and epoch.mode is Mode.RETURNING and epoch.server != view.own
+        return epoch.number if epoch is not None and returns else 0
 
     def compared(self, drive: OwnDrive, number: int) -> None:
         """Take note that a walk which began in epoch `number` left nothing undone."""

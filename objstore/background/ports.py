@@ -52,6 +52,10 @@ class HealCounters(Protocol):
 class Comparisons(Protocol):
     """Which drives are to be compared with their sets because another server wrote alone."""
 
+    def is_near(self) -> bool:
+        """Whether drives will be due in a moment: a walk that began now would be for nothing."""
+        ...
+
     def due(self, drive: OwnDrive) -> int:
         """Return a number to give to `compared` when a drive is to be compared now; else 0."""
         ...
@@ -67,6 +71,9 @@ class Comparisons(Protocol):
 
 class _NothingDue:
     """No witness: nobody writes alone."""
+
+    def is_near(self) -> bool:
+        return False
 
     def due(self, drive: OwnDrive) -> int:
         return 0

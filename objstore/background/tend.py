@@ -65,7 +65,7 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
                 healed_ms = _last_heal(status)
             due = background.returning.due(own)
             job = job_for(status, compared=compared, healed_ms=healed_ms, returning=due > 0)
-            if job is not Job.NOTHING and drive.can_write:
+            if job is not Job.NOTHING and drive.can_write and not background.returning.is_near():
                 healed_ms = max(healed_ms, status.heal_requested_ms)
                 compared = await _walk(background, own, job, path)
                 if compared:

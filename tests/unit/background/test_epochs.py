@@ -109,7 +109,10 @@ async def test_from_whole_to_solo_to_returning_to_whole(pair: Pair) -> None:
     assert await pair.turns() == Epoch(2, Mode.RETURNING, A)
     drive, other = pair.b.own
     assert pair.b.returning.due(drive) == 0  # a may still write alone, for all that others know
+    assert pair.b.returning.is_near()
+    assert not pair.a.returning.is_near()
     await pair.settle()
+    assert not pair.b.returning.is_near()
     assert pair.b.returning.due(drive) == 2
     assert pair.a.returning.due(pair.a.own[0]) == 0
     pair.b.returning.compared(drive, 2)
