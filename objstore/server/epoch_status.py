@@ -65,7 +65,7 @@ def _compared(handles: Sequence[SetHandle], server: str, since_ms: int) -> tuple
 
 
 def _is_of_now(job: Progress, since_ms: int) -> bool:
-    return job.job == RETURN_JOB and (not job.finished_ms or job.started_ms >= since_ms)
+    return not job.finished_ms or (job.job == RETURN_JOB and job.started_ms >= since_ms)
 
 
 def _drives_of(handles: Sequence[SetHandle], server: str) -> list[GuardedDrive]:
