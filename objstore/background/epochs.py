@@ -124,8 +124,9 @@ class Decider:
         self._returning = returning
         self._handles = handles
         self._drives = drives
-        self._tried = -1  # the revision that was changed, or was to be
+        self._used = 0  # the number of the witness's answer that was acted on
         self._known: Epoch | None = None
+        self._silent = False
 
     async def run(self) -> None:
         """Decide until cancelled."""
@@ -138,18 +139,18 @@ class Decider:
         watch, view = self._watch, self._watch.view
         self._tell()
         kept = watch.kept
-        if watch.trouble or kept.revision == self._tried:
+        if watch.trouble or watch.answers == self._used:
             return  # the next answer tells what became of it
         wanted = self._wanted(kept.epoch)
         if wanted is None:
             return
+        self._used = watch.answers
         try:
             changed = await watch.witness.change(kept.revision, wanted)
         except WitnessError as error:
             log.warning("the witness was to change the epoch", epoch=wanted.number, why=str(error))
             return
         if changed:
-            self._tried = kept.revision
             log.warning(
                 "epoch changed",
                 epoch=wanted.number,
@@ -160,17 +161,24 @@ class Decider:
     def _wanted(self, epoch: Epoch | None) -> Epoch | None:
         complete = self._returning.is_complete(self._drives)
         sight = sight_of(self._handles, self._watch.view.own, caught_up=complete)
-        if epoch is not None:
+        known = self._watch.view.epoch
+        if epoch is not None and (known is None or epoch.number >= known.number):
             return next_epoch(epoch, self._watch.view.own, sight)
         if not sight.peer_back:
             return None
-        known = self._watch.view.epoch
         # A witness that lost its data is told what held before.
         return FIRST if known is None else Epoch(known.number + 1, known.mode, known.server)
 
     def _tell(self) -> None:
-        """Log an epoch that became known, whoever made it."""
-        epoch = self._watch.view.epoch
+        """Log an epoch that became known, whoever made it, and a witness that does not answer."""
+        watch = self._watch
+        silent = bool(watch.trouble) and not watch.is_confirmed
+        if silent and not self._silent:
+            log.warning("the witness does not answer", why=watch.trouble)
+        elif self._silent and not silent:
+            log.info("the witness answers again")
+        self._silent = silent
+        epoch = watch.view.epoch
         if epoch is not None and epoch != self._known:
             self._known = epoch
             log.info("epoch", number=epoch.number, mode=epoch.mode.value, server=epoch.server)

@@ -21,6 +21,7 @@ class EpochWatch:
         self.witness = witness
         self.view = SoloView(own, other)
         self.kept = Kept()  # as the witness said last
+        self.answers = 0  # that came
         self.trouble = "it was not asked yet"  # why its last answer was none; "": it was one
         self.since_ms = 0  # when this process first heard of the epoch
         self._clock = clock
@@ -40,6 +41,7 @@ class EpochWatch:
             self.trouble = str(error)
             return
         self.kept, self.trouble = kept, ""
+        self.answers += 1
         if kept.epoch is None:
             return  # nothing was agreed on: nobody may write alone, and nobody may rely on it
         before = self.view.epoch

@@ -78,6 +78,8 @@ def _of_sets(sets: Sequence[SetStatus]) -> Iterator[Metric]:
 
 def _to_spare_for_writes(one: SetStatus) -> int:
     """Lose slots one by one: each takes parity instead, as long as the scheme allows it."""
+    if one.alone:
+        return 0  # one server writes alone with all of its slots or not at all
     left = one.count_writable
     if left < one.write_quorum_with(left):
         return left - one.write_quorum_with(left)

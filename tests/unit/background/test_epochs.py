@@ -213,6 +213,16 @@ async def test_a_witness_that_lost_its_data_is_told_what_held(pair: Pair) -> Non
     assert await pair.turns(pair.a) == Epoch(3, Mode.RETURNING, A)
 
 
+async def test_what_held_before_wins_over_a_witness_that_began_anew(pair: Pair) -> None:
+    await pair.turns()
+    pair.a.loses(B)
+    await pair.turns(pair.a)
+    pair.a.finds()
+    pair.witness.kept = FakeWitness().kept
+    await pair.witness.change(0, FIRST)  # by a server that was just started and knows nothing
+    assert await pair.turns(pair.a, count=1) == Epoch(2, Mode.SOLO, A)
+
+
 def test_drives_without_slots_do_not_count(pair: Pair) -> None:
     sight = sight_of([pair.a.handle], A, caught_up=False)
     assert sight.own_drives_well
