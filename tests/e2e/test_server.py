@@ -76,6 +76,29 @@ def test_new_objects_go_where_there_is_room_and_old_ones_stay(
         cluster.close()
 
 
+def test_a_cluster_grows_by_a_pool(tmp_path: Path) -> None:
+    """docs/operating/growth.md: stop, add drives and their pool, start; nothing is moved."""
+    one, both = tmp_path / "one.toml", tmp_path / "both.toml"
+    one.write_text(POOLS[: POOLS.rindex("[[pools]]")], "utf-8")
+    both.write_text(POOLS, "utf-8")
+    old = [f"old{n}" for n in range(8)]
+    with Cluster.running(tmp_path / "cluster", config=one, buckets=(BUCKET,)) as cluster:
+        put_all(cluster, old, b"1")
+        deployment = cluster.info()["deployment"]
+    cluster = Cluster(tmp_path / "cluster", config=both)
+    for drive in cluster.drives:
+        drive.mkdir(parents=True, exist_ok=True)
+    try:
+        cluster.start()
+        cluster.wait_healthy()
+        assert cluster.info()["deployment"] == deployment
+        put_all(cluster, old[:4], b"2")
+        cluster.client().create_bucket(Bucket="another")
+        check_all(cluster, old, [])
+    finally:
+        cluster.close()
+
+
 def check_all(cluster: Cluster, old: list[str], new: list[str]) -> None:
     other = cluster.client(1)
     listed = [item["Key"] for item in other.list_objects_v2(Bucket=BUCKET)["Contents"]]
