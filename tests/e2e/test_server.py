@@ -1,6 +1,7 @@
 """`objstore server`: every layout of config/ runs; a drive that is not the right one is refused."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -97,6 +98,25 @@ def test_a_cluster_grows_by_a_pool(tmp_path: Path) -> None:
         check_all(cluster, old, [])
     finally:
         cluster.close()
+
+
+def test_a_pool_that_is_left_out_of_the_configuration_is_missed(
+    own_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    config = tmp_path / "pools.toml"
+    config.write_text(POOLS, "utf-8")
+    cluster = own_cluster(config=config)
+    cluster.stop()
+    layout = cluster.root / "layout.toml"
+    text = layout.read_text("utf-8")
+    first, second = (place.start() for place in re.finditer(r"\[\[pools]]", text))
+    end = text.find("\n[", second + 1)
+    layout.write_text(text[:second] + (text[end:] if end > 0 else ""), "utf-8")
+    assert first < second
+    cluster.start_server(0)
+    said = cluster.wait_refused(0)
+    for word in (*WORDS, "/more1", "put the pool back"):
+        assert word in said
 
 
 def check_all(cluster: Cluster, old: list[str], new: list[str]) -> None:
