@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,15 +17,21 @@ from tests.cluster.hosts import Host, Network
 from tests.e2e.running import S3Client
 
 CLIENT_PORT, PEER_PORT = 2379, 2380
-WHOLE, SOLO, RETURNING = "whole", "solo", "returning"
+WHOLE = "whole"
 WITNESS = 2  # the third host
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 class Etcd:
-    """A member of etcd on every host of a network, all of which have one another's names."""
+    """A member of etcd on every host of a network.
 
-    def __init__(self, network: Network) -> None:
+    Their data is to lie in memory: etcd syncs each change, and elects anew when a disk that other
+    tests fill makes it wait.
+    """
+
+    def __init__(self, network: Network, directory: Path) -> None:
         self._hosts = network.hosts
+        self._directory = directory
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
@@ -52,7 +59,7 @@ class Etcd:
         with log:
             return host.start(
                 [
-                    *("etcd", "--name", host.name, "--data-dir", "/mnt/etcd"),
+                    *("etcd", "--name", host.name, "--data-dir", self._directory / host.name),
                     *("--listen-client-urls", f"{listening}:{CLIENT_PORT}"),
                     *("--advertise-client-urls", f"{listening}:{CLIENT_PORT}"),
                     *("--listen-peer-urls", f"{listening}:{PEER_PORT}"),
@@ -80,11 +87,14 @@ class WitnessedCluster(HostCluster):
     @classmethod
     @contextlib.contextmanager
     def on_hosts(cls, root: Path, config: Path, **options: Any) -> Iterator["WitnessedCluster"]:
-        network = Network(root, ["server1", "server2", "witness"])
-        try:
-            etcd = Etcd(network)
+        environment = {"OBJSTORE_METRICS_PUBLIC": "on"}
+        with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(TemporaryDirectory(dir=_MEMORY))
+            network = Network(root, ["server1", "server2", "witness"])
+            stack.callback(network.close)
+            etcd = Etcd(network, Path(memory))
             etcd.start()
-            environment = {"OBJSTORE_WITNESS": etcd.setting, "OBJSTORE_METRICS_PUBLIC": "on"}
+            environment["OBJSTORE_WITNESS"] = etcd.setting
             cluster = cls(root, network, config=config, environment=environment, **options)
             cluster.etcd, cluster._kept = etcd, {}
             try:
@@ -94,8 +104,6 @@ class WitnessedCluster(HostCluster):
             finally:
                 network.heal()
                 cluster.close()
-        finally:
-            network.close()
 
     def restore(self) -> None:
         """Bring everything back, and wait until nothing depends on one server any more."""
