@@ -182,7 +182,7 @@ class RpcServer:
         finally:
             accepting.close()
             if leave_s and not await self._under_way.leave(leave_s):
-                _log.warning("calls of peers were cut off", after_s=leave_s)
+                _log.warning("calls of peers were cut off")
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -7,7 +7,7 @@ import itertools
 import select
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 _CONNECT_S = 2.0
@@ -27,7 +27,7 @@ class Forwarder:
     @property
     def url(self) -> str:
         """The endpoint that clients use."""
-        return "http://127.0.0.1:{}".format(self._listener.getsockname()[1])
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     @contextmanager
     def running(self) -> Iterator["Forwarder"]:
@@ -43,7 +43,7 @@ class Forwarder:
                 thread.join(10)
             self._listener.close()
 
-    def _start(self, work, *arguments) -> None:
+    def _start(self, work: Callable[..., None], *arguments: socket.socket) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
