@@ -93,6 +93,9 @@ CERTIFICATE_WARNING_S: Final = 14 * 86_400  # left, when a start warns
 DRIVE_PROBE_INTERVAL_S: Final = 1.0
 CLOCK_DRIFT_SECONDS_MAX: Final = 300
 BUCKET_CACHE_S: Final = 1.0
+SOLO_CONFIRMED_S: Final = 1.0  # what the witness said holds so long from when it was asked
+SOLO_WAIT_S: Final = 1.2  # whoever begins to write alone waits so long; clocks' rates may differ
+SOLO_ASK_S: Final = 0.25  # pause between two questions to the witness
 ORPHAN_AGE_S: Final = 86_400
 TOMBSTONE_AGE_S: Final = 3_600
 SETTLE_AGE_S: Final = 600  # a version this old that was never acknowledged is not in flight
@@ -156,3 +159,4 @@ assert (PEER_SILENT_PINGS_MAX + 1) * PEER_PING_INTERVAL_S + WRITE_GIVE_UP_S <= L
 assert DRIVE_SLOW_S < DRIVE_LEFT_BEHIND_S < WRITE_STRAGGLER_S < LOST_SERVER_S
 assert START_AWAITED_S <= LOST_SERVER_S < STOP_AWAITED_S
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S
+assert SOLO_ASK_S < SOLO_CONFIRMED_S < SOLO_WAIT_S

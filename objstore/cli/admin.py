@@ -31,6 +31,7 @@ from objstore.cli.admin_tables import (
     sets_table,
     summary,
     usage_table,
+    waiting_line,
 )
 from objstore.cli.trust import CA_VARIABLE
 from objstore.clock import SystemClock
@@ -218,7 +219,9 @@ def _follow(client: AdminClient, *, quiet: bool) -> bytes:
             raw = client.get("info")
             cluster = msgspec.json.decode(raw, type=ClusterInfo)
             live.update(heal_table(cluster.drives), refresh=True)
-            if not cluster.healing and not any(is_healing(drive) for drive in cluster.drives):
+            if not cluster.healing and not is_healing(cluster.drives):
+                if line := waiting_line(cluster.drives):
+                    live.console.print(Text(line))
                 return raw
             time.sleep(_FOLLOW_INTERVAL_S)
 

@@ -170,11 +170,37 @@ def _days_left(seconds: float) -> str:
     return f"expired {days:.1f} days ago" if seconds < 0 else f"{days:.1f} days left"
 
 
-def is_healing(drive: DriveInfo) -> bool:
-    """Tell whether work is going on, or due, on a drive that can be reached."""
-    return drive.state != "offline" and (
-        drive.progress is not None or drive.missed > 0 or not drive.trusted
+def is_healing(drives: Sequence[DriveInfo]) -> bool:
+    """Tell whether work is going on, or due, on drives that can be reached.
+
+    Notes that are kept for a drive which is away are due when it is back.
+    """
+    away = {_set_of(drive) for drive in drives if _is_away(drive)}
+    return any(
+        drive.progress is not None
+        or not drive.trusted
+        or (drive.missed > 0 and _set_of(drive) not in away)
+        for drive in drives
+        if not _is_away(drive)
     )
+
+
+def waiting_line(drives: Sequence[DriveInfo]) -> str:
+    """Say which drives are away that others keep notes for; "" when there are none."""
+    noted = {_set_of(drive) for drive in drives if drive.missed and not _is_away(drive)}
+    away = [drive for drive in drives if _is_away(drive) and _set_of(drive) in noted]
+    if not away:
+        return ""
+    names = ", ".join(f"{drive.server}{drive.path} ({drive.state})" for drive in away)
+    return f"What is noted for drives that are away is healed when they are back: {names}"
+
+
+def _set_of(drive: DriveInfo) -> tuple[int, int]:
+    return drive.pool, drive.set_index
+
+
+def _is_away(drive: DriveInfo) -> bool:
+    return bool(drive.slots) and drive.state in {"offline", "faulty"}
 
 
 def _progress(progress: Progress) -> str:

@@ -286,7 +286,7 @@ class JournalReader:
         stored = self._meta("progress")
         try:
             return None if stored is None else msgspec.msgpack.decode(stored, type=Progress)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None  # it only says how far a job was
 
     def _is_named(self, op: IsNamed) -> bool:

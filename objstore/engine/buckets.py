@@ -182,8 +182,7 @@ class Buckets:
                 if drive not in opened:
                     opened[drive] = _open_page(page, found)
             fresh = tuple(drive for drive, trusted in opened.items() if trusted)
-            unseen = handle.total_slots - handle.slots_on(fresh)
-            return True if unseen < write_quorum_least(handle.total_slots) else None
+            return True if handle.is_fresh(fresh) else None
 
         fanout = Fanout(
             self._context.group,
@@ -210,7 +209,7 @@ class Buckets:
                 {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()},
                 deadline_s=CALL_DEADLINE_S,
             )
-            if handle.slots_on(tuple(fanout.answers)) >= needed:
+            if handle.is_enough(fanout.answers, needed):
                 continue
             errors = fanout.errors.values()
             if any(isinstance(error, BucketNotEmpty) for error in errors):

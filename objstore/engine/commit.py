@@ -16,7 +16,7 @@ see: then a drive's refusal is final for this try, which is taken back everywher
 its maker looks again (engine/condition.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -36,7 +36,7 @@ from objstore.limits import CALL_DEADLINE_S, STAMP_RETRIES_MAX, WRITE_DECISION_D
 from objstore.names import Order, Stamp, UploadId, stamp_of
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import agreed_refusal, describe_errors, newest_held
-from objstore.quorum.thresholds import read_quorum_any, write_quorum
+from objstore.quorum.thresholds import is_acknowledged, read_quorum_any, write_quorum
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,8 @@ async def commit_version(
                 for drive, held in proposal.held.items()
             },
         )
-        needed = write_quorum(version.scheme)
         verdict = await fanout.until(
-            partial(_decide, proposal.held, needed, depends), deadline_s=WRITE_DECISION_DEADLINE_S
+            partial(_decide, handle, proposal, version), deadline_s=WRITE_DECISION_DEADLINE_S
         )
         if verdict is _Verdict.WON:
             context.group.create_task(_settle(context, handle, proposal, version, fanout))
@@ -110,9 +109,14 @@ async def commit_version(
             stamp = _above_all(context, fanout)
             earlier = version.order
             continue
+        if version.solo_slots and set(version.solo_slots) <= _slots(
+            version, proposal, fanout.answers
+        ):
+            # Every slot that can acknowledge it has it, so it may have been read already: it stays.
+            raise WriteQuorumLost("the witness did not confirm in time that writing alone goes on")
         undo = _undo(context, handle, proposal, version, fanout, keep_shards=False)
         context.group.create_task(undo)
-        raise _refusal(handle, fanout, needed)
+        raise _refusal(handle, version, fanout)
     raise WriteQuorumLost(f"the key changed {STAMP_RETRIES_MAX} times while it was written")
 
 
@@ -132,20 +136,24 @@ def _first_stamp(context: Context, proposal: Proposal) -> Stamp:
 
 
 def _decide(
-    held: Mapping[int, tuple[HeldShard, ...]],
-    needed: int,
-    depends: bool,  # noqa: FBT001 - a partial's
-    fanout: Fanout[Committed],
+    handle: SetHandle, proposal: Proposal, version: Version, fanout: Fanout[Committed]
 ) -> _Verdict | None:
-    won = sum(len(held[drive]) for drive in fanout.answers)
-    if won >= needed:
+    # The leave to write alone has to hold at the moment of the decision, not before.
+    solo_slots = version.solo_slots if handle.solo.may_write() else ()
+    acknowledged = partial(is_acknowledged, version.scheme, solo_slots=solo_slots)
+    if acknowledged(_slots(version, proposal, fanout.answers)):
         return _Verdict.WON
-    if not depends and any(isinstance(error, Superseded) for error in fanout.errors.values()):
+    superseded = any(isinstance(error, Superseded) for error in fanout.errors.values())
+    if superseded and not _depends(proposal):
         return _Verdict.OUTRUN
-    lost = sum(len(held[drive]) for drive in fanout.errors)
-    if sum(map(len, held.values())) - lost < needed:
+    if not acknowledged(_slots(version, proposal, proposal.held.keys() - fanout.errors.keys())):
         return _Verdict.LOST
     return None
+
+
+def _slots(version: Version, proposal: Proposal, drives: Iterable[int]) -> set[int]:
+    """Return the slots that these drives hold of a proposal."""
+    return {version.slots[held.shard] for drive in drives for held in proposal.held[drive]}
 
 
 def _above_all(context: Context, fanout: Fanout[Committed]) -> Stamp:
@@ -155,7 +163,7 @@ def _above_all(context: Context, fanout: Fanout[Committed]) -> Stamp:
 
 
 def _refusal(
-    handle: SetHandle, fanout: Fanout[Committed], needed: int
+    handle: SetHandle, version: Version, fanout: Fanout[Committed]
 ) -> RequestRefused | WriteQuorumLost:
     """Blame the client when so many drives say the same that it is the truth, else the quorum."""
     refusal = agreed_refusal(fanout.errors, needed=read_quorum_any(handle.total_slots))
@@ -163,8 +171,9 @@ def _refusal(
         return RequestRefused("NoSuchBucket")
     if refusal is UploadMissing:
         return RequestRefused("NoSuchUpload")
+    needed = len(version.solo_slots) or write_quorum(version.scheme)
     return WriteQuorumLost(
-        f"{handle.slots_on(tuple(fanout.answers))} of {handle.total_slots} slots committed, "
+        f"{handle.slots_on(fanout.answers)} of {handle.total_slots} slots committed, "
         f"{needed} are needed: {describe_errors(fanout.errors)}"
     )
 

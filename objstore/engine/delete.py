@@ -7,8 +7,11 @@ names a version buries that one: its tombstone has the version's stamp and the l
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
@@ -180,10 +183,19 @@ async def _commit(
 ) -> Version:
     # A full drive still takes deletions, so what can be asked counts, not what can be written.
     handle = place.handle
-    handle.require(handle.readable(), write_quorum(_scheme(place)))
+    alone = handle.require(handle.readable(), write_quorum(_scheme(place)))
+    if alone:
+        written_alone = partial(_written_alone, proposal.version_at, alone)
+        proposal = replace(proposal, version_at=written_alone)
     if precondition is UNCONDITIONAL:
         return await commit_version(context, handle, proposal, bucket_record)
     return await commit_if(context, handle, proposal, bucket_record, precondition)
+
+
+def _written_alone(
+    version_at: Callable[[Stamp], Version], alone: tuple[int, ...], stamp: Stamp
+) -> Version:
+    return msgspec.structs.replace(version_at(stamp), solo_slots=alone)
 
 
 def _scheme(place: Place) -> Scheme:

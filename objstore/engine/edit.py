@@ -85,10 +85,12 @@ async def _edit(
     assert edited.stamp == version.stamp
     assert edited.parts == version.parts
     held = _held_of(history.answers, choice)
-    handle.require(
+    alone = handle.require(
         tuple(drive for drive in handle.readable() if drive in held), write_quorum(version.scheme)
     )
-    revised = msgspec.structs.replace(edited, revision=next_revision(version), edit=context.stamp())
+    revised = msgspec.structs.replace(
+        edited, revision=next_revision(version), edit=context.stamp(), solo_slots=alone
+    )
     proposal = Proposal(partial(_as_it_is, revised), held, base=version.order)
     return await commit_version(context, handle, proposal, bucket_record)
 

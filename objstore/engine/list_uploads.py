@@ -14,7 +14,6 @@ from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX
 from objstore.names import BucketName
 from objstore.ondisk.record import Upload, decode_upload
 from objstore.quorum.reduce import describe_errors
-from objstore.quorum.thresholds import write_quorum_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,6 @@ async def _upload_pages(
         deadline_s=CALL_DEADLINE_S,
     )
     trusted = tuple(drive for drive, page in fanout.answers.items() if page.trusted)
-    if handle.total_slots - handle.slots_on(trusted) >= write_quorum_least(handle.total_slots):
+    if not handle.is_fresh(trusted):
         raise ReadQuorumLost(describe_errors(fanout.errors))
     return fanout.answers

@@ -35,7 +35,7 @@ from objstore.engine.ports import (
 )
 from objstore.engine.put import StoredPart, Target, store_part
 from objstore.engine.resolve import resolve
-from objstore.engine.sets import Context, Place, SetHandle
+from objstore.engine.sets import Context, Place, SetHandle, WritePlan
 from objstore.errors import (
     BucketMissing,
     ReadQuorumLost,
@@ -58,7 +58,7 @@ from objstore.ondisk.record import (
     encode_upload,
 )
 from objstore.quorum.reduce import describe_errors
-from objstore.quorum.thresholds import write_quorum, write_quorum_least
+from objstore.quorum.thresholds import write_quorum_least
 from objstore.versions.hlc import wall_ms_of
 from objstore.wire.customer_key import CustomerKey
 from objstore.wire.digests import Digests, multipart_etag
@@ -87,7 +87,7 @@ async def create_upload(
         RequestRefused: NoSuchBucket.
         WriteQuorumLost: too few slots could take it.
     """
-    scheme = place.handle.scheme_now(attributes.storage_class)
+    scheme = place.handle.plan(attributes.storage_class).scheme
     stamp = context.stamp()
     upload = Upload(
         upload_id=UploadId(context.entropy.draw(16).hex()),
@@ -130,7 +130,7 @@ async def _write_quorum(
     fanout = await call_all(context.group, calls, deadline_s=CALL_DEADLINE_S)
     done = tuple(fanout.answers)
     needed = write_quorum_least(handle.total_slots)
-    if handle.slots_on(done) >= needed:
+    if handle.is_enough(done, needed):
         return done
     errors = fanout.errors.values()
     if errors and all(isinstance(error, BucketMissing) for error in errors):
@@ -151,8 +151,7 @@ def may_be_open(handle: SetHandle, without: Iterable[int]) -> bool:
     W slots took it when it began. Once so many are without it that W cannot have it, it was
     aborted or completed, and a drive that still has it missed that.
     """
-    rest = handle.total_slots - handle.slots_on(tuple(without))
-    return rest >= write_quorum_least(handle.total_slots)
+    return handle.may_acknowledge(frozenset(range(len(handle.drives))) - frozenset(without))
 
 
 async def find_upload(
@@ -191,7 +190,7 @@ async def _read_upload(
         deadline_s=CALL_DEADLINE_S,
     )
     trusted = tuple(drive for drive, state in fanout.answers.items() if state.trusted)
-    if handle.total_slots - handle.slots_on(trusted) >= write_quorum_least(handle.total_slots):
+    if not handle.is_fresh(trusted):
         raise ReadQuorumLost(
             f"{handle.slots_on(trusted)} of {handle.total_slots} slots answered; "
             f"{describe_errors(fanout.errors)}"
@@ -239,7 +238,8 @@ async def put_part(
     assert (key is None) == (not upload.encryption)
     algorithm, _ = checksum_of_upload(upload)
     digests.add(algorithm)
-    target = Target(place, upload.scheme, upload.bucket, upload.key, upload.upload_id, number)
+    plan = place.handle.plan_with(upload.scheme)
+    target = Target(place, plan, upload.bucket, upload.key, upload.upload_id, number)
     intake = intake_of(context, body, digests, key, encryption=upload.encryption)
     stored = await store_part(
         context, target, intake, attributes=Attributes(), inline_allowed=False
@@ -322,12 +322,12 @@ async def complete_upload(
         WriteQuorumLost: too few slots could commit.
     """
     made = completion(found.upload, found.parts, request)
-    version_at = partial(_completed, found.upload, made, versioning)
+    plan = found.place.handle.plan_with(found.upload.scheme)
+    version_at = partial(_completed, found.upload, plan, made, versioning)
     held = {
         drive: tuple(HeldShard(shard) for shard in shards)
         for drive, shards in found.place.by_drive().items()
     }
-    found.place.handle.require_writable(write_quorum(found.upload.scheme))
     proposal = Proposal(version_at, held, completes=found.upload.upload_id)
     handle = found.place.handle
     if request.precondition is UNCONDITIONAL:
@@ -335,7 +335,9 @@ async def complete_upload(
     return await commit_if(context, handle, proposal, bucket_record, request.precondition)
 
 
-def _completed(upload: Upload, made: Completion, versioning: Versioning, stamp: Stamp) -> Version:
+def _completed(
+    upload: Upload, plan: WritePlan, made: Completion, versioning: Versioning, stamp: Stamp
+) -> Version:
     return Version(
         bucket=upload.bucket,
         key=upload.key,
@@ -364,6 +366,7 @@ def _completed(upload: Upload, made: Completion, versioning: Versioning, stamp: 
         retain_until_ms=upload.retain_until_ms,
         legal_hold=upload.legal_hold,
         encryption=upload.encryption,
+        solo_slots=plan.solo_slots,
     )
 
 

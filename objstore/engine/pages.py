@@ -11,7 +11,6 @@ from objstore.errors import ReadQuorumLost
 from objstore.limits import CALL_DEADLINE_S, LIST_HEDGE_S
 from objstore.names import STAMP_BYTES, Order
 from objstore.quorum.reduce import describe_errors
-from objstore.quorum.thresholds import write_quorum_least
 
 P = TypeVar("P", KeyPage, VersionPage)
 # Where a version stands in a listing: its key, and its order turned round so that newer ones come
@@ -42,11 +41,8 @@ async def ask_for_pages(
     """
     readable = [drive for drive in handle.readable() if drive not in leave_out]
     order = sorted(readable, key=lambda drive: handle.drives[drive].is_slow)
-    least = write_quorum_least(handle.total_slots)
     first = 0
-    while (
-        first < len(order) and handle.total_slots - handle.slots_on(tuple(order[:first])) >= least
-    ):
+    while first < len(order) and not handle.is_fresh(order[:first]):
         first += 1
 
     def calls(drives: list[int]) -> dict[int, Callable[[], Awaitable[P]]]:
@@ -54,7 +50,7 @@ async def ask_for_pages(
 
     def fresh(fanout: Fanout[P]) -> bool:
         trusted = tuple(drive for drive, page in fanout.answers.items() if page.trusted)
-        return handle.total_slots - handle.slots_on(trusted) < least
+        return handle.is_fresh(trusted)
 
     def decide(fanout: Fanout[P]) -> bool | None:
         return True if fresh(fanout) else None

@@ -13,7 +13,7 @@ from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.condition import commit_if
 from objstore.engine.encrypt import Intake, intake_of
 from objstore.engine.ports import UNCONDITIONAL, Attributes, Body, Precondition
-from objstore.engine.sets import Context, Place
+from objstore.engine.sets import Context, Place, WritePlan
 from objstore.engine.stripes import (
     ShardWriter,
     Stripe,
@@ -36,12 +36,17 @@ class Target:
     """What is being written, and where."""
 
     place: Place
-    scheme: Scheme
+    plan: WritePlan
     bucket: BucketName
     key: ObjectKey
     upload_id: UploadId = NO_UPLOAD
     part_number: int = 1
     null_version: bool = True
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme it is written with."""
+        return self.plan.scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ async def _store_shards(
     intake: Intake,
 ) -> StoredPart:
     """Stream stripes into shard files and make them durable."""
-    writer = ShardWriter(context, target.place, target.scheme, data_id, target.part_number)
+    writer = ShardWriter(context, target.place, target.plan, data_id, target.part_number)
     stamp = context.stamp()
     try:
         shards = tuple(range(target.scheme.slots))
@@ -235,4 +240,5 @@ def describe(
         retain_until_ms=attributes.retain_until_ms,
         legal_hold=attributes.legal_hold,
         encryption=intake.encryption,
+        solo_slots=target.plan.solo_slots,
     )

@@ -22,7 +22,7 @@ from objstore.engine.heal import KeyHealth, examine
 from objstore.engine.ports import Attributes
 from objstore.engine.put import StoredPart, Target, store_part
 from objstore.engine.reader_body import ReaderBody
-from objstore.engine.sets import Context, Place, SetHandle
+from objstore.engine.sets import Context, Place, SetHandle, WritePlan
 from objstore.errors import WriteQuorumLost
 from objstore.limits import CALL_DEADLINE_S
 from objstore.names import Kind, Scheme
@@ -64,7 +64,7 @@ async def recode(context: Context, handle: SetHandle, health: KeyHealth, choice:
             digests.expect("MD5", bytes.fromhex(part.etag))
             body = ReaderBody(source, offset, offset + part.size)
             target = Target(
-                place, _scheme_of(handle, version), version.bucket, version.key,
+                place, WritePlan(_scheme_of(handle, version)), version.bucket, version.key,
                 version.upload_id, part.number,
             )  # fmt: skip
             stored.append(
@@ -105,6 +105,7 @@ async def _publish(
         k=scheme.k,
         m=scheme.m,
         parts=parts,
+        solo_slots=(),
     )
     held = _held(handle, again, stored)
     encoded = encode_version(again)

@@ -63,7 +63,7 @@ async def resolve(
         for drive, state in fanout.answers.items():
             if drive not in answers:
                 answers[drive] = answer_of(state)
-        choice = choose(answers, handle.slots_of_drive)
+        choice = choose(answers, handle.slots_of_drive, handle.solo_groups())
         certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
         sure = certain and not choice.moving
         enough = sure or not wait_for_all or not fanout.waits_for(well)
@@ -83,7 +83,7 @@ async def resolve(
     finally:
         fanout.cancel()
     if choice is None:
-        choice = choose(answers, handle.slots_of_drive)
+        choice = choose(answers, handle.slots_of_drive, handle.solo_groups())
     errors: Mapping[int, DriveError] = fanout.errors
     # The rows that were read may be too few, for example of many versions that were buried.
     unread = any(answer.floor is not None for answer in answers.values())
@@ -126,7 +126,7 @@ async def read_history(
     before: Mapping[int, DriveAnswer] | None = None
     for _ in range(MOVING_READS_MAX):
         answers, errors = await _read_rows(context, handle, op, drives or handle.readable())
-        choices = tuple(decide(answers, handle.slots_of_drive))
+        choices = tuple(decide(answers, handle.slots_of_drive, handle.solo_groups()))
         if not choices[-1].moving or answers == before:
             return History(answers, errors, choices)
         before = answers

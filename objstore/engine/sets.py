@@ -1,7 +1,7 @@
 """The sets an engine works on, and what every operation needs beside them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,7 +10,12 @@ from objstore.drive.api import Drive
 from objstore.engine.cpu import Cpu
 from objstore.errors import WriteQuorumLost
 from objstore.names import BucketName, DataId, ObjectKey, Scheme, Stamp
-from objstore.quorum.thresholds import degraded_scheme, write_quorum, write_quorum_least
+from objstore.quorum.thresholds import (
+    degraded_scheme,
+    solo_scheme,
+    write_quorum,
+    write_quorum_least,
+)
 from objstore.topology.layout import SetLayout
 from objstore.topology.placement import place_set, shard_slots
 from objstore.versions.hlc import Hlc
@@ -37,6 +42,44 @@ class SetDrive(Drive, Protocol):
         ...
 
 
+class Solo(Protocol):
+    """What is known of servers that acknowledge writes alone, by a witness's leave (ADR 7)."""
+
+    def may_have_written(self) -> frozenset[str]:
+        """Return the servers that may have acknowledged writes that only they have."""
+        ...
+
+    def may_write(self) -> str:
+        """Return this server's address while it may acknowledge writes alone, else ""."""
+        ...
+
+
+class _NeverSolo:
+    """No witness: W slots acknowledge every write."""
+
+    def may_have_written(self) -> frozenset[str]:
+        return frozenset()
+
+    def may_write(self) -> str:
+        return ""
+
+
+NEVER_SOLO: Final[Solo] = _NeverSolo()
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """How a version is written: its scheme, and the slots that acknowledge it alone, if any do."""
+
+    scheme: Scheme
+    solo_slots: tuple[int, ...] = ()
+
+    @property
+    def needed(self) -> int:
+        """How many slots have to have it before it is acknowledged."""
+        return len(self.solo_slots) or write_quorum(self.scheme)
+
+
 @dataclass(frozen=True, slots=True)
 class SetHandle:
     """One erasure set: its layout and its drives, in the layout's order."""
@@ -44,6 +87,7 @@ class SetHandle:
     layout: SetLayout
     drives: tuple[SetDrive, ...]
     slots_of_drive: tuple[tuple[int, ...], ...]
+    solo: Solo = NEVER_SOLO
 
     @property
     def total_slots(self) -> int:
@@ -80,12 +124,33 @@ class SetHandle:
         well = self.without_slow(writable)
         return well if self.slots_on(well) >= needed else writable
 
-    def slots_on(self, drives: tuple[int, ...]) -> int:
+    def slots_on(self, drives: Iterable[int]) -> int:
         """Count the slots on these drives."""
         return sum(len(self.slots_of_drive[drive]) for drive in drives)
 
-    def scheme_now(self, storage_class: str) -> Scheme:
+    # --- what a read has to hear -------------------------------------------------------
+
+    def solo_groups(self) -> tuple[frozenset[int], ...]:
+        """Return, for each server that may have acknowledged writes alone, its drives."""
+        return tuple(self._drives_of(server) for server in self.solo.may_have_written())
+
+    def may_acknowledge(self, drives: Iterable[int]) -> bool:
+        """Whether a write may have been acknowledged by these drives, and no other."""
+        chosen = frozenset(drives)
+        if self.slots_on(chosen) >= write_quorum_least(self.total_slots):
+            return True
+        return any(group <= chosen for group in self.solo_groups())
+
+    def is_fresh(self, drives: Iterable[int]) -> bool:
+        """Whether every acknowledged write is known to one of these drives."""
+        return not self.may_acknowledge(frozenset(range(len(self.drives))) - frozenset(drives))
+
+    # --- what a write has to reach -----------------------------------------------------
+
+    def plan(self, storage_class: str) -> "WritePlan":
         """Choose the scheme for a write: its class's, one more parity for each slot that is away.
+
+        What a server writes alone has a scheme of its own.
 
         Raises:
             WriteQuorumLost: the slots that are left cannot reach the write quorum.
@@ -93,32 +158,73 @@ class SetHandle:
         present = self.slots_on(self.for_new_data(write_quorum_least(self.total_slots)))
         whole = self.layout.scheme_for(storage_class)
         scheme = degraded_scheme(whole, self.total_slots - present)
-        self.require_writable(write_quorum(scheme))
-        return scheme
+        alone = self.require_writable(write_quorum(scheme))
+        return WritePlan(solo_scheme(self.total_slots, len(alone)) if alone else scheme, alone)
 
-    def require_writable(self, needed: int) -> None:
-        """Refuse at once what cannot reach `needed` slots."""
-        self.require(self.writable(), needed)
+    def plan_with(self, scheme: Scheme) -> "WritePlan":
+        """Plan a write whose scheme is given, as that of an upload is from its beginning.
 
-    def require(self, drives: tuple[int, ...], needed: int) -> None:
+        Raises:
+            WriteQuorumLost: too few slots are left; a server alone could not decode it.
+        """
+        alone = self.require_writable(write_quorum(scheme))
+        if alone and len(alone) < scheme.k:
+            raise WriteQuorumLost(
+                f"the upload began as {scheme}, of which the {len(alone)} slots of this server, "
+                "which writes alone, cannot decode anything; begin it anew"
+            )
+        return WritePlan(scheme, alone)
+
+    def require_writable(self, needed: int) -> tuple[int, ...]:
+        """Refuse at once what cannot reach `needed` slots; see `require`."""
+        return self.require(self.writable(), needed)
+
+    def require(self, drives: tuple[int, ...], needed: int) -> tuple[int, ...]:
         """Refuse at once a write that `drives` alone would have to take.
+
+        Returns the slots that acknowledge it alone when there are fewer than `needed`, as a witness
+        may allow; () when it needs `needed` slots like any other.
 
         Raises:
             WriteQuorumLost: they have fewer than `needed` slots.
         """
         present = self.slots_on(drives)
-        if present < needed:
-            raise WriteQuorumLost(
-                f"{present} of {self.total_slots} slots of set {self.layout.index} of pool "
-                f"{self.layout.pool} can be written, {needed} are needed"
-            )
+        if present >= needed:
+            return ()
+        alone = self._drives_of(self.solo.may_write())
+        if alone and alone <= set(drives):
+            return self._slots_of(alone)
+        raise WriteQuorumLost(
+            f"{present} of {self.total_slots} slots of set {self.layout.index} of pool "
+            f"{self.layout.pool} can be written, {needed} are needed"
+        )
+
+    def is_enough(self, drives: Iterable[int], needed: int) -> bool:
+        """Whether a write is acknowledged that these drives took: by `needed` slots, or alone."""
+        done = frozenset(drives)
+        alone = self._drives_of(self.solo.may_write())
+        return self.slots_on(done) >= needed or (bool(alone) and alone <= done)
+
+    def _drives_of(self, server: str) -> frozenset[int]:
+        if not server:
+            return frozenset()
+        return frozenset(
+            index
+            for index, address in enumerate(self.layout.drives)
+            if address.server == server and self.slots_of_drive[index]
+        )
+
+    def _slots_of(self, drives: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted(slot for drive in drives for slot in self.slots_of_drive[drive]))
 
 
-def set_handle(layout: SetLayout, drives: tuple[SetDrive, ...]) -> SetHandle:
+def set_handle(
+    layout: SetLayout, drives: tuple[SetDrive, ...], solo: Solo = NEVER_SOLO
+) -> SetHandle:
     """Pair a layout with its drives."""
     assert len(drives) == len(layout.drives)
     slots = tuple(tuple(layout.slots_of_drive(index)) for index in range(len(drives)))
-    return SetHandle(layout, drives, slots)
+    return SetHandle(layout, drives, slots, solo)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class Store:
         place = await self._place_for_write(bucket, key, precondition)
         target = Target(
             place,
-            place.handle.scheme_now(attributes.storage_class),
+            place.handle.plan(attributes.storage_class),
             bucket,
             key,
             null_version=found.versioning is not Versioning.ENABLED,

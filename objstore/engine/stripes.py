@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from objstore.drive.api import Buffer, ShardSink
 from objstore.engine.fanout import Fanout
 from objstore.engine.ports import Body
-from objstore.engine.sets import Context, Place
+from objstore.engine.sets import Context, Place, WritePlan
 from objstore.erasure.codec import codec_for
 from objstore.erasure.geometry import block_bytes
 from objstore.errors import DriveError, WriteQuorumLost
@@ -19,7 +19,6 @@ from objstore.names import DataId, Scheme
 from objstore.ondisk.record import HeldShard
 from objstore.ondisk.shard_file import ShardHeader, block_checksum, encode_header
 from objstore.quorum.reduce import describe_errors
-from objstore.quorum.thresholds import write_quorum
 
 Blocks = NDArray[np.uint8]  # [shards, block bytes]
 
@@ -136,25 +135,23 @@ class ShardWriter:
     """The shard files of one part, one sink for each shard whose drive can be written.
 
     A drive that fails, or that the others leave behind, is left out from then on; the write goes on
-    while W slots are left.
+    while as many as its plan needs are left.
     """
 
     def __init__(
         self,
         context: Context,
         place: Place,
-        scheme: Scheme,
+        plan: WritePlan,
         data_id: DataId,
         part: int,
-        *,
-        needed: int | None = None,
     ) -> None:
         self._context = context
         self._place = place
-        self._scheme = scheme
+        self._scheme = plan.scheme
         self._data_id = data_id
         self._part = part
-        self._needed = write_quorum(scheme) if needed is None else needed
+        self._needed = plan.needed
         self._sinks: dict[int, ShardSink] = {}
         self._errors: dict[int, DriveError] = {}
         # What is left of the time for stragglers: some, and as long as the others took.

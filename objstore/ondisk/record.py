@@ -83,6 +83,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     retain_until_ms: int = 0
     legal_hold: bool = False
     encryption: bytes = b""  # ondisk/encryption.py; empty: stored as it was sent
+    solo_slots: tuple[int, ...] = ()  # the slots that acknowledged it alone (ADR 7)
 
     @property
     def scheme(self) -> Scheme:

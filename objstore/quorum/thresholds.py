@@ -11,6 +11,7 @@ know the scheme of what it has not seen. Its answer is fresh when the slots it h
 fewer than `write_quorum_least`, which no write of that set can go below, whatever its scheme.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from objstore.limits import SLOTS_PER_SET_MAX
@@ -20,6 +21,17 @@ from objstore.names import Scheme
 def write_quorum(scheme: Scheme) -> int:
     """Return W, how many slots must commit a version of `scheme` before it is acknowledged."""
     return max(scheme.k, scheme.slots // 2 + 1)
+
+
+def is_acknowledged(scheme: Scheme, slots: Collection[int], solo_slots: Collection[int]) -> bool:
+    """Whether a version that these slots committed is acknowledged.
+
+    `solo_slots` are those of the server that wrote it alone (ADR 7), all of which suffice; empty
+    for any other version.
+    """
+    if len(slots) >= write_quorum(scheme):
+        return True
+    return bool(solo_slots) and set(solo_slots) <= set(slots)
 
 
 def write_quorum_least(slots: int) -> int:
@@ -49,6 +61,16 @@ def degraded_scheme(scheme: Scheme, missing_slots: int) -> Scheme:
     assert 0 <= missing_slots <= scheme.slots
     more = max(0, min(missing_slots, scheme.slots // 2 - scheme.m))
     return Scheme(scheme.k - more, scheme.m + more)
+
+
+def solo_scheme(slots: int, own_slots: int) -> Scheme:
+    """Return the scheme of what a server with half of a set's slots writes alone.
+
+    Half of its own slots decode: with two drives each holds a full copy. The other server's shards
+    are parity like any other, and are made when it returns.
+    """
+    k = max(1, own_slots // 2)
+    return Scheme(k, slots - k)
 
 
 def schemes_up_to(slots: int) -> tuple[Scheme, ...]:

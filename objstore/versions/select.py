@@ -8,6 +8,8 @@ A version is acknowledged when W slots committed it, W by the scheme it was writ
     otherwise                 it may be: it answers if k of its shards are there, and nothing
                               does if they are not
 
+A version that a server wrote alone (`solo_slots`, ADR 7) is acknowledged by its slots too.
+
 A slot is unknown for a version when its drive did not answer, or answered without it but has
 lost records it once acknowledged (not trusted), or holds rows that fail their checksum.
 
@@ -17,16 +19,18 @@ then neither has W holders, although one of them was acknowledged all the time. 
 possible the answers are `moving`, and the reader has to ask again (engine/resolve.py).
 
 Because writes while drives are away use schemes with a smaller W, "there is nothing newer"
-needs the smallest W that any scheme of N slots has; see docs/adr/0002-read-quorum.md.
+needs the smallest W that any scheme of N slots has (docs/adr/0002-read-quorum.md), and a slot of
+every server that may have written alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 
 from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, stamp_of
 from objstore.ondisk.record import HeldShard, Record, Version
-from objstore.quorum.thresholds import write_quorum, write_quorum_least
+from objstore.quorum.thresholds import is_acknowledged, write_quorum_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,17 @@ class Choice:
     moving: bool = False
 
 
-def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]) -> Choice:
+SoloGroups = Collection[frozenset[int]]
+
+
+def choose(
+    answers: Mapping[int, DriveAnswer],
+    slots_of_drive: Sequence[tuple[int, ...]],
+    solo_groups: SoloGroups = (),
+) -> Choice:
     """Decide which version is current; a drive without an entry has not answered.
+
+    `solo_groups` are the drives of each server that may have acknowledged writes alone.
 
     FOUND is an object or a delete marker; a key whose every version was buried is ABSENT.
 
@@ -94,7 +107,7 @@ def choose(answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[in
     FOUND with `acknowledged`, or ABSENT, into anything else (a write that is acknowledged
     meanwhile apart).
     """
-    return current(decide(answers, slots_of_drive))
+    return current(decide(answers, slots_of_drive, solo_groups))
 
 
 def current(choices: Iterable[Choice]) -> Choice:
@@ -111,7 +124,9 @@ def current(choices: Iterable[Choice]) -> Choice:
 
 
 def decide(
-    answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]
+    answers: Mapping[int, DriveAnswer],
+    slots_of_drive: Sequence[tuple[int, ...]],
+    solo_groups: SoloGroups = (),
 ) -> Iterator[Choice]:
     """Decide about every version that counts, newest first, tombstones too.
 
@@ -119,11 +134,14 @@ def decide(
     (too few of its shards are there) does not end the sequence.
     """
     total = sum(len(slots) for slots in slots_of_drive)
-    unseen = sum(
-        len(slots)
-        for drive, slots in enumerate(slots_of_drive)
+    unseen = frozenset(
+        drive
+        for drive in range(len(slots_of_drive))
         if (answer := answers.get(drive)) is None or not answer.trusted or answer.unknown
     )
+    hidden = sum(len(slots_of_drive[drive]) for drive in unseen)
+    solo_hidden = any(group <= unseen for group in solo_groups)
+    blind = solo_hidden or hidden >= write_quorum_least(total)
     orders = sorted(
         {record.version.order for answer in answers.values() for record in answer.records},
         reverse=True,
@@ -141,9 +159,10 @@ def decide(
             skipped.append(order)
             continue
         certain = choice.outcome is Outcome.FOUND and choice.acknowledged
-        if not certain and unseen >= write_quorum_least(total):
+        if solo_hidden or (blind and not certain):
             # Something newer that nobody who answered has could be acknowledged.
-            yield Choice(Outcome.UNDECIDED, reason=_too_few(total, unseen), moving=moving)
+            reason = _too_few(total, hidden, solo=solo_hidden)
+            yield Choice(Outcome.UNDECIDED, reason=reason, moving=moving)
             return
         assert choice.version is not None
         stamp = stamp_of(order)
@@ -153,16 +172,17 @@ def decide(
             null_seen = True
         yield replace(choice, skipped=tuple(skipped), newest=order, moving=moving)
     last = Choice(Outcome.UNDECIDED, skipped=tuple(skipped), moving=moving)
-    if unseen >= write_quorum_least(total):
-        yield replace(last, reason=_too_few(total, unseen))
+    if blind:
+        yield replace(last, reason=_too_few(total, hidden, solo=solo_hidden))
     elif any(answer.floor is not None for answer in answers.values()):
         yield replace(last, reason="there are older rows")
     else:
         yield replace(last, outcome=Outcome.ABSENT, acknowledged=True)
 
 
-def _too_few(total: int, unseen: int) -> str:
-    return f"{total - unseen} of {total} slots gave a fresh answer, {unseen} are unknown"
+def _too_few(total: int, hidden: int, *, solo: bool) -> str:
+    counted = f"{total - hidden} of {total} slots gave a fresh answer, {hidden} are unknown"
+    return f"{counted}; all of a server's are, which may have written alone" if solo else counted
 
 
 def _weigh(
@@ -171,31 +191,35 @@ def _weigh(
     """Decide about one version; ABSENT when it never was acknowledged."""
     version: Version | None = None
     sources: dict[int, Source] = {}
-    holders = unknown = 0
+    holders: set[int] = set()
+    unknown: set[int] = set()
     without: list[int] = []
     for drive, slots in enumerate(slots_of_drive):
         answer = answers.get(drive)
         record = answer.find(order) if answer is not None else None
         if record is not None:
-            holders += len(record.held)
             version = record.version
+            holders.update(version.slots[held.shard] for held in record.held)
             sources |= {held.shard: Source(drive, held) for held in record.held}
         elif answer is None or not answer.trusted or answer.unknown or answer.ends_above(order):
-            unknown += len(slots)
+            unknown.update(slots)
         else:
             without.append(drive)
     assert version is not None
-    needed = write_quorum(version.scheme)
-    if holders + unknown < needed:
-        retired = sum(
-            len(slots_of_drive[drive]) for drive in without if _supersedes(answers[drive], version)
-        )
-        return Choice(Outcome.ABSENT, moving=holders + unknown + retired >= needed)
+    acknowledged_by = partial(is_acknowledged, version.scheme, solo_slots=version.solo_slots)
+    if not acknowledged_by(holders | unknown):
+        retired = {
+            slot
+            for drive in without
+            if _supersedes(answers[drive], version)
+            for slot in slots_of_drive[drive]
+        }
+        return Choice(Outcome.ABSENT, moving=acknowledged_by(holders | unknown | retired))
     if readable_shards(version, sources) < version.k:
         reason = f"{len(sources)} of {version.k + version.m} shards there, {version.k} are needed"
         moving = bool(without)  # it may just be on its way to them
         return Choice(Outcome.UNDECIDED, version, sources, reason=reason, moving=moving)
-    return Choice(Outcome.FOUND, version, sources, acknowledged=holders >= needed)
+    return Choice(Outcome.FOUND, version, sources, acknowledged=acknowledged_by(holders))
 
 
 def _supersedes(answer: DriveAnswer, version: Version) -> bool:

@@ -252,6 +252,21 @@ def test_heal_follows_until_nothing_is_left(
     assert len(server.asked) == 4
 
 
+def test_heal_does_not_wait_for_what_is_noted_for_a_drive_that_is_away(
+    server: CannedServer,
+) -> None:
+    away, *others = HEALED.drives
+    drives = (
+        msgspec.structs.replace(away, state="offline", reason="unplugged", missed=0),
+        *(msgspec.structs.replace(drive, missed=7) for drive in others),
+    )
+    server.infos = [msgspec.structs.replace(HEALED, drives=drives)]
+    result = run(server, "heal", "--follow")
+    assert result.exit_code == 0, result.output
+    assert "healed when they are back" in result.output
+    assert away.path in result.output
+
+
 def test_locate_names_shards_by_their_letters(server: CannedServer) -> None:
     result = run(server, "locate", "photos/a/[b] c.jpg")
     assert result.exit_code == 0, result.output

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import shutil
+import sqlite3
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 
 from objstore.drive.format import format_drive
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import ListKeys, ReadKey, ReadStatus, Settle
+from objstore.drive.ops import ListKeys, Progress, ReadKey, ReadStatus, Settle, WriteProgress
 from objstore.errors import ConfigError, DriveError, DriveFaulty, DriveOffline, ShardMissing
 from objstore.limits import DRIVE_PROBE_INTERVAL_S
 from objstore.names import ObjectKey
 from objstore.ondisk.drive_identity import DriveIdentity
+from objstore.ondisk.paths import JOURNAL_DB
 from objstore.ondisk.record import HeldShard
 from objstore.testing.drive_harness import call_together
 from objstore.testing.drive_values import (
@@ -288,3 +290,14 @@ async def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     async with asyncio.timeout(5):  # threads of a session that was dropped end by themselves
         while _descriptors() > before:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x93\xa2\xff\xfe\x01\x01", b"\x80"])
+async def test_damaged_progress_is_none(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "drive"
+    async with local_drive(path) as drive:
+        await drive.call(WriteProgress(Progress("heal", started_ms=1, updated_ms=1)))
+        assert (await drive.call(ReadStatus())).progress is not None
+        with contextlib.closing(sqlite3.connect(path / JOURNAL_DB)) as journal, journal:
+            journal.execute("UPDATE meta SET value = ? WHERE name = 'progress'", (damaged,))
+        assert (await drive.call(ReadStatus())).progress is None
