@@ -83,6 +83,7 @@ LOST_SERVER_S: Final = 2.0  # what waits for a server that went away is served o
 # A server that is told to stop says so to its peers, as it may be a restart.
 STOP_CALLS_S: Final = 2.0  # what peers have under way on its drives then may end within so long
 STOP_AWAITED_S: Final = 20.0  # requests that need it wait for it until so long after it said so
+AWAITED_TRY_S: Final = 1.0  # and are tried again so often, as something else may have helped
 START_AWAITED_S: Final = 2.0  # and in a server that starts, for peers it has not met yet
 HEADER_DEADLINE_S: Final = 10.0
 IDLE_DEADLINE_S: Final = 120.0  # clients (90 s in Go) and proxies (60 s) close first: no race

@@ -7,11 +7,11 @@ not waited for.
 
 import asyncio
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from objstore.clock import Clock
 from objstore.engine.sets import SetHandle
+from objstore.limits import AWAITED_TRY_S
 from objstore.names import Scheme
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 
@@ -82,6 +82,8 @@ class Absences:
     async def wait(self, seen: int, sets: Collection[SetHandle], *, write: bool) -> bool:
         """Wait for servers that can mend a lost quorum; True when it makes sense to try again.
 
+        That is when one is back, and else from time to time: another drive may have returned, or
+        a witness allowed this server to write alone.
         `seen` is what `returns` was before the try that failed.
         """
         while self.returns == seen:
@@ -90,11 +92,13 @@ class Absences:
                 (presence(one, awaited, write=write) for one in sets), write=write
             ):
                 return False
-            changed = self._changed
-            soonest_s = min(self._until_s[server] for server in awaited)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(soonest_s - self._clock.monotonic_s()):
-                    await changed.wait()
+            last_s = max(self._until_s[server] for server in awaited) - self._clock.monotonic_s()
+            try:
+                async with asyncio.timeout(min(last_s, AWAITED_TRY_S)):
+                    await self._changed.wait()
+            except TimeoutError:
+                if last_s > AWAITED_TRY_S:
+                    return True
         return True
 
     def _awaited(self) -> Collection[str]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import objstore.engine.absences as absences_module
 from objstore.drive.api import Buffer
 from objstore.engine.absences import Absences, Presence, worth_waiting
 from objstore.engine.patient import PatientStore
@@ -167,6 +168,20 @@ class TestStore:
             async with asyncio.timeout(5):
                 with pytest.raises(WriteQuorumLost):
                     await put(two.set, "key", b"content")
+
+    async def test_what_something_else_has_mended_does_not_wait_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(absences_module, "AWAITED_TRY_S", 0.05)
+        async with two_servers(EC1) as two:
+            two.announces()
+            two.goes()
+            putting = asyncio.create_task(put(two.set, "key", b"content"))
+            assert await waits(putting)
+            two.set.drives[2].bring_back()  # nobody says so
+            async with asyncio.timeout(5):
+                await putting
+            two.is_back()
 
     async def test_nobody_waits_in_a_server_that_stops_itself(self) -> None:
         async with two_servers(EC1) as two:
