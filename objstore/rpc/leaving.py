@@ -17,6 +17,7 @@ class UnderWay:
 
     def __init__(self) -> None:
         self._tell: set[Callable[[], None]] = set()
+        self._leaving = False
         self._working = 0
         self._begun = 0
         self._idle = asyncio.Event()
@@ -37,8 +38,10 @@ class UnderWay:
 
     @contextmanager
     def tells(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Call `tell` if the server leaves while the block runs."""
+        """Call `tell` if the server leaves while the block runs, or does already."""
         self._tell.add(tell)
+        if self._leaving:
+            tell()
         try:
             yield
         finally:
@@ -49,6 +52,7 @@ class UnderWay:
 
         Returns whether all ended in time.
         """
+        self._leaving = True
         told = tuple(self._tell)
         for tell in told:
             tell()

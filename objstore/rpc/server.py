@@ -180,9 +180,10 @@ class RpcServer:
         try:
             yield
         finally:
-            accepting.close()
+            # Before the port is closed: what is under way may need another connection to end.
             if leave_s and not await self._under_way.leave(leave_s):
                 _log.warning("calls of peers were cut off")
+            accepting.close()
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
