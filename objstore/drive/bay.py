@@ -81,7 +81,7 @@ class DriveBay:
 
         Raises:
             ConfigError: a drive is foreign, swapped, there twice, half-formatted, damaged, or of
-                another deployment than the others.
+                another deployment than the others; or one that was in use is left out.
         """
         return await _on_thread(self._inspect)
 
@@ -105,7 +105,29 @@ class DriveBay:
                 remedy="find out which holds your data, and put the drives back where they were; "
                 "or empty those whose data may go",
             )
-        return deployments.pop() if deployments else ""
+        deployment = deployments.pop() if deployments else ""
+        self._check_none_left_out(deployment)
+        return deployment
+
+    def _check_none_left_out(self, deployment: str) -> None:
+        """Refuse a layout without a drive that was in use here: its objects would seem deleted."""
+        known = read_map([berth.path for berth in self._berths], deployment)
+        places = {(berth.pool, berth.set, berth.slots) for berth in self._berths}
+        left_out = [
+            drive
+            for drive in (known.drives if known is not None else ())
+            if (drive.pool, drive.set, drive.slots) not in places
+        ]
+        if left_out:
+            pools = ", ".join(sorted({str(drive.pool) for drive in left_out}))
+            names = ", ".join(drive.endpoint for drive in left_out)
+            raise ConfigError(
+                found=f"a layout without drives that were in use on this server: {names} (of pool "
+                f"{pools}, counted from 0)",
+                expected="every pool that was ever in use, in the same order: it has objects that "
+                "are nowhere else",
+                remedy="put the pool back into the configuration; a pool cannot be taken away yet",
+            )
 
     async def format_empty(self, deployment: str, *, trusted: bool) -> int:
         """Format the drives that are empty for `deployment`; return how many there were.

@@ -1,6 +1,7 @@
 """`objstore server`: every layout of config/ runs; a drive that is not the right one is refused."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -74,6 +75,48 @@ def test_new_objects_go_where_there_is_room_and_old_ones_stay(
                 assert (found["pool"], found["scheme"]) == (pool, scheme)
         check_all(cluster, old, new)
         cluster.close()
+
+
+def test_a_cluster_grows_by_a_pool(tmp_path: Path) -> None:
+    """docs/operating/growth.md: stop, add drives and their pool, start; nothing is moved."""
+    one, both = tmp_path / "one.toml", tmp_path / "both.toml"
+    one.write_text(POOLS[: POOLS.rindex("[[pools]]")], "utf-8")
+    both.write_text(POOLS, "utf-8")
+    old = [f"old{n}" for n in range(8)]
+    with Cluster.running(tmp_path / "cluster", config=one, buckets=(BUCKET,)) as cluster:
+        put_all(cluster, old, b"1")
+        deployment = cluster.info()["deployment"]
+    cluster = Cluster(tmp_path / "cluster", config=both)
+    for drive in cluster.drives:
+        drive.mkdir(parents=True, exist_ok=True)
+    try:
+        cluster.start()
+        cluster.wait_healthy()
+        assert cluster.info()["deployment"] == deployment
+        put_all(cluster, old[:4], b"2")
+        cluster.client().create_bucket(Bucket="another")
+        check_all(cluster, old, [])
+    finally:
+        cluster.close()
+
+
+def test_a_pool_that_is_left_out_of_the_configuration_is_missed(
+    own_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    config = tmp_path / "pools.toml"
+    config.write_text(POOLS, "utf-8")
+    cluster = own_cluster(config=config)
+    cluster.stop()
+    layout = cluster.root / "layout.toml"
+    text = layout.read_text("utf-8")
+    first, second = (place.start() for place in re.finditer(r"\[\[pools]]", text))
+    end = text.find("\n[", second + 1)
+    layout.write_text(text[:second] + (text[end:] if end > 0 else ""), "utf-8")
+    assert first < second
+    cluster.start_server(0)
+    said = cluster.wait_refused(0)
+    for word in (*WORDS, "/more1", "put the pool back"):
+        assert word in said
 
 
 def check_all(cluster: Cluster, old: list[str], new: list[str]) -> None:

@@ -87,6 +87,18 @@ async def test_what_is_wrong_is_refused_in_words(tmp_path: Path) -> None:
     assert (tmp_path / "foreign" / "letter.txt").read_text() == "mine"
 
 
+async def test_a_layout_that_leaves_out_drives_in_use_is_refused(tmp_path: Path) -> None:
+    """Without the pool its objects would be gone from every listing."""
+    held = berths(tmp_path)
+    more = [replace(berth, path=tmp_path / f"more{n}", pool=1) for n, berth in enumerate(held)]
+    assert await bay([*held, *more]).format_empty(D, trusted=True) == 4
+    assert await bay([*held, *more]).inspect() == D
+    with pytest.raises(ConfigError) as caught:
+        await bay(held).inspect()
+    assert more[0].endpoint in caught.value.found
+    assert "pool" in caught.value.remedy
+
+
 async def test_a_drive_of_another_deployment_is_refused(tmp_path: Path) -> None:
     held = await formed(tmp_path)
     other = [replace(held[1], path=tmp_path / "other")]
