@@ -266,7 +266,7 @@ class PeerClient:
 
     def _lost(self, end: RpcError, *, stopping: bool = False) -> None:
         """Fail everything under way: its answers would never come."""
-        reason = str(end)
+        reason = f"it was told to stop; {end}" if self._status.leaving_s else str(end)
         if (self._session is not None or self._status.reason != reason) and not stopping:
             _log.warning("no session with peer", peer=self.name, reason=reason)
         now_ns = self._clock.now_ns()

@@ -80,6 +80,7 @@ async def test_a_peer_hears_of_it_and_gets_the_answer_it_waits_for() -> None:
         assert await under_way == b"x"
         await until(lambda: not client.status.up)
         assert client.status.leaving_s, "what it said is forgotten when it is gone"
+        assert "told to stop" in client.status.reason
 
 
 async def test_what_takes_too_long_is_cut_off() -> None:
