@@ -111,6 +111,18 @@ def set_facts(sets: list[dict[str, Any]]) -> Iterator[Fact]:
         yield level, f"set {one['pool']}.{one['index']}", words
 
 
+def epoch_facts(witness: dict[str, Any] | None) -> Iterator[Fact]:
+    """With a witness: neither server may have anything that the other lacks, before it stops."""
+    if witness is None:
+        return
+    if not witness["answers"]:
+        yield "fail", "witness", str(witness.get("reason", "")) or "it does not answer"
+    else:
+        yield "ok", "witness", "it answers"
+    words = f"{witness.get('mode') or 'not known'} {witness.get('server', '')}".strip()
+    yield ("ok" if witness.get("mode") == "whole" else "fail"), "epoch", words
+
+
 def all_facts(variables: dict[str, str], objstore: str, address: str) -> Iterator[Fact]:
     """Everything, in the order in which a person would look."""
     settings = tomllib.loads(Path(variables["OBJSTORE_CONFIG"]).read_text(encoding="utf-8"))
@@ -125,6 +137,7 @@ def all_facts(variables: dict[str, str], objstore: str, address: str) -> Iterato
     yield from server_facts(info["servers"])
     yield from drive_facts(info["drives"])
     yield from set_facts(info["sets"])
+    yield from epoch_facts(info.get("witness"))
 
 
 def main() -> int:

@@ -17,6 +17,8 @@
 #   --dry-run            print every command, and run none
 #
 # Needs ssh to both servers, as root or as a user who may `sudo -n`, and Python 3.11 there.
+# It sets up no witness (etcd, by which one server goes on without the other); that takes a third
+# machine and a few steps by hand: docs/operating/witness.md.
 
 set -euo pipefail
 # shellcheck source=lib.sh

@@ -6,6 +6,7 @@ The tree, which tests/unit/test_errors.py checks against the classes below:
       RequestRefused            the client: `reason` is the S3 error code, one table in s3/
       ConfigError               the operator: found, expected, remedy
       RpcError                  a peer could not be reached or did not answer properly
+      WitnessError              the witness could not be asked, or what it keeps is no epoch
       DriveError                one drive could not do what was asked; the set may still
         DriveOffline            missing, unreachable, moved away, or not the drive expected
         DriveTimeout            it did not answer within its deadline
@@ -65,6 +66,10 @@ class ConfigError(ObjstoreError):
 
 class RpcError(ObjstoreError):
     """A peer could not be reached, did not authenticate, or broke the protocol."""
+
+
+class WitnessError(ObjstoreError):
+    """The witness (etcd) could not be asked, did not answer in time, or keeps no epoch of ours."""
 
 
 class DriveError(ObjstoreError):

@@ -97,6 +97,8 @@ BUCKET_CACHE_S: Final = 1.0
 SOLO_CONFIRMED_S: Final = 1.0  # what the witness said holds so long from when it was asked
 SOLO_WAIT_S: Final = 1.2  # whoever begins to write alone waits so long; clocks' rates may differ
 SOLO_ASK_S: Final = 0.25  # pause between two questions to the witness
+SOLO_FIRST_WRITE_S: Final = 5.0  # from the loss of a server to a write of the other one
+WITNESS_ANSWER_S: Final = 0.3  # for one member of the witness; then the next one is asked
 ORPHAN_AGE_S: Final = 86_400
 TOMBSTONE_AGE_S: Final = 3_600
 SETTLE_AGE_S: Final = 600  # a version this old that was never acknowledged is not in flight
@@ -131,6 +133,8 @@ CONDITION_TRIES_MAX: Final = 16
 CONDITION_PAUSE_S: Final = 0.01
 CONDITION_PAUSE_S_MAX: Final = 0.3
 SETTING_TRIES_MAX: Final = 8
+WITNESS_ENDPOINTS_MAX: Final = 9
+WITNESS_ANSWER_BYTES_MAX: Final = 64 * KIB
 MOVING_READS_MAX: Final = 16  # readings of a key that is written all the time
 READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one read ahead
 READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
@@ -161,3 +165,6 @@ assert DRIVE_SLOW_S < DRIVE_LEFT_BEHIND_S < WRITE_STRAGGLER_S < LOST_SERVER_S
 assert START_AWAITED_S <= LOST_SERVER_S < STOP_AWAITED_S
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S
 assert SOLO_ASK_S < SOLO_CONFIRMED_S < SOLO_WAIT_S
+assert LOST_SERVER_S + 4 * SOLO_ASK_S + SOLO_WAIT_S < SOLO_FIRST_WRITE_S
+# A member that hangs is passed over before what was known has run out.
+assert 2 * WITNESS_ANSWER_S + SOLO_ASK_S < SOLO_CONFIRMED_S

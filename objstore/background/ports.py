@@ -49,6 +49,42 @@ class HealCounters(Protocol):
         ...
 
 
+class Comparisons(Protocol):
+    """Which drives are to be compared with their sets because another server wrote alone."""
+
+    def is_near(self) -> bool:
+        """Whether drives will be due in a moment: a walk that began now would be for nothing."""
+        ...
+
+    def due(self, drive: OwnDrive) -> int:
+        """Return a number to give to `compared` when a drive is to be compared now; else 0."""
+        ...
+
+    def compared(self, drive: OwnDrive, number: int) -> None:
+        """Take note that a walk which began when `due` gave `number` left nothing undone."""
+        ...
+
+    def lost(self, drive: OwnDrive) -> None:
+        """Take note that a drive went away."""
+        ...
+
+
+class _NothingDue:
+    """No witness: nobody writes alone."""
+
+    def is_near(self) -> bool:
+        return False
+
+    def due(self, drive: OwnDrive) -> int:
+        return 0
+
+    def compared(self, drive: OwnDrive, number: int) -> None:
+        pass
+
+    def lost(self, drive: OwnDrive) -> None:
+        pass
+
+
 class _NotCounted:
     def looked(self) -> None:
         pass
@@ -68,6 +104,7 @@ class _NotCounted:
 
 _NOT_COUNTED: Final = _NotCounted()
 NOT_COUNTED: Final[LifecycleCounters] = _NOT_COUNTED
+NOTHING_DUE: Final[Comparisons] = _NothingDue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +116,7 @@ class BackgroundContext:
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     lifecycle: LifecycleCounters = NOT_COUNTED
     heal: HealCounters = _NOT_COUNTED
+    returning: Comparisons = NOTHING_DUE
 
     def own_of(self, handle: SetHandle) -> frozenset[int]:
         """Indexes of this server's drives in a set."""

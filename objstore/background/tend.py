@@ -3,6 +3,8 @@
 away                     look every two seconds whether an empty replacement is in its place
 back and not trusted     rebuild: it has lost what it once acknowledged
 back, or just started    catch up: compare with the set, deletions included
+the other server wrote   return: the same as catching up, once it does not write alone any more
+alone, by the witness
 asked by the operator    heal: the same, and verify every block
 """
 
@@ -27,14 +29,20 @@ class Job(Enum):
     REBUILD = "rebuild"
     CATCH_UP = "catch-up"
     HEAL = "heal"
+    RETURN = "return"
 
 
-def job_for(status: DriveStatus, *, compared: bool, healed_ms: int) -> Job:
-    """Decide what a drive that answers needs. `compared`: no absence since the last walk."""
+def job_for(status: DriveStatus, *, compared: bool, healed_ms: int, returning: bool) -> Job:
+    """Decide what a drive that answers needs. `compared`: no absence since the last walk.
+
+    `returning`: it is to be compared because the other server wrote alone.
+    """
     if not status.trusted:
         return Job.REBUILD
     if status.heal_requested_ms > healed_ms:
         return Job.HEAL
+    if returning:
+        return Job.RETURN
     return Job.NOTHING if compared else Job.CATCH_UP
 
 
@@ -46,6 +54,7 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
     while True:
         if not drive.can_read:
             compared = False
+            background.returning.lost(own)
             said = await _look_for_replacement(own, path, said)
             await asyncio.sleep(REPLACEMENT_PROBE_INTERVAL_S)
             continue
@@ -54,10 +63,13 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
             if healed_ms == 0:
                 # What was asked before this process started is done when its job finished.
                 healed_ms = _last_heal(status)
-            job = job_for(status, compared=compared, healed_ms=healed_ms)
-            if job is not Job.NOTHING and drive.can_write:
+            due = background.returning.due(own)
+            job = job_for(status, compared=compared, healed_ms=healed_ms, returning=due > 0)
+            if job is not Job.NOTHING and drive.can_write and not background.returning.is_near():
                 healed_ms = max(healed_ms, status.heal_requested_ms)
                 compared = await _walk(background, own, job, path)
+                if compared:
+                    background.returning.compared(own, due)
                 await asyncio.sleep(0 if compared else HEAL_RETRY_S)
         except (DriveError, QuorumError) as error:
             log.warning("walk interrupted", drive=path, reason=str(error))

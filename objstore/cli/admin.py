@@ -32,6 +32,7 @@ from objstore.cli.admin_tables import (
     summary,
     usage_table,
     waiting_line,
+    witness_text,
 )
 from objstore.cli.trust import CA_VARIABLE
 from objstore.clock import SystemClock
@@ -182,6 +183,7 @@ def info(
     ):
         console.print(table)
     console.print(operations_text(cluster), end="")
+    console.print(witness_text(cluster), end="")
     console.print(Text(summary(cluster)))
     if line := certificates_line(cluster):
         console.print(Text(line))

@@ -10,6 +10,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from objstore.gateway.epoch_words import epoch_words
 from objstore.gateway.ports import (
     ClusterInfo,
     DriveInfo,
@@ -163,6 +164,18 @@ def certificates_line(cluster: ClusterInfo) -> str:
         f"certificate of the {one.port} port: {_days_left(one.expires_in_s)}"
         for one in cluster.certificates
     )
+
+
+def witness_text(cluster: ClusterInfo) -> Text:
+    """Say who may write alone, and whether the witness answers; nothing without one."""
+    witness = cluster.witness
+    if witness is None:
+        return Text()
+    well = witness.answers and witness.mode == "whole"
+    lines = f"Epoch {witness.epoch}: {epoch_words(witness, addresses=True)}.\n"
+    if not witness.answers and witness.confirmed:
+        lines += f"The witness did not answer when it was asked last: {witness.reason}.\n"
+    return Text(lines, style="green" if well else "bold red")
 
 
 def _days_left(seconds: float) -> str:

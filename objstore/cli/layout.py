@@ -15,6 +15,7 @@ from rich.text import Text
 
 from objstore.config import load_settings
 from objstore.errors import ConfigError
+from objstore.limits import SOLO_FIRST_WRITE_S
 from objstore.names import REDUCED_REDUNDANCY, shard_letter
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.topology.layout import Layout, SetLayout, layout_of, reduced_layout
@@ -28,6 +29,7 @@ from objstore.topology.survival import (
     without_each_server,
     xor_notes,
 )
+from objstore.topology.witnessed import witness_sentences
 
 QUORUMS: Final = Quorums(
     write=lambda scheme, missing: write_quorum(degraded_scheme(scheme, missing)),
@@ -35,6 +37,7 @@ QUORUMS: Final = Quorums(
     degraded=degraded_scheme,
 )
 _DEFAULTS: Final = Assumptions()
+_ANY_WITNESS: Final = ("http://witness:2379",)  # that there is one is all that counts here
 _ROWS_MAX: Final = 32
 _ROWS_APART_MAX: Final = 8  # beyond it, rows that say the same become one
 _PLACE_WIDTH: Final = 24
@@ -78,6 +81,9 @@ def explain(  # noqa: PLR0913, PLR0917  typer reads one parameter for each optio
     server_loss_ratio: Annotated[
         float, typer.Option(help="Share of server failures that destroy its drives.")
     ] = _DEFAULTS.server_loss_ratio,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="As if the setting witness were on.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print where every shard goes, and what the loss of each drive and server means.
@@ -86,7 +92,9 @@ def explain(  # noqa: PLR0913, PLR0917  typer reads one parameter for each optio
     --drives say. Nothing is started and no drive is touched.
     """
     try:
-        layout = _layout(source or [], servers, drives, {"parity": parity, "set_size": set_size})
+        options: dict[str, object] = {"parity": parity, "set_size": set_size}
+        options["witness"] = _ANY_WITNESS if witness else None
+        layout, witnessed = _layout(source or [], servers, drives, options)
         assumptions = Assumptions(
             drive_afr=drive_afr,
             rebuild_h=rebuild_hours,
@@ -98,14 +106,15 @@ def explain(  # noqa: PLR0913, PLR0917  typer reads one parameter for each optio
         Console(stderr=True, highlight=False).print(Text(str(error)))
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(json.dumps(describe(layout, assumptions), indent=2))
+        typer.echo(json.dumps(describe(layout, assumptions, witnessed=witnessed), indent=2))
     else:
-        render(layout, assumptions, Console(highlight=False))
+        render(layout, assumptions, Console(highlight=False), witnessed=witnessed)
 
 
 def _layout(
     source: list[str], servers: int | None, drives: int | None, options: dict[str, object]
-) -> Layout:
+) -> tuple[Layout, bool]:
+    """Return the layout, and whether it has a witness."""
     counted = servers is not None or drives is not None
     if source and counted:
         raise ConfigError(
@@ -118,7 +127,7 @@ def _layout(
     else:
         endpoints = source or [_pattern(servers or 2, drives or 2)]
         settings = load_settings(endpoints=endpoints, environment={}, options=options, cores=1)
-    return layout_of(settings)
+    return layout_of(settings), bool(settings.witness)
 
 
 def _pattern(servers: int, drives: int) -> str:
@@ -143,7 +152,9 @@ def _overhead(one: SetLayout) -> float:
     return one.scheme.slots / one.scheme.k
 
 
-def describe(layout: Layout, assumptions: Assumptions) -> dict[str, Any]:
+def describe(
+    layout: Layout, assumptions: Assumptions, *, witnessed: bool = False
+) -> dict[str, Any]:
     """Return what `explain` prints as plain data, for --json."""
     figures = _figures(layout, assumptions)
     return {
@@ -177,6 +188,7 @@ def describe(layout: Layout, assumptions: Assumptions) -> dict[str, Any]:
         "without_drive": [_plain(o) for o in without_each_drive(layout, QUORUMS)],
         "without_server": [_plain(o) for o in without_each_server(layout, QUORUMS)],
         "summary": list(summarise(layout, QUORUMS)),
+        "witness": list(_witness_words(layout)) if witnessed else [],
         "notes": list(xor_notes(layout)),
         "reduced_redundancy": _reduced(layout),
         "assumptions": asdict(assumptions),
@@ -214,7 +226,9 @@ def _roles(one: SetLayout, drive: int) -> list[str]:
 # --- tables -----------------------------------------------------------------------------
 
 
-def render(layout: Layout, assumptions: Assumptions, console: Console) -> None:
+def render(
+    layout: Layout, assumptions: Assumptions, console: Console, *, witnessed: bool = False
+) -> None:
     """Print the whole explanation."""
     console.print(Text(_headline(layout), style="bold"))
     for pool in range(layout.pools):
@@ -230,6 +244,8 @@ def render(layout: Layout, assumptions: Assumptions, console: Console) -> None:
     console.print()
     sentences = (*summarise(layout, QUORUMS), *xor_notes(layout), *_reduced_words(layout))
     for sentence in sentences:
+        console.print(Text(sentence))
+    for sentence in _witness_words(layout) if witnessed else ():
         console.print(Text(sentence))
     console.print()
     console.print(_reliability_table(layout, _figures(layout, assumptions)))
@@ -270,6 +286,10 @@ def _scheme_words(sets: tuple[SetLayout, ...], pools: int) -> Text:
         f"A write needs {QUORUMS.write(scheme, 0)} of {scheme.slots} slots; a read needs "
         f"{_count(scheme.k, 'shard')} and {_count(QUORUMS.read(scheme), 'answer')}."
     )
+
+
+def _witness_words(layout: Layout) -> tuple[str, ...]:
+    return witness_sentences(layout, first_write_s=SOLO_FIRST_WRITE_S)
 
 
 def _reduced_words(layout: Layout) -> tuple[str, ...]:

@@ -40,6 +40,10 @@ def serve(  # noqa: PLR0913, PLR0917  typer reads one parameter for each option
         typer.Option(metavar="HOST:PORT", help="Which server of the layout this is."),
     ] = None,
     parity: Annotated[str | None, typer.Option(metavar="EC:M", help="Parity shards.")] = None,
+    witness: Annotated[
+        str | None,
+        typer.Option(metavar="URL,URL,URL", help="etcd's client URLs: one of two servers goes on."),
+    ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
     until_stdin_closes: Annotated[
         bool, typer.Option("--until-stdin-closes", hidden=True, help="Stop with the parent.")
@@ -51,7 +55,13 @@ def serve(  # noqa: PLR0913, PLR0917  typer reads one parameter for each option
     several servers OBJSTORE_CLUSTER_SECRET (or the same names with _FILE).
     """
     configure_logs(log_format)
-    options = {"address": address, "workers": workers, "server": server, "parity": parity}
+    options = {
+        "address": address,
+        "workers": workers,
+        "server": server,
+        "parity": parity,
+        "witness": witness,
+    }
     with refusals_exit():
         read = partial(
             make_plan,

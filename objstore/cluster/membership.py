@@ -42,6 +42,7 @@ class Membership:
         layout: str,
         version: str,
         clock: Clock,
+        witness: tuple[str, ...] = (),
     ) -> None:
         """Speak for `server`, one of the layout's `servers`; `layout` is its fingerprint."""
         self.server = server
@@ -55,6 +56,7 @@ class Membership:
         self.everybody_knows = asyncio.Event()
         self._told: set[str] = set()
         self._layout = layout
+        self._witness = ",".join(witness)
         self._version = version
         self._clock = clock
         self._started_ms = clock.now_ns() // 1_000_000
@@ -68,6 +70,7 @@ class Membership:
             "version": self._version,
             "serving": "yes" if self.serving else "no",
             **dict([HEARS_LEAVING]),
+            "witness": self._witness,
         }
 
     def admit(self, claims: Mapping[str, str]) -> str:
@@ -79,6 +82,12 @@ class Membership:
             return (
                 "it has another layout: every server needs the same drives, in the same order, "
                 f"with the same parity (its layout is {claims.get('layout')}, here {self._layout})"
+            )
+        if (witness := claims.get("witness", "")) != self._witness:
+            return (
+                "it has another witness: with one, a server may write alone, and only a server "
+                f"that asks the same one knows of it (its witness is {witness or 'off'}, here it "
+                f"is {self._witness or 'off'})"
             )
         theirs = claims.get("deployment", "")
         if theirs and self.deployment and theirs != self.deployment:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from objstore.errors import ConfigError
-from objstore.limits import SLOTS_PER_SET_MAX, SLOTS_PER_SET_MIN
+from objstore.limits import SLOTS_PER_SET_MAX, SLOTS_PER_SET_MIN, WITNESS_ENDPOINTS_MAX
 
 Reader = Callable[[str, object], object]
 
@@ -84,6 +84,32 @@ def read_domains(name: str, value: object) -> tuple[str, ...]:
                     f"domains of which none ends in another ({one} could mean a bucket of {other})",
                 )
     return tuple(names)
+
+
+def read_witness(name: str, value: object) -> tuple[str, ...]:
+    """Read where the members of the witness answer; their order means nothing."""
+    urls = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    urls = [] if urls == [""] else urls
+    host = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})"
+    if (
+        not isinstance(urls, list | tuple)
+        or not all(
+            isinstance(one, str) and re.fullmatch(rf"https?://{host}:[0-9]{{1,5}}", one)
+            for one in urls
+        )
+        or len(set(urls)) != len(urls)
+        or len(urls) > WITNESS_ENDPOINTS_MAX
+        or len({one.partition(":")[0] for one in urls}) > 1
+    ):
+        raise refusal(
+            name,
+            value,
+            f"up to {WITNESS_ENDPOINTS_MAX} client URLs of etcd's members, each once, all http or "
+            'all https, such as ["http://10.0.0.1:2379", "http://10.0.0.2:2379", '
+            '"http://10.0.0.3:2379"]',
+            f"correct {name}; docs/operating/witness.md shows how to set it up",
+        )
+    return tuple(sorted(urls))
 
 
 def read_parity(name: str, value: object) -> int:

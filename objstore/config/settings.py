@@ -32,6 +32,7 @@ from objstore.config.readers import (
     read_parity,
     read_set_size,
     read_switch,
+    read_witness,
     refusal,
     text_reader,
 )
@@ -73,6 +74,7 @@ class Settings:
     internal_tls_key: str = ""
     internal_tls_ca: str = ""
     internal_tls_mutual: bool = True
+    witness: tuple[str, ...] = ()  # client URLs of etcd; (): two servers need each other to write
 
     def internal_port_of(self, server: str = "") -> int:
         """Return the internal port of `server` ("host:port"); of this one when it is ""."""
@@ -216,6 +218,13 @@ SETTINGS: Final = (
         "secret alone proves it",
         read_switch,
     ),
+    Setting(
+        "witness",
+        "[]",
+        "etcd's client URLs, the same on both of two servers: either may write alone while the "
+        "other is away (docs/operating/witness.md); in the environment separated by commas",
+        read_witness,
+    ),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _FILE_ONLY: Final = ("pools", "identities")
@@ -293,6 +302,7 @@ def _assemble(
     settings = replace(Settings(pools=pools, host=host, port=int(port)), **fields)
     _check_ports(settings)
     _check_tls(settings)
+    _check_witness(settings)
     return settings
 
 
@@ -322,6 +332,18 @@ def _check_tls(settings: Settings) -> None:
                 expected=f"all of {', '.join(names)}, or none of them",
                 remedy=f"set {' and '.join(missing)}, or leave out {' and '.join(given)}",
             )
+
+
+def _check_witness(settings: Settings) -> None:
+    """Refuse TLS without its files. That there are two servers is the layout's to say."""
+    if any(one.startswith("https:") for one in settings.witness) and not settings.internal_tls_ca:
+        raise ConfigError(
+            found=f"witness = {settings.witness[0]} ... without internal_tls_ca",
+            expected="the certificates of the port between servers: by them etcd's members are "
+            "believed, and this server shows its own",
+            remedy="set internal_tls_certificate, internal_tls_key and internal_tls_ca, or write "
+            "http:// and keep etcd's port to a private network",
+        )
 
 
 def _read_file(path: Path) -> dict[str, object]:

@@ -18,6 +18,7 @@ from objstore.gateway.ports import (
     ServerInfo,
     SetInfo,
     SetStatus,
+    WitnessInfo,
 )
 
 _Row = tuple[str, str, Iterable[float]]
@@ -38,6 +39,7 @@ def cluster_families(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Ite
         yield from _of_drives(info.drives)
         yield from _of_servers(info.servers)
         yield _certificates(info.certificates)
+        yield from _of_witness(info.witness)
     yield from minio_families(sets, info)
 
 
@@ -76,6 +78,8 @@ def _of_sets(sets: Sequence[SetStatus]) -> Iterator[Metric]:
 
 def _to_spare_for_writes(one: SetStatus) -> int:
     """Lose slots one by one: each takes parity instead, as long as the scheme allows it."""
+    if one.alone:
+        return 0  # one server writes alone with all of its slots or not at all
     left = one.count_writable
     if left < one.write_quorum_with(left):
         return left - one.write_quorum_with(left)
@@ -183,3 +187,35 @@ def _certificates(certificates: Sequence[CertificateInfo]) -> Metric:
     for one in certificates:
         family.add_metric((one.port,), one.expires_in_s)
     return family
+
+
+def _of_witness(witness: WitnessInfo | None) -> Iterator[Metric]:
+    """Tell of the epoch; without a witness the families are there, and empty."""
+    known = [] if witness is None else [witness]
+    servers = sorted({name for one in known for name in (one.asked, one.server, one.other)} - {""})
+    rows: tuple[_Row, ...] = (
+        (
+            "witness_up",
+            "1 when the witness answered this server's last question",
+            (float(one.answers) for one in known),
+        ),
+        (
+            "epoch_number",
+            "How often it changed which server may write alone, as this server was told last",
+            (one.epoch for one in known),
+        ),
+    )
+    yield from gauges("objstore_", (), [() for _ in known], rows)
+    alone: tuple[_Row, ...] = (
+        (
+            "solo",
+            "1 while the server writes alone",
+            (float(w.mode == "solo" and s == w.server) for w in known for s in servers),
+        ),
+        (
+            "returning",
+            "1 while the server is brought what the other wrote alone",
+            (float(w.mode == "returning" and s == w.other) for w in known for s in servers),
+        ),
+    )
+    yield from gauges("objstore_", ("server",), [(one,) for one in servers], alone)

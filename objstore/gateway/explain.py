@@ -39,8 +39,14 @@ def _fresh(one: SetStatus) -> _Need:
     return _Need(Kind.TRUSTED, one.read_quorum, "a fresh answer needs", of_all_keys=True)
 
 
+def _unless_alone(one: SetStatus, kind: Kind, needed: int, purpose: str) -> Iterable[_Need]:
+    """What changes anything needs, while this server's slots alone are not enough."""
+    return () if one.alone else (_Need(kind, needed, purpose),)
+
+
 def _reads(one: SetStatus) -> Iterable[_Need]:
-    return _Need(Kind.ONLINE, one.data, "decoding needs"), _fresh(one)
+    purpose = "decoding what both servers wrote needs" if one.alone else "decoding needs"
+    return _Need(Kind.ONLINE, one.data, purpose), _fresh(one)
 
 
 def _lists(one: SetStatus) -> Iterable[_Need]:
@@ -48,16 +54,16 @@ def _lists(one: SetStatus) -> Iterable[_Need]:
 
 
 def _writes(one: SetStatus) -> Iterable[_Need]:
-    return _Need(Kind.WRITABLE, one.write_quorum, "a write needs"), _fresh(one)
+    return *_unless_alone(one, Kind.WRITABLE, one.write_quorum, "a write needs"), _fresh(one)
 
 
 def _deletes(one: SetStatus) -> Iterable[_Need]:
-    return _Need(Kind.ONLINE, one.majority, "a deletion needs"), _fresh(one)
+    return *_unless_alone(one, Kind.ONLINE, one.majority, "a deletion needs"), _fresh(one)
 
 
 def _changes_buckets(one: SetStatus) -> Iterable[_Need]:
-    purpose = "a change of a bucket needs"
-    return _Need(Kind.WRITABLE, one.majority, purpose, of_all_keys=True), _fresh(one)
+    need = _Need(Kind.WRITABLE, one.majority, "a change of a bucket needs", of_all_keys=True)
+    return (_fresh(one),) if one.alone else (need, _fresh(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,11 @@ def explain(
 
 
 def _judge(row: _Row, sets: Sequence[SetStatus], drives: Sequence[DriveInfo]) -> OperationStatus:
+    # What one server wrote alone may be in every bucket: nothing can be told without it.
     why = tuple(
+        f"{row.name} are refused: {reason}"
+        for reason in dict.fromkeys(one.unheard for one in sets if one.unheard)
+    ) or tuple(
         f"{row.name} are refused{_for_keys(one, need, sets)}: {_sentence(one, need, have, drives)}"
         for one in sets
         for need in row.needs(one)

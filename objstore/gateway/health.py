@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from objstore.gateway.admission import Admission
+from objstore.gateway.epoch_words import epoch_words
 from objstore.gateway.explain import explain
 from objstore.gateway.ports import ClusterStatus, HealthDocument, SetStatus
 from objstore.s3.call import Reply
@@ -101,6 +102,7 @@ def _document(probe: Probe) -> Reply:
     left = _without_this_server(sets) if probe.maintenance else ()
     operations = explain(sets, ready=ready)
     without = explain(left, ready=ready) if probe.maintenance else ()
+    witness = probe.cluster.witness()
     document = HealthDocument(
         ready=ready,
         can_read=ready and _all_can_read(sets),
@@ -108,6 +110,8 @@ def _document(probe: Probe) -> Reply:
         sets=sets,
         operations=operations,
         without_this_server=without,
+        epoch="" if witness is None else epoch_words(witness, addresses=False),
+        witness_answers=None if witness is None else witness.answers,
     )
     status = _verdict(
         works=all(one.works for one in operations),

@@ -33,6 +33,9 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
     writable: int | None = None  # online, and not full or read-only; None: all that are online
     local_trusted: int | None = None  # of `local`; None: all
     local_writable: int | None = None
+    alone: bool = False  # by the witness's leave this server's slots alone acknowledge writes
+    unheard: str = ""  # why a server that may have written alone can not be asked; "": none is
+    other_goes_on: bool | None = None  # alone, if this one stopped; None: there is no witness
 
     @property
     def count_writable(self) -> int:
@@ -51,11 +54,12 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     def can_write(self) -> bool:
         """Tell whether a write finds its quorum."""
-        return self.count_writable >= self.write_quorum
+        return not self.unheard and (self.alone or self.count_writable >= self.write_quorum)
 
     def can_read(self) -> bool:
         """Tell whether a fresh read finds its quorum, and k shards to decode."""
-        return self.online >= self.data and self.trusted >= self.read_quorum
+        enough = self.online >= self.data and self.trusted >= self.read_quorum
+        return enough and not self.unheard
 
     def without_this_server(self) -> "SetStatus":
         """Return what would be left if this very server stopped."""
@@ -71,6 +75,10 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True):
             local=0,
             local_trusted=0,
             local_writable=0,
+            alone=self.other_goes_on is True,
+            unheard="the witness lets no other server go on alone"
+            if self.other_goes_on is False
+            else self.unheard,
         )
 
 
@@ -83,6 +91,22 @@ class OperationStatus(msgspec.Struct, frozen=True, kw_only=True):
     why: tuple[str, ...] = ()
 
 
+class WitnessInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the witness says of two servers, as one of them knows it."""
+
+    answers: bool  # it answered when it was asked last
+    confirmed: bool  # what it said last still holds
+    asked: str  # the server that tells
+    reason: str = ""  # why it does not answer
+    epoch: int = 0
+    mode: str = ""  # "whole", "solo" or "returning"; "": nothing is known
+    server: str = ""  # that writes alone, or did
+    other: str = ""  # the other one
+    since_ms: int = 0  # when the server that tells first heard of it
+    objects_done: int = 0  # keys compared on the drives of the one that returns
+    objects_total: int = 0
+
+
 class ClusterStatus(Protocol):
     """What this server knows about the sets, answered at once from what it already observed."""
 
@@ -92,6 +116,10 @@ class ClusterStatus(Protocol):
 
     def sets(self) -> Sequence[SetStatus]:
         """Every set of every pool."""
+        ...
+
+    def witness(self) -> WitnessInfo | None:
+        """What the witness says; None without one."""
         ...
 
 
@@ -177,6 +205,7 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     server: str = ""  # the one that answers
     operations: tuple[OperationStatus, ...] = ()
     certificates: tuple[CertificateInfo, ...] = ()  # of the server that was asked
+    witness: WitnessInfo | None = None  # None: the setting is off
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +291,8 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[OperationStatus, ...] = ()
     # With ?maintenance=true: what would work if this very server were stopped.
     without_this_server: tuple[OperationStatus, ...] = ()
+    epoch: str = ""  # with a witness: who may write alone, in words
+    witness_answers: bool | None = None  # None: the setting is off
 
 
 def describe_location(location: Location) -> LocationDocument:

@@ -19,6 +19,7 @@ import structlog
 
 from objstore import __version__
 from objstore.clock import Clock, Entropy, SystemClock, SystemEntropy
+from objstore.cluster.epoch_watch import EpochWatch
 from objstore.cluster.membership import Membership
 from objstore.drive.api import Drive
 from objstore.drive.bay import Berth, DriveBay
@@ -29,7 +30,7 @@ from objstore.drive.remote import RemoteDrive
 from objstore.drive.unused import UnusedDrive
 from objstore.engine.absences import Absences
 from objstore.engine.cpu import Cpu
-from objstore.engine.sets import Context, SetDrive, SetHandle, set_handle
+from objstore.engine.sets import NEVER_SOLO, Context, SetDrive, SetHandle, set_handle
 from objstore.errors import ConfigError
 from objstore.limits import START_AWAITED_S
 from objstore.ondisk.drive_identity import DriveIdentity
@@ -42,6 +43,7 @@ from objstore.server.peers import probe_all, watch_peers
 from objstore.server.place import peer_url
 from objstore.server.shared_mark import SharedMark
 from objstore.server.tls import Tls
+from objstore.server.witnessing import watching
 from objstore.topology.layout import Layout, SetLayout, layout_of
 from objstore.versions.hlc import NODE_BYTES, Hlc
 
@@ -76,6 +78,7 @@ class Engine:
     guards: Mapping[str, GuardedDrive]  # every drive with slots, by place
     own: Mapping[str, GuardedDrive]  # those of this server
     absences: Absences  # servers that are away for a moment
+    epochs: EpochWatch | None  # what the witness says, when there is one
 
 
 @asynccontextmanager
@@ -89,6 +92,7 @@ async def open_node(order: StartOrder) -> AsyncIterator[Node]:
         layout=layout.fingerprint,
         version=__version__,
         clock=clock,
+        witness=order.settings.witness,
     )
     membership.configuration = generation_of(order.settings, order.secrets)
     identity = Identity(
@@ -165,8 +169,13 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
     for peer in node.clients:
         absences.announce(peer, node.clock.monotonic_s() + START_AWAITED_S)
     try:
-        async with asyncio.TaskGroup() as watchers:
-            watching: list[asyncio.Task[None]] = []
+        async with (
+            watching(
+                node.order.settings, node.membership, clock=node.clock, tls=node.tls
+            ) as epochs,
+            asyncio.TaskGroup() as watchers,
+        ):
+            following: list[asyncio.Task[None]] = []
             try:
                 for one in node.layout.sets:
                     for index in range(len(one.drives)):
@@ -174,12 +183,12 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
                             guards[_place(one, index)] = await _open_drive(
                                 node, one, index, watchers
                             )
-                watching += watch_peers(node.clients, _by_server(node, guards), absences, watchers)
+                following += watch_peers(node.clients, _by_server(node, guards), absences, watchers)
                 await probe_all(guards.values())
                 async with asyncio.TaskGroup() as stragglers:
-                    yield _engine(node, guards, deployment, cpu, stragglers, absences)
+                    yield _engine(node, guards, cpu, stragglers, absences, epochs)
             finally:
-                for task in watching:
+                for task in following:
                     task.cancel()
                 for guard in guards.values():
                     await guard.close()
@@ -219,21 +228,25 @@ def _by_server(
 def _engine(
     node: Node,
     guards: Mapping[str, GuardedDrive],
-    deployment: str,
     cpu: Cpu,
     group: asyncio.TaskGroup,
     absences: Absences,
+    epochs: EpochWatch | None,
 ) -> Engine:
     pools = tuple(
         tuple(
-            set_handle(one, tuple(_drive(guards, one, index) for index in range(len(one.drives))))
+            set_handle(
+                one,
+                tuple(_drive(guards, one, index) for index in range(len(one.drives))),
+                epochs or NEVER_SOLO,
+            )
             for one in node.layout.sets_of_pool(pool)
         )
         for pool in range(node.layout.pools)
     )
     context = Context(
         pools=pools,
-        deployment=bytes.fromhex(deployment),
+        deployment=bytes.fromhex(node.membership.deployment),
         hlc=Hlc(node.entropy.draw(NODE_BYTES)),
         clock=node.clock,
         entropy=node.entropy,
@@ -243,7 +256,7 @@ def _engine(
         bucket_changes=node.buckets.read,
     )
     own = {place: guards[place] for place in node.berths}
-    return Engine(context, context.sets, guards, own, absences)
+    return Engine(context, context.sets, guards, own, absences, epochs)
 
 
 def _drive(guards: Mapping[str, GuardedDrive], one: SetLayout, index: int) -> SetDrive:

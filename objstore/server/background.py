@@ -9,7 +9,8 @@ from typing import Final
 
 import structlog
 
-from objstore.background.ports import BackgroundContext, OwnDrive
+from objstore.background.epochs import Decider, Returning
+from objstore.background.ports import NOTHING_DUE, BackgroundContext, OwnDrive
 from objstore.background.run import run_background
 from objstore.cluster.bootstrap import Bootstrap
 from objstore.cluster.membership import METHOD_STATE
@@ -57,7 +58,12 @@ async def run_background_process(
 async def _work(node: Node, engine: Engine) -> None:
     await wait_for_peers(node, engine)  # so that the first walk finds them
     async with asyncio.TaskGroup() as group:
-        group.create_task(run_background(_context(node, engine)))
+        returning = Returning(engine.epochs) if engine.epochs is not None else None
+        context = _context(node, engine, returning)
+        group.create_task(run_background(context))
+        if engine.epochs is not None and returning is not None:
+            decider = Decider(engine.epochs, returning, handles=engine.handles, drives=context.own)
+            group.create_task(decider.run())
         for guard in engine.own.values():
             if isinstance(guard.inner, LocalDrive):
                 group.create_task(run_drive_reaper(guard.inner, node.clock))
@@ -106,7 +112,7 @@ async def _linger(node: Node) -> None:
             await node.membership.everybody_knows.wait()
 
 
-def _context(node: Node, engine: Engine) -> BackgroundContext:
+def _context(node: Node, engine: Engine, returning: Returning | None) -> BackgroundContext:
     own = tuple(
         OwnDrive(handle, index, partial(node.bay.replace, berth, node.membership.deployment))
         for handle in engine.handles
@@ -119,4 +125,5 @@ def _context(node: Node, engine: Engine) -> BackgroundContext:
         lifecycle_day_s=node.order.settings.lifecycle_day_seconds,
         lifecycle=LifecycleMetrics(),
         heal=HealMetrics(node.clock),
+        returning=returning or NOTHING_DUE,
     )

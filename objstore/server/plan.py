@@ -78,8 +78,20 @@ def make_plan(
             ssec_over_http=True,
             what_to_do="leave the setting out wherever others can see the network",
         )
+    _warn_of_clear_witness(settings)
     files = files_of(settings, config=config, environment=environment)
     return Plan(settings, secrets, server, log_format, files)
+
+
+def _warn_of_clear_witness(settings: Settings) -> None:
+    """Say that who may write is decided in the clear, where nothing else between servers is."""
+    clear = [one for one in settings.witness if one.startswith("http:")]
+    if clear and settings.internal_tls_certificate:
+        _log.warning(
+            "servers talk by TLS, and to the witness in the clear",
+            witness=", ".join(clear),
+            what_to_do="write https:// as in docs/operating/witness.md, or keep others out",
+        )
 
 
 def _check_schemes(settings: Settings, layout: Layout) -> None:

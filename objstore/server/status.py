@@ -26,12 +26,14 @@ from objstore.gateway.ports import (
     SetInfo,
     SetStatus,
     UsageInfo,
+    WitnessInfo,
 )
 from objstore.limits import CALL_DEADLINE_S
 from objstore.names import BucketName, ObjectKey
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.rpc.client import PeerClient, PeerStatus
 from objstore.server.assemble import Engine, Node
+from objstore.server.epoch_status import other_goes_on, unheard, witness_info, writes_alone
 from objstore.server.peers import probe_all
 
 _FRESH_S: Final = 0.5
@@ -57,6 +59,9 @@ class ObservedCluster:
 
     def sets(self) -> Sequence[SetStatus]:
         return tuple(self._set_status(handle) for handle in self._engine.handles)
+
+    def witness(self) -> WitnessInfo | None:
+        return witness_info(self._engine.epochs, self._engine.handles)
 
     def _set_status(self, handle: SetHandle) -> SetStatus:
         layout, scheme = handle.layout, handle.layout.scheme
@@ -90,6 +95,9 @@ class ObservedCluster:
             writable=writable,
             local_trusted=local_trusted,
             local_writable=local_writable,
+            alone=writes_alone(self._engine.epochs, handle),
+            unheard=unheard(self._engine.epochs, handle),
+            other_goes_on=other_goes_on(self._engine.epochs, handle),
         )
 
     def _health(self, handle: SetHandle, index: int) -> DriveHealth:
@@ -119,6 +127,7 @@ class ObservedCluster:
             server=self._node.order.server,
             operations=explain(sets, drives, ready=self._serving),
             certificates=tuple(self._certificates()),
+            witness=self.witness(),
         )
 
     async def _ask_peers(self) -> Mapping[str, ServerState]:
@@ -249,7 +258,12 @@ def _state_of(health: DriveHealth | None) -> tuple[str, str]:
         return health.state.value, health.reason
     progress = health.status.progress
     if progress is not None and not progress.finished_ms:
-        words = {"rebuild": "rebuilding", "catch-up": "catching up", "heal": "healing"}
+        words = {
+            "rebuild": "rebuilding",
+            "catch-up": "catching up",
+            "heal": "healing",
+            "return": "returning",
+        }
         return words.get(progress.job, progress.job), ""
     return ("online", "") if health.status.trusted else ("rebuilding", "waits to begin")
 

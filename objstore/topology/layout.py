@@ -143,6 +143,8 @@ def layout_of(settings: Settings) -> Layout:
     sets = [replace(one, reduced_parity=settings.reduced_redundancy_parity) for one in plain]
     servers = tuple(dict.fromkeys(drive.server for one in sets for drive in one.drives))
     _check_servers(settings, servers)
+    if settings.witness:
+        _check_witness(sets, servers)
     return Layout(
         sets=tuple(sets),
         servers=servers,
@@ -236,6 +238,28 @@ def _check_servers(settings: Settings, servers: Sequence[str]) -> None:
                 "and set internal_port only when each server has its own host",
             )
         users[place] = f"the internal port of {server}"
+
+
+def _check_witness(sets: Sequence[SetLayout], servers: Sequence[str]) -> None:
+    """Check that a witness makes sense: two servers, and half of every set on each."""
+    if len(servers) != 2:
+        count = f"{len(servers)} servers" if servers != ("",) else "one server"
+        raise ConfigError(
+            found=f"witness with {count}",
+            expected="exactly two servers: a witness lets one of two write without the other, and "
+            "with more servers the majority goes on without one",
+            remedy="leave out witness",
+        )
+    for one in sets:
+        here, there = (len(one.slots_of_server(server)) for server in servers)
+        if here != there:
+            raise ConfigError(
+                found=f"witness, and {here} and {there} slots of set {one.index} of pool "
+                f"{one.pool} on {servers[0]} and {servers[1]}",
+                expected="half of every set's slots on each server: only then has each of them a "
+                "part of every write of both",
+                remedy="give both servers as many drives in every pool, or leave out witness",
+            )
 
 
 def _fingerprint(sets: Sequence[SetLayout]) -> str:

@@ -65,7 +65,9 @@ class Writers:
             self.writes.append(Write(key, body, server, put.began_s, ended_s, put.code))
 
 
-def through_a_partition(cluster: HostCluster, away: list[int]) -> dict[int, int]:
+def through_a_partition(
+    cluster: HostCluster, away: list[int], *, at_least_s: float = 0.0
+) -> dict[int, int]:
     """Partition, write on all sides, heal, compare; return the writes served by server."""
     writers = Writers(cluster)
     try:
@@ -76,6 +78,7 @@ def through_a_partition(cluster: HostCluster, away: list[int]) -> dict[int, int]
                 cluster.network.cut(hosts[one], hosts[other])
         cut_s = time.monotonic()
         within(30, lambda: _each_answered(cluster, writers, cut_s), "every server answers writes")
+        time.sleep(max(0.0, cut_s + at_least_s - time.monotonic()))
         healed_s = time.monotonic()
         cluster.network.join()
         time.sleep(1)

@@ -28,6 +28,7 @@ ip iproute2
 setpriv util-linux
 curl curl
 openssl openssl
+etcd etcd-server
 END
     [ -n "$python" ] && "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         missing="$missing python3-venv"

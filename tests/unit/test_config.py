@@ -322,6 +322,44 @@ def test_no_text_in_a_variable_crashes(text: str) -> None:
             assert setting.variable in refused.found or "port" in refused.found  # noqa: PT017
 
 
+# --- the witness --------------------------------------------------------------------------
+
+MEMBERS = ("http://10.0.0.1:2379", "http://10.0.0.2:2379")
+
+
+def test_the_members_of_a_witness_are_the_same_in_whatever_order() -> None:
+    for text in (",".join(MEMBERS), ", ".join(reversed(MEMBERS))):
+        found = load_settings(environment={"OBJSTORE_WITNESS": text}, cores=1)
+        assert found.witness == MEMBERS
+    assert load_settings(environment={"OBJSTORE_WITNESS": ""}, cores=1).witness == ()
+    options = {"witness": MEMBERS[0]}
+    assert load_settings(environment={}, options=options, cores=1).witness == MEMBERS[:1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "10.0.0.1:2379",
+        "http://10.0.0.1",
+        "http://10.0.0.1:2379/v3",
+        "http://10.0.0.1:2379,http://10.0.0.1:2379",
+        "http://10.0.0.1:2379,https://10.0.0.2:2379",
+        "http://user:secret@10.0.0.1:2379",
+        ",".join(f"http://10.0.0.{n}:2379" for n in range(10)),
+    ],
+)
+def test_what_is_no_witness_is_refused_with_an_example(value: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(environment={"OBJSTORE_WITNESS": value}, cores=1)
+    assert "http://10.0.0.3:2379" in refused.value.expected
+    assert "docs/operating/witness.md" in refused.value.remedy
+
+
+def test_a_witness_by_tls_needs_certificates() -> None:
+    with pytest.raises(ConfigError, match="without internal_tls_ca"):
+        load_settings(environment={"OBJSTORE_WITNESS": "https://10.0.0.1:2379"}, cores=1)
+
+
 def test_the_document_shows_the_table() -> None:
     assert settings_table() in DOCUMENT.read_text(encoding="utf-8")
     assert f"| {REQUESTS_IN_FLIGHT_MAX} |" in settings_table()

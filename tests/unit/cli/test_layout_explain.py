@@ -171,3 +171,26 @@ def test_what_reduced_redundancy_survives_where_it_differs(tmp_path: Path) -> No
         'reduced_redundancy_parity = "EC:2"\n[[pools]]\nendpoints = ["/data/drive{1...8}"]\n'
     )
     assert "REDUCED_REDUNDANCY take 6 + 2" in unwrapped(explained(str(config)))
+
+
+def test_a_witness_is_explained() -> None:
+    mirrored = unwrapped(explained("--parity", "2", "--witness"))
+    assert "Everything is read and written meanwhile, what was written before too." in mirrored
+    assert "stored as full copies on the 2 slots of that server" in mirrored
+    parity = unwrapped(explained("--parity", "1", "--witness"))
+    assert "2 of their shards are left and reading takes 3." in parity
+    wide = unwrapped(explained("--drives", "4", "--parity", "4", "--witness"))
+    assert "stored as 2 + 2 on the slots of that server, and survives 2 lost slots" in wide
+    assert "itness" not in explained("--parity", "2")
+    assert json.loads(explained("--witness", "--json"))["witness"]
+
+
+def test_a_witness_of_a_file_is_explained_and_one_of_other_layouts_refused(tmp_path: Path) -> None:
+    config = tmp_path / "with.toml"
+    config.write_text(
+        'witness = ["http://10.0.0.3:2379"]\n' + (CONFIGS / "two-server-ec2.toml").read_text()
+    )
+    assert "With the witness, either server may be lost" in unwrapped(explained(str(config)))
+    refused = run("--servers", "4", "--drives", "1", "--witness")
+    assert refused.exit_code == 2
+    assert "exactly two servers" in unwrapped(refused.output)

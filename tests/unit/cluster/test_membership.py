@@ -26,3 +26,25 @@ async def test_what_a_server_says_is_what_it_runs_now() -> None:
         membership.configuration = configuration
         told = decode_state(await membership.answer_state(b"b:9000"))
         assert told.configuration == configuration
+
+
+def test_servers_with_different_witnesses_refuse_each_other_and_say_why() -> None:
+    def member(server: str, *witness: str) -> Membership:
+        return Membership(
+            server=server,
+            servers=("a:9000", "b:9000"),
+            layout="x",
+            version="1",
+            clock=FakeClock(),
+            witness=witness,
+        )
+
+    one, same = member("a:9000", "http://w:2379"), member("b:9000", "http://w:2379")
+    assert one.admit(same.claims()) == ""
+    for other in (member("b:9000"), member("b:9000", "http://v:2379")):
+        assert "it has another witness" in one.admit(other.claims())
+        assert "it has another witness" in other.admit(one.claims())
+    older = dict(same.claims())
+    del older["witness"]  # a version without the setting has none
+    assert "its witness is off, here it is http://w:2379" in one.admit(older)
+    assert member("a:9000").admit(older) == ""

@@ -19,7 +19,14 @@ from objstore.drive.api import Buffer
 from objstore.engine.ports import Location, ObjectReader, ShardPlace
 from objstore.gateway.app import Running, serve
 from objstore.gateway.context import Deadlines, GatewayContext
-from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetStatus, UsageInfo
+from objstore.gateway.ports import (
+    ClusterInfo,
+    DriveInfo,
+    ServerInfo,
+    SetStatus,
+    UsageInfo,
+    WitnessInfo,
+)
 from objstore.iam.identities import Identities, Identity
 from objstore.limits import LIFECYCLE_DAY_SECONDS
 from objstore.names import CURRENT, BucketName, ObjectKey, VersionId
@@ -110,6 +117,9 @@ class FixedCluster:
 
     def ready(self) -> bool:
         return self.is_ready
+
+    def witness(self) -> WitnessInfo | None:
+        return None
 
     def sets(self) -> Sequence[SetStatus]:
         return (self.status,)

@@ -8,7 +8,7 @@ import pytest
 
 from objstore.gateway.admission import Admission
 from objstore.gateway.health import PROBES, Probe, answer_probe
-from objstore.gateway.ports import HealthDocument, SetStatus
+from objstore.gateway.ports import HealthDocument, SetStatus, WitnessInfo
 from objstore.names import Scheme
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.s3.call import Reply
@@ -20,9 +20,13 @@ class FixedStatus:
 
     all_sets: tuple[SetStatus, ...]
     is_ready: bool = True
+    told: WitnessInfo | None = None
 
     def ready(self) -> bool:
         return self.is_ready
+
+    def witness(self) -> WitnessInfo | None:
+        return self.told
 
     def sets(self) -> Sequence[SetStatus]:
         return self.all_sets
@@ -164,3 +168,86 @@ def test_other_paths_are_no_probes() -> None:
     probe = Probe(cluster=FixedStatus(()), admission=Admission(1), maintenance=False)
     for path in ("/minio/health", "/minio/health/live/", "/minio/health/lives", "/.objstore/"):
         assert answer_probe(path, probe) is None
+
+
+# --- with a witness -----------------------------------------------------------------------
+
+A, B = "10.0.0.1:9000", "10.0.0.2:9000"
+
+
+def document(told: WitnessInfo | None, *sets: SetStatus) -> HealthDocument:
+    probe = Probe(cluster=FixedStatus(sets, told=told), admission=Admission(4), maintenance=False)
+    reply = answer_probe("/.objstore/health", probe)
+    assert reply is not None
+    assert isinstance(reply.body, bytes)
+    assert b"10.0.0." not in reply.body
+    return msgspec.json.decode(reply.body, type=HealthDocument)
+
+
+def told(mode: str, server: str = "", **more: object) -> WitnessInfo:
+    fields: dict[str, object] = {"answers": True, "confirmed": True, "asked": A, "since_ms": 0}
+    other = A if server == B else B
+    return msgspec.convert(
+        fields | {"mode": mode, "server": server, "other": other} | more, WitnessInfo
+    )
+
+
+@pytest.mark.parametrize(
+    ("witness", "words"),
+    [
+        (None, ""),
+        (told("whole"), "whole: nothing was written by one server alone that the other lacks"),
+        (told("solo", A), "this server writes alone since 1970-01-01 00:00:00 UTC"),
+        (told("solo", B), "the other server writes alone since 1970-01-01 00:00:00 UTC"),
+        (
+            told("returning", A, objects_done=3, objects_total=7),
+            "the other server returns: 3 of 7 keys are compared",
+        ),
+        (told("returning", B), "this server returns: its drives wait to be compared"),
+        (
+            told(""),
+            "nothing is agreed on yet: the servers have not seen each other since it was set",
+        ),
+    ],
+)
+def test_the_epoch_is_said_in_words_without_addresses(
+    witness: WitnessInfo | None, words: str
+) -> None:
+    found = document(witness, set_of(2, 2, 4))
+    assert found.epoch == words
+    assert found.witness_answers == (None if witness is None else True)
+
+
+def test_a_witness_that_does_not_answer_is_no_outage_and_is_said() -> None:
+    away = told("whole", answers=False, confirmed=False, reason=f"http://{B} does not answer")
+    found = document(away, set_of(2, 2, 4))
+    assert found.can_write
+    assert found.witness_answers is False
+    assert found.epoch.startswith("the witness does not answer")
+
+
+def test_a_server_that_writes_alone_can_write() -> None:
+    alone = msgspec.structs.replace(set_of(2, 2, 2), alone=True, other_goes_on=False)
+    assert ask("/minio/health/cluster", alone).status == 200
+    assert ask("/minio/health/cluster", alone, maintenance=True).status == 412
+    assert ask("/minio/health/cluster/read", alone).status == 200
+    found = document(told("solo", A), alone)
+    assert all(one.works for one in found.operations)
+
+
+def test_a_server_that_may_be_outdated_can_do_nothing() -> None:
+    behind = msgspec.structs.replace(set_of(2, 2, 2), unheard="the other one wrote alone")
+    for path in ("/minio/health/cluster", "/minio/health/cluster/read"):
+        assert ask(path, behind).status == 503
+    found = document(told("solo", B), behind)
+    assert not any(one.works for one in found.operations)
+    assert all(len(one.why) == 1 for one in found.operations)
+
+
+def test_with_a_witness_a_server_may_be_stopped() -> None:
+    whole = msgspec.structs.replace(set_of(2, 2, 4), other_goes_on=True)
+    for path in ("/minio/health/cluster", "/minio/health/cluster/read"):
+        assert ask(path, whole, maintenance=True).status == 200
+    needed = msgspec.structs.replace(whole, other_goes_on=False)
+    for path in ("/minio/health/cluster", "/minio/health/cluster/read"):
+        assert ask(path, needed, maintenance=True).status == 412

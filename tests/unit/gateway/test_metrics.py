@@ -5,10 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from objstore.gateway.metrics import Metrics
-from objstore.gateway.ports import ClusterInfo, DriveInfo, ServerInfo, SetInfo, SetStatus
+from objstore.gateway.ports import (
+    ClusterInfo,
+    DriveInfo,
+    ServerInfo,
+    SetInfo,
+    SetStatus,
+    WitnessInfo,
+)
 
 SETS = (
     SetStatus(pool=0, index=0, data=3, slots=4, online=3, trusted=3, write_quorum=3, read_quorum=2),
@@ -133,6 +141,27 @@ def test_the_cluster_is_shown_as_this_server_sees_it() -> None:
     assert found["objstore_operation_works", ("listings",)] == 1
     assert found["objstore_server_online", ("b",)] == 0
     assert found["objstore_server_info", ("c0ffee", "a", "1.0")] == 1
+
+
+def test_the_epoch_is_shown() -> None:
+    told = WitnessInfo(
+        answers=True, confirmed=True, asked="a", epoch=5, mode="solo", server="a", other="b"
+    )
+    page = samples(Metrics().render(SETS, msgspec.structs.replace(INFO, witness=told)))
+    assert page["objstore_witness_up", ()] == 1
+    assert page["objstore_epoch_number", ()] == 5
+    assert [page["objstore_solo", (server,)] for server in "ab"] == [1, 0]
+    assert [page["objstore_returning", (server,)] for server in "ab"] == [0, 0]
+    back = msgspec.structs.replace(told, answers=False, mode="returning")
+    page = samples(Metrics().render(SETS, msgspec.structs.replace(INFO, witness=back)))
+    assert page["objstore_witness_up", ()] == 0
+    assert [page["objstore_returning", (server,)] for server in "ab"] == [0, 1]
+
+
+def test_without_a_witness_its_metrics_have_no_value() -> None:
+    page = Metrics().render(SETS, INFO)
+    assert b"# TYPE objstore_witness_up gauge" in page
+    assert ("objstore_witness_up", ()) not in samples(page)
 
 
 def test_a_scrape_that_knows_less_says_less() -> None:

@@ -213,3 +213,30 @@ def test_the_parity_of_the_class_is_a_setting_that_servers_need_not_share() -> N
     assert reduced is not None
     assert reduced.sets[0].scheme == Scheme(6, 2)
     assert reduced_layout(laid_out(reduced_redundancy_parity=4)) is None
+
+
+# --- a witness ------------------------------------------------------------------------------
+
+
+def witnessed(*endpoints: str, set_size: int | None = None) -> Settings:
+    pool = PoolSettings(endpoints=endpoints, parity=None, set_size=set_size)
+    return Settings(pools=(pool,), witness=("http://w:2379",))
+
+
+def test_a_witness_is_for_two_servers_with_half_of_every_set() -> None:
+    assert layout_of(witnessed("http://s{1...2}:9000/d{1...2}")).servers == ("s1:9000", "s2:9000")
+    for endpoints in (
+        ("/d{1...4}",),
+        ("http://s{1...4}:9000/d",),
+        ("http://s{1...3}:9000/d{1...2}",),
+    ):
+        with pytest.raises(ConfigError, match="exactly two servers"):
+            layout_of(witnessed(*endpoints))
+    drives = (
+        LiteralDrive("http://s1:9000/d1", ("A", "C")),
+        LiteralDrive("http://s1:9000/d2", ("B",)),
+        LiteralDrive("http://s2:9000/d3", ("P",)),
+    )
+    lopsided = Settings(pools=(PoolSettings(literal=drives),), witness=("http://w:2379",))
+    with pytest.raises(ConfigError, match="3 and 1 slots of set 0"):
+        layout_of(lopsided)
