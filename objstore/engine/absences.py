@@ -74,6 +74,10 @@ class Absences:
             self.returns += 1
             self._note_change()
 
+    def is_awaited(self, server: str) -> bool:
+        """Whether a server said that it stops, and may still come back in time."""
+        return server in self._awaited()
+
     def end(self) -> None:
         """Await nobody: this process stops itself."""
         self._until_s.clear()
