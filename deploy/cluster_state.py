@@ -78,7 +78,7 @@ def server_facts(servers: list[dict[str, Any]]) -> Iterator[Fact]:
 
 
 def drive_facts(drives: list[dict[str, Any]]) -> Iterator[Fact]:
-    """Every drive has to be online and whole, with room."""
+    """Every drive has to be online, with all that was ever written to it, and with room."""
     for one in drives:
         subject = f"drive {one['server']}{one['path']}"
         if one["state"] == "unused":
@@ -86,8 +86,6 @@ def drive_facts(drives: list[dict[str, Any]]) -> Iterator[Fact]:
         if one["state"] != "online" or not one.get("trusted", True):
             words = f"{one['state']} {one.get('reason', '')}".strip()
             yield "fail", subject, words
-        elif one.get("missed", 0):
-            yield "warn", subject, f"{one['missed']} versions to catch up with"
         else:
             yield "ok", subject, f"online, {one.get('objects', 0)} versions"
         if one.get("total_bytes"):
@@ -102,10 +100,13 @@ def room_fact(drive: str, free_bytes: int, total_bytes: int) -> Fact:
 
 
 def set_facts(sets: list[dict[str, Any]]) -> Iterator[Fact]:
-    """Every set has to have all its slots."""
+    """Every set has to have all its slots, and no version that lacks a shard."""
     for one in sets:
         words = f"{one['scheme']}: {one['online']} of {one['slots']} slots, {one['trusted']} whole"
+        if one["degraded"]:
+            words += f", {one['degraded']} versions to be healed"
         whole = one["online"] == one["trusted"] == one["slots"] and not one["healing_drives"]
+        whole = whole and not one["degraded"]
         level = "ok" if whole else "warn" if one["can_read"] and one["can_write"] else "fail"
         yield level, f"set {one['pool']}.{one['index']}", words
 

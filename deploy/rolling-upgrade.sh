@@ -12,9 +12,9 @@
 #   --timeout SECONDS    how long a server may take until all is whole again [600]
 #   --dry-run            print every command, and run none
 #
-# What the layout does not serve without one server is refused while that server restarts;
-# clients that repeat requests see a delay. deploy-2server.sh and `objstore layout explain` say
-# what that is.
+# What the layout does not serve without one server waits in the other one while that server
+# restarts, for at most 20 s: clients see a delay. deploy-2server.sh and `objstore layout explain`
+# say what that is.
 
 set -euo pipefail
 # shellcheck source=lib.sh

@@ -80,6 +80,11 @@ LIST_HEDGE_S: Final = 0.5  # a page that takes longer is asked of the other driv
 PEER_PING_INTERVAL_S: Final = 0.45
 PEER_SILENT_PINGS_MAX: Final = 3
 LOST_SERVER_S: Final = 2.0  # what waits for a server that went away is served or refused by then
+# A server that is told to stop says so to its peers, as it may be a restart.
+STOP_CALLS_S: Final = 2.0  # what peers have under way on its drives then may end within so long
+STOP_AWAITED_S: Final = 20.0  # requests that need it wait for it until so long after it said so
+AWAITED_TRY_S: Final = 1.0  # and are tried again so often, as something else may have helped
+START_AWAITED_S: Final = 2.0  # and in a server that starts, for peers it has not met yet
 HEADER_DEADLINE_S: Final = 10.0
 IDLE_DEADLINE_S: Final = 120.0  # clients (90 s in Go) and proxies (60 s) close first: no race
 BODY_STALL_DEADLINE_S: Final = 30.0
@@ -157,6 +162,7 @@ assert LIFECYCLE_AFTER_MIDNIGHT_S >= CLOCK_DRIFT_SECONDS_MAX
 # A server that went away without a word is noticed before a request has waited too long for it.
 assert (PEER_SILENT_PINGS_MAX + 1) * PEER_PING_INTERVAL_S + WRITE_GIVE_UP_S <= LOST_SERVER_S
 assert DRIVE_SLOW_S < DRIVE_LEFT_BEHIND_S < WRITE_STRAGGLER_S < LOST_SERVER_S
+assert START_AWAITED_S <= LOST_SERVER_S < STOP_AWAITED_S
 assert READ_DECISION_DEADLINE_S < CALL_DEADLINE_S < WRITE_DECISION_DEADLINE_S
 assert SOLO_ASK_S < SOLO_CONFIRMED_S < SOLO_WAIT_S
 assert LOST_SERVER_S + 4 * SOLO_ASK_S + SOLO_WAIT_S < SOLO_FIRST_WRITE_S

@@ -13,7 +13,7 @@ The first epoch is not made by one server alone: one that is configured without 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -27,8 +27,14 @@ from objstore.quorum.solo import FIRST, Epoch, Mode, Sight, next_epoch
 log = structlog.get_logger()
 
 
-def sight_of(handles: Sequence[SetHandle], own: str, *, caught_up: bool) -> Sight:
-    """Tell what the drives look like to server `own`; those without slots do not count."""
+def sight_of(
+    handles: Sequence[SetHandle], own: str, *, caught_up: bool, awaited: bool = False
+) -> Sight:
+    """Tell what the drives look like to server `own`; those without slots do not count.
+
+    A server that said it stops for a moment is `awaited`: it is not away before that time is over,
+    so that a restart does not make it compare all that its drives hold.
+    """
     mine: list[SetDrive] = []
     theirs: list[SetDrive] = []
     for handle in handles:
@@ -37,7 +43,7 @@ def sight_of(handles: Sequence[SetHandle], own: str, *, caught_up: bool) -> Sigh
                 (mine if handle.layout.drives[index].server == own else theirs).append(drive)
     return Sight(
         own_drives_well=all(drive.can_read and drive.can_write for drive in mine),
-        peer_away=not any(drive.can_read for drive in theirs),
+        peer_away=not awaited and not any(drive.can_read for drive in theirs),
         peer_back=all(drive.can_read for drive in theirs),
         caught_up=caught_up,
     )
@@ -108,6 +114,10 @@ def _place(drive: OwnDrive) -> tuple[int, int, int]:
     return drive.handle.layout.pool, drive.handle.layout.index, drive.index
 
 
+def _nobody_is(_server: str) -> bool:
+    return False
+
+
 class Decider:
     """Changes the epoch for one server when it is time."""
 
@@ -118,12 +128,14 @@ class Decider:
         *,
         handles: Sequence[SetHandle],
         drives: Sequence[OwnDrive],
+        is_awaited: Callable[[str], bool] = _nobody_is,
     ) -> None:
         """Decide by the drives of `handles`, of which `drives` are this server's."""
         self._watch = watch
         self._returning = returning
         self._handles = handles
         self._drives = drives
+        self._is_awaited = is_awaited
         self._used = 0  # the number of the witness's answer that was acted on
         self._known: Epoch | None = None
         self._silent = False
@@ -160,10 +172,13 @@ class Decider:
 
     def _wanted(self, epoch: Epoch | None) -> Epoch | None:
         complete = self._returning.is_complete(self._drives)
-        sight = sight_of(self._handles, self._watch.view.own, caught_up=complete)
-        known = self._watch.view.epoch
+        view = self._watch.view
+        sight = sight_of(
+            self._handles, view.own, caught_up=complete, awaited=self._is_awaited(view.other)
+        )
+        known = view.epoch
         if epoch is not None and (known is None or epoch.number >= known.number):
-            return next_epoch(epoch, self._watch.view.own, sight)
+            return next_epoch(epoch, view.own, sight)
         if not sight.peer_back:
             return None
         # A witness that lost its data is told what held before.

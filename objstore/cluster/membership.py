@@ -8,6 +8,7 @@ import msgspec
 
 from objstore.clock import Clock
 from objstore.errors import RpcError
+from objstore.rpc.session import HEARS_LEAVING
 
 METHOD_STATE: Final = "state"
 
@@ -68,6 +69,7 @@ class Membership:
             "deployment": self.deployment,
             "version": self._version,
             "serving": "yes" if self.serving else "no",
+            **dict([HEARS_LEAVING]),
             "witness": self._witness,
         }
 

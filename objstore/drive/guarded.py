@@ -113,6 +113,7 @@ class GuardedDrive:
         self._rest_s = DRIVE_SLOW_REST_S
         self._slow_until_s = -DRIVE_SLOW_REST_S_MAX
         self._latency_counts = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self._left_out_until_s = 0.0
         self._status: DriveStatus | None = None
         self._probe = group.create_task(self._probe_for_ever(), name=f"probe {name}")
 
@@ -125,13 +126,26 @@ class GuardedDrive:
 
     @property
     def can_read(self) -> bool:
-        """Whether calls are let through at all."""
-        return self._state not in _AWAY
+        """Whether calls are let through, and new ones make sense."""
+        return self._state not in _AWAY and not self._is_left_out
 
     @property
     def can_write(self) -> bool:
         """Whether it takes new data. A full drive still takes deletions."""
-        return self._state not in _AWAY and self._state not in _NO_WRITES
+        return self.can_read and self._state not in _NO_WRITES
+
+    @property
+    def _is_left_out(self) -> bool:
+        until_s = self._left_out_until_s
+        return bool(until_s) and self._clock.monotonic_s() < until_s
+
+    def leave_out(self, for_s: float) -> None:
+        """Say that its server is about to stop: operations that begin now shall do without it.
+
+        Calls are let through until it has stopped, so that operations under way can end. Taken
+        back by 0.
+        """
+        self._left_out_until_s = self._clock.monotonic_s() + for_s if for_s else 0.0
 
     @property
     def is_slow(self) -> bool:

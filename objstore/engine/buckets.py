@@ -201,9 +201,11 @@ class Buckets:
     async def _write(self, bucket: Bucket, base: Stamp | None = None) -> None:
         """Store a bucket's record in every set, at write quorum in each."""
         op = PutBucket(encode_bucket(bucket), base=base)
+        # All sets before any: what is refused for one of them shall not be found in another.
+        for handle in self._context.sets:
+            handle.require_writable(write_quorum_least(handle.total_slots))
         for handle in self._context.sets:
             needed = write_quorum_least(handle.total_slots)
-            handle.require_writable(needed)
             fanout = await call_all(
                 self._context.group,
                 {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()},

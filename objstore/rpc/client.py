@@ -33,6 +33,7 @@ from objstore.rpc.frame import (
     Cancel,
     Failure,
     Join,
+    Leaving,
     Ping,
     Pong,
     Ready,
@@ -75,13 +76,15 @@ class PeerStatus:
     """What is known of a peer.
 
     `reason` says why there is no session, "" while there is one; `refused` says that the peer was
-    reached and that waiting will not help.
+    reached and that waiting will not help. `leaving_s` is when it said that it stops, by the
+    monotonic clock; 0 when it did not, or is back.
     """
 
     name: str
     reason: str
     since_ns: int
     refused: bool = False
+    leaving_s: float = 0.0
     clock_ahead_ms: int = 0
     claims: Claims = field(default_factory=dict)
 
@@ -133,7 +136,7 @@ class PeerClient:
         return self._status
 
     async def changed(self) -> None:
-        """Wait until a session begins or ends."""
+        """Wait until a session begins or ends, or the peer says that it stops."""
         await self._changed.wait()
 
     async def run(self) -> None:
@@ -263,13 +266,19 @@ class PeerClient:
 
     def _lost(self, end: RpcError, *, stopping: bool = False) -> None:
         """Fail everything under way: its answers would never come."""
-        reason = str(end)
+        reason = f"it was told to stop; {end}" if self._status.leaving_s else str(end)
         if (self._session is not None or self._status.reason != reason) and not stopping:
             _log.warning("no session with peer", peer=self.name, reason=reason)
         now_ns = self._clock.now_ns()
         since_ns = now_ns if self._session is not None else self._status.since_ns
         session, self._session = self._session, None
-        self._status = PeerStatus(self.name, reason, since_ns, refused=isinstance(end, PeerRefused))
+        self._status = PeerStatus(
+            self.name,
+            reason,
+            since_ns,
+            refused=isinstance(end, PeerRefused),
+            leaving_s=self._status.leaving_s,
+        )
         if session is not None:
             self._note_change()
             session.fail(RpcError(f"{self.name}: {reason}"))
@@ -278,6 +287,12 @@ class PeerClient:
         now_s = asyncio.get_running_loop().time()
         for scope in self._fetches:
             scope.reschedule(now_s)
+
+    def _leaves(self) -> None:
+        """Remember that the peer said that it stops; the session goes on until it does."""
+        _log.info("a peer stops", peer=self.name)
+        self._status = replace(self._status, leaving_s=self._clock.monotonic_s())
+        self._note_change()
 
     def _note_change(self) -> None:
         """Wake those who wait for a change now; those who come later wait for the next one."""
@@ -292,7 +307,7 @@ class PeerClient:
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 ahead_ms, claims = await self._open(ws, nonce)
-            session = _Session(self.name, ws, self._clock, ahead_ms, self.traffic)
+            session = _Session(self.name, ws, self._clock, ahead_ms, self.traffic, self._leaves)
             self._session = session
             self._status = PeerStatus(self.name, "", self._clock.now_ns(), claims=claims)
             self._note_change()
@@ -373,8 +388,10 @@ class _Session:
         clock: Clock,
         ahead_ms: int,
         traffic: Traffic,
+        leaves: Callable[[], None],
     ) -> None:
         self.clock_ahead_ms = ahead_ms
+        self._leaves = leaves
         self._name = name
         self._ws = ws
         self._clock = clock
@@ -447,6 +464,8 @@ class _Session:
                     raise PeerRefused(
                         f"its clock is {self.clock_ahead_ms / 1000:+.0f} s from this one"
                     )
+            case Leaving():
+                self._leaves()
             case _:
                 raise RpcError("the peer broke the protocol")
 

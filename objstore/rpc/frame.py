@@ -97,7 +97,13 @@ class Refused(Frame, frozen=True, array_like=True, tag=9):
     reason: str
 
 
-AnyFrame = Request | Answer | Failure | Cancel | Ping | Pong | Welcome | Join | Ready | Refused
+class Leaving(Frame, frozen=True, array_like=True, tag=10):
+    """The answerer was told to stop, and may be back in a moment: begin nothing new with it."""
+
+
+AnyFrame = (
+    Request | Answer | Failure | Cancel | Ping | Pong | Welcome | Join | Ready | Refused | Leaving
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[AnyFrame, ...])

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Final, Protocol
 
 import aiohttp
@@ -43,6 +43,7 @@ from objstore.rpc.frame import (
     Cancel,
     Failure,
     Join,
+    Leaving,
     Ping,
     Pong,
     Ready,
@@ -55,10 +56,12 @@ from objstore.rpc.frame import (
     encode_frame,
     join_frames,
 )
+from objstore.rpc.leaving import UnderWay
 from objstore.rpc.session import (
     CALLS_IN_FLIGHT_MAX,
     FAILURE_ABORTED,
     HANDSHAKE_S,
+    HEARS_LEAVING,
     PIECE_ABORT,
     PIECE_BYTES_MAX,
     PIECE_END,
@@ -66,6 +69,7 @@ from objstore.rpc.session import (
     SESSION_PATH,
     SHARD_READ_BYTES_MAX,
     CallFailed,
+    Claims,
     Hearing,
     Identity,
     Outbox,
@@ -140,6 +144,7 @@ class RpcServer:
         self._replays = replays
         self._clock = clock
         self._entropy = entropy
+        self._under_way = UnderWay()
 
     @asynccontextmanager
     async def listening(
@@ -148,8 +153,12 @@ class RpcServer:
         tls: ssl.SSLContext | None = None,
         *,
         handshake_s: float = HANDSHAKE_S,
+        leave_s: float = 0.0,
     ) -> AsyncIterator[None]:
-        """Answer on `listener` inside the context; at its end sessions are closed."""
+        """Answer on `listener` inside the context; at its end sessions are closed.
+
+        With `leave_s`, peers are told first, and what they have under way has so long to end.
+        """
         server = web.Server(
             self._handle,
             access_log=None,
@@ -171,6 +180,9 @@ class RpcServer:
         try:
             yield
         finally:
+            # Before the port is closed: what is under way may need another connection to end.
+            if leave_s and not await self._under_way.leave(leave_s):
+                _log.warning("calls of peers were cut off")
             accepting.close()
             await runner.cleanup()
 
@@ -183,7 +195,8 @@ class RpcServer:
         if request.rel_url.raw_path == SESSION_PATH and request.method == "GET":
             return await self._serve_session(request, token)
         try:
-            return await self._serve_shard(request)
+            with self._under_way.working():
+                return await self._serve_shard(request)
         except CallFailed as error:
             failure = msgspec.msgpack.encode((error.kind, error.text, error.detail))
             return web.Response(status=409, body=failure, headers={"Server": "objstore"})
@@ -231,9 +244,13 @@ class RpcServer:
         await ws.prepare(request)
         try:
             async with asyncio.timeout(HANDSHAKE_S):
-                peer = await self._open(ws, token, certificate_of(request))
-            _log.info("session from peer", peer=peer)
-            await _Session(ws, self._methods, self._clock).run()
+                claims = await self._open(ws, token, certificate_of(request))
+            _log.info("session from peer", peer=claims.get("server", ""))
+            session = _Session(ws, self._methods, self._clock, self._under_way)
+            with ExitStack() as stack:
+                if HEARS_LEAVING in claims.items():
+                    stack.enter_context(self._under_way.tells(session.leave))
+                await session.run()
         except* (RpcError, TimeoutError, ConnectionError, aiohttp.ClientError) as group:
             _log.info("session from peer ended", remote=request.remote, reason=str(end_of(group)))
         finally:
@@ -242,8 +259,8 @@ class RpcServer:
 
     async def _open(
         self, ws: web.WebSocketResponse, token: Token, certificate: Certificate | None
-    ) -> str:
-        """Prove each other; return the peer's name. `certificate` is the peer's, if it has one."""
+    ) -> Claims:
+        """Prove each other; return the peer's claims. `certificate` is its own, if it has one."""
         identity = self._identity
         nonce = self._entropy.draw(NONCE_BYTES).hex()
         mine = encode_claims(dict(identity.claims()))
@@ -269,18 +286,23 @@ class RpcServer:
             await _send(ws, Refused(refusal))
             raise RpcError(f"refused {claims.get('server', 'a peer')}: {refusal}")
         await _send(ws, Ready())
-        return claims.get("server", "")
+        return claims
 
 
 class _Session:
     """An open session, from the answerer's side."""
 
     def __init__(
-        self, ws: web.WebSocketResponse, methods: Mapping[str, Method], clock: Clock
+        self,
+        ws: web.WebSocketResponse,
+        methods: Mapping[str, Method],
+        clock: Clock,
+        under_way: UnderWay,
     ) -> None:
         self._ws = ws
         self._methods = methods
         self._clock = clock
+        self._under_way = under_way
         self._outbox = Outbox(ws.send_bytes)
         self._running: dict[int, asyncio.Task[None]] = {}
         self._hearing = Hearing(interval_s=_LISTEN_TICK_S, ticks_max=_LISTEN_TICKS_MAX)
@@ -297,6 +319,10 @@ class _Session:
                 self._hearing.heard()
                 for frame in decode_message(message.data):
                     self._take(frame, tasks)
+
+    def leave(self) -> None:
+        """Tell the caller that this server stops."""
+        self._outbox.put(Leaving())
 
     def _take(self, frame: AnyFrame, tasks: asyncio.TaskGroup) -> None:
         match frame:
@@ -320,7 +346,8 @@ class _Session:
                 self._outbox.put(Failure(request.id, FAILURE_METHOD, request.method[:64], b""))
                 return
             await self._outbox.room()
-            self._outbox.put(Answer(request.id, await method(request.payload)))
+            with self._under_way.working():
+                self._outbox.put(Answer(request.id, await method(request.payload)))
         except CallFailed as error:
             self._outbox.put(Failure(request.id, error.kind, error.text, error.detail))
         except Exception:  # noqa: BLE001 - the outermost loop of a call: the bug is logged and answered

@@ -31,6 +31,9 @@ SHARD_READ_BYTES_MAX: Final = 64 * MIB
 
 _BACKLOG_BYTES_MAX: Final = 2 * RPC_FRAME_BYTES_MAX
 
+# A caller that claims this knows the frame Leaving; those of earlier versions do not.
+HEARS_LEAVING: Final = ("hears", "leaving")
+
 Claims = Mapping[str, str]
 Transport = ssl.SSLContext | bool  # as aiohttp's `ssl`: a context, or True for an http URL
 

@@ -8,7 +8,7 @@ Nested contexts, so that what is built last is let go first:
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,15 +28,18 @@ from objstore.drive.guarded import GuardedDrive
 from objstore.drive.local import LocalDrive, LocalDriveSettings
 from objstore.drive.remote import RemoteDrive
 from objstore.drive.unused import UnusedDrive
+from objstore.engine.absences import Absences
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import NEVER_SOLO, Context, SetDrive, SetHandle, set_handle
-from objstore.errors import ConfigError, DriveError
+from objstore.errors import ConfigError
+from objstore.limits import START_AWAITED_S
 from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.rpc.auth import derive_keys
 from objstore.rpc.client import PeerClient
 from objstore.rpc.session import Identity
 from objstore.server.configuration import generation_of
 from objstore.server.order import StartOrder
+from objstore.server.peers import probe_all, watch_peers
 from objstore.server.place import peer_url
 from objstore.server.shared_mark import SharedMark
 from objstore.server.tls import Tls
@@ -74,7 +77,8 @@ class Engine:
     handles: tuple[SetHandle, ...]
     guards: Mapping[str, GuardedDrive]  # every drive with slots, by place
     own: Mapping[str, GuardedDrive]  # those of this server
-    epochs: EpochWatch | None = None  # what the witness says, when there is one
+    absences: Absences  # servers that are away for a moment
+    epochs: EpochWatch | None  # what the witness says, when there is one
 
 
 @asynccontextmanager
@@ -161,6 +165,9 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
     node.membership.serving = True
     cpu = Cpu(len(os.sched_getaffinity(0)))
     guards: dict[str, GuardedDrive] = {}
+    absences = Absences(node.clock)
+    for peer in node.clients:
+        absences.announce(peer, node.clock.monotonic_s() + START_AWAITED_S)
     try:
         async with (
             watching(
@@ -176,10 +183,10 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
                             guards[_place(one, index)] = await _open_drive(
                                 node, one, index, watchers
                             )
-                following += _watch_peers(node, guards, watchers)
+                following += watch_peers(node.clients, _by_server(node, guards), absences, watchers)
                 await probe_all(guards.values())
                 async with asyncio.TaskGroup() as stragglers:
-                    yield _engine(node, guards, cpu, stragglers, epochs)
+                    yield _engine(node, guards, cpu, stragglers, absences, epochs)
             finally:
                 for task in following:
                     task.cancel()
@@ -187,36 +194,6 @@ async def open_engine(node: Node, deployment: str) -> AsyncIterator[Engine]:
                     await guard.close()
     finally:
         cpu.close()
-
-
-def _watch_peers(
-    node: Node, guards: Mapping[str, GuardedDrive], group: asyncio.TaskGroup
-) -> list[asyncio.Task[None]]:
-    """Probe a peer's drives when it comes or goes, instead of when their next probe is due."""
-    held: dict[str, list[GuardedDrive]] = {peer: [] for peer in node.clients}
-    for one in node.layout.sets:
-        for index, drive in enumerate(one.drives):
-            if drive.server in held and one.slots_of_drive(index):
-                held[drive.server].append(guards[_place(one, index)])
-
-    async def watch(client: PeerClient) -> None:
-        while True:
-            await client.changed()
-            await probe_all(held[client.name])
-
-    return [group.create_task(watch(client)) for client in node.clients.values()]
-
-
-async def probe_all(guards: Iterable[GuardedDrive]) -> None:
-    """Ask drives how they are, side by side; what is wrong with one, it remembers itself."""
-
-    async def probe(guard: GuardedDrive) -> None:
-        with suppress(DriveError):
-            await guard.probe()
-
-    async with asyncio.TaskGroup() as group:
-        for guard in guards:
-            group.create_task(probe(guard))
 
 
 async def wait_for_peers(node: Node, engine: Engine) -> None:
@@ -237,11 +214,23 @@ async def _until_up(client: PeerClient, membership: Membership) -> None:
         await client.changed()
 
 
+def _by_server(
+    node: Node, guards: Mapping[str, GuardedDrive]
+) -> Mapping[str, Sequence[GuardedDrive]]:
+    held: dict[str, list[GuardedDrive]] = {peer: [] for peer in node.clients}
+    for one in node.layout.sets:
+        for index, drive in enumerate(one.drives):
+            if drive.server in held and one.slots_of_drive(index):
+                held[drive.server].append(guards[_place(one, index)])
+    return held
+
+
 def _engine(
     node: Node,
     guards: Mapping[str, GuardedDrive],
     cpu: Cpu,
     group: asyncio.TaskGroup,
+    absences: Absences,
     epochs: EpochWatch | None,
 ) -> Engine:
     pools = tuple(
@@ -267,7 +256,7 @@ def _engine(
         bucket_changes=node.buckets.read,
     )
     own = {place: guards[place] for place in node.berths}
-    return Engine(context, context.sets, guards, own, epochs)
+    return Engine(context, context.sets, guards, own, absences, epochs)
 
 
 def _drive(guards: Mapping[str, GuardedDrive], one: SetLayout, index: int) -> SetDrive:

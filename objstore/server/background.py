@@ -62,7 +62,13 @@ async def _work(node: Node, engine: Engine) -> None:
         context = _context(node, engine, returning)
         group.create_task(run_background(context))
         if engine.epochs is not None and returning is not None:
-            decider = Decider(engine.epochs, returning, handles=engine.handles, drives=context.own)
+            decider = Decider(
+                engine.epochs,
+                returning,
+                handles=engine.handles,
+                drives=context.own,
+                is_awaited=engine.absences.is_awaited,
+            )
             group.create_task(decider.run())
         for guard in engine.own.values():
             if isinstance(guard.inner, LocalDrive):

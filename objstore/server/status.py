@@ -32,8 +32,9 @@ from objstore.limits import CALL_DEADLINE_S
 from objstore.names import BucketName, ObjectKey
 from objstore.quorum.thresholds import degraded_scheme, read_quorum_any, write_quorum
 from objstore.rpc.client import PeerClient, PeerStatus
-from objstore.server.assemble import Engine, Node, probe_all
+from objstore.server.assemble import Engine, Node
 from objstore.server.epoch_status import other_goes_on, unheard, witness_info, writes_alone
+from objstore.server.peers import probe_all
 
 _FRESH_S: Final = 0.5
 

@@ -13,10 +13,12 @@ import structlog
 from objstore.cluster.membership import METHOD_STATE
 from objstore.drive.envelope import METHOD as METHOD_DRIVE
 from objstore.drive.serve import DriveServer
+from objstore.engine.patient import PatientStore
 from objstore.engine.store import Store
 from objstore.gateway.app import Running, serve
 from objstore.gateway.context import GatewayContext
 from objstore.iam.directory import identities_of
+from objstore.limits import STOP_CALLS_S
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
@@ -49,7 +51,7 @@ async def run_worker(
         serve_peers(node, engine),
         publishing(node, engine),
     ):
-        store = Store(engine.context)
+        store = PatientStore(engine.context, engine.absences)
         cluster = ObservedCluster(node, engine, store)
         listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
         context = _gateway_context(node, engine, store, cluster)
@@ -61,6 +63,7 @@ async def run_worker(
             beginning = group.create_task(_begin(node, engine, cluster, report))
             await stop.wait()
             beginning.cancel()
+        engine.absences.end()
         if not await gateway.stop(DRAIN_S):
             _log.warning("requests were cut off", after_s=DRAIN_S)
 
@@ -131,5 +134,5 @@ async def serve_peers(node: Node, engine: Engine) -> AsyncIterator[None]:
         entropy=node.entropy,
     )
     listener = listen_on(port, purpose=INTERNAL_PURPOSE)
-    async with server.listening(listener, node.tls.internal_listening):
+    async with server.listening(listener, node.tls.internal_listening, leave_s=STOP_CALLS_S):
         yield

@@ -105,9 +105,17 @@ async def _nothing_to_replace() -> str:
 
 @asynccontextmanager
 async def memory_set(
-    scheme: Scheme, slots: Sequence[int] | None = None, *, bracketing: float = 1.0, seed: int = 0
+    scheme: Scheme,
+    slots: Sequence[int] | None = None,
+    *,
+    bracketing: float = 1.0,
+    seed: int = 0,
+    servers: Sequence[str] = (),
 ) -> AsyncIterator[MemorySet]:
-    """Build a set with a bucket; `slots[s]` is the drive of slot s, one each by default."""
+    """Build a set with a bucket; `slots[s]` is the drive of slot s, one each by default.
+
+    `servers[d]` is the server of drive d, by default the same one for all.
+    """
     places = tuple(range(scheme.slots)) if slots is None else tuple(slots)
     clock = FakeClock()
     drives = tuple(
@@ -117,7 +125,10 @@ async def memory_set(
         pool=0,
         index=0,
         scheme=scheme,
-        drives=tuple(DriveAddress("", f"/d{index}") for index in range(len(drives))),
+        drives=tuple(
+            DriveAddress(servers[index] if servers else "", f"/d{index}")
+            for index in range(len(drives))
+        ),
         slots=places,
         rotate=slots is None,
     )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -144,6 +145,27 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     said = run("haproxy", "-c", "-f", with_addresses(PROXIES / "haproxy.cfg", tmp_path))
     assert "WARNING" not in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "level"),
+    [
+        ({}, "ok"),
+        ({"degraded": 3}, "warn"),
+        ({"healing_drives": 1}, "warn"),
+        ({"trusted": 3}, "warn"),
+        ({"online": 2, "trusted": 2, "can_write": False}, "fail"),
+    ],
+)
+def test_a_set_is_whole_when_nothing_is_away_and_nothing_to_be_healed(
+    changed: dict[str, object], level: str
+) -> None:
+    state = runpy.run_path(str(DEPLOY / "cluster_state.py"))
+    whole = {"pool": 0, "index": 0, "scheme": "3 + 1", "slots": 4, "online": 4, "trusted": 4}
+    whole |= {"healing_drives": 0, "degraded": 0, "can_read": True, "can_write": True}
+    ((found, subject, words),) = state["set_facts"]([whole | changed])
+    assert (found, subject) == (level, "set 0.0")
+    assert ("3 versions to be healed" in words) == ("degraded" in changed)
 
 
 def test_hadolint_is_content() -> None:

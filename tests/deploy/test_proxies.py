@@ -98,15 +98,21 @@ def address_of(cluster: HostCluster, port: int) -> str:
     return host if port == HAPROXY_PORT else f"{host}:{port}"
 
 
-def answers(address: str, path: str = "/minio/health/ready") -> bool:
+def answers(address: str) -> bool:
     """Tell whether there is a proxy with a server behind it."""
+    try:
+        return status_of(address, "/minio/health/ready") == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def status_of(address: str, path: str) -> int:
+    """GET a path without a signature."""
     host, _, port = address.partition(":")
     connection = http.client.HTTPConnection(host, int(port or 80), timeout=1)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        return connection.getresponse().status
     finally:
         connection.close()
 
@@ -173,6 +179,20 @@ def test_chunked_bodies_and_conditions_pass(address: str) -> None:
     part = client.get_object(Bucket=BUCKET, Key="k", Range="bytes=10-19")
     assert (part["ContentRange"], part["Body"].read()) == ("bytes 10-19/100000", b"x" * 10)
     client.delete_object(Bucket=BUCKET, Key="k")
+
+
+def test_metrics_stay_inside(address: str) -> None:
+    for path in ("/metrics", "/minio/v2/metrics/cluster", "/minio/v2/metrics/node?x=y"):
+        assert status_of(address, path) == 403, path
+    # What is no scrape is S3's, whatever the bucket is called.
+    client = client_of(address)
+    client.create_bucket(Bucket="metrics")
+    client.put_object(Bucket="metrics", Key="cluster", Body=b"x")
+    (only,) = client.list_objects(Bucket="metrics")["Contents"]
+    link = client.generate_presigned_url("list_objects", Params={"Bucket": "metrics"})
+    assert only["Key"].encode() in fetch(link)
+    client.delete_object(Bucket="metrics", Key="cluster")
+    client.delete_bucket(Bucket="metrics")
 
 
 class Pattern(io.RawIOBase):

@@ -1,18 +1,22 @@
 """The scripts of deploy/, in the order in which an operator would run them, on two machines."""
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.deploy.machines import Machines
+from tests.cluster.hosts import Host
+from tests.deploy.machines import Machines, missing_program
 from tests.deploy.packages import as_version
+from tests.deploy.proxies import HAPROXY_PORT, start_haproxy, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
 SECRETS = ("root_user", "root_password", "cluster_secret")
@@ -102,6 +106,8 @@ def test_what_needs_a_person_is_found(machines: Machines) -> None:
 def test_an_upgrade_under_load_fails_no_request(
     machines: Machines, wheel: Path, tmp_path: Path
 ) -> None:
+    if absent := missing_program("haproxy"):
+        pytest.skip(f"not installed: {absent} (tests/deploy/install.sh)")
     newer = as_version(wheel, "0.99.0", tmp_path)
     with writing(machines) as written:
         said = machines.script("rolling-upgrade.sh", "--wheel", newer)
@@ -164,30 +170,47 @@ class Written:
 
 @contextmanager
 def writing(machines: Machines) -> Iterator[Written]:
-    """Write through whichever server stays, as through a load balancer, with boto3's retries."""
+    """Write and read through the load balancer of each machine, with boto3's standard retries."""
     written, stopping = Written(), threading.Event()
-    retries = Config(retries={"mode": "standard", "total_max_attempts": 10})
+    retries = Config(retries={"mode": "standard"})
 
-    def work(number: int) -> None:
-        client = machines.client(machines.endpoint(machines.network.hosts[number]), config=retries)
+    def work(host: Host) -> None:
+        client = machines.client(f"http://{host.address}:{HAPROXY_PORT}", config=retries)
         count = 0
         while not stopping.is_set():
             count += 1
-            key = f"{number}/{count}"
+            key = f"{host.name}/{count}"
             try:
                 client.put_object(Bucket="bucket", Key=key, Body=key.encode())
+                client.get_object(Bucket="bucket", Key=key)["Body"].read()
                 written.keys.append(key)
             except (ClientError, BotoCoreError) as error:
                 written.failed.append(f"{key}: {error}")
             time.sleep(0.02)
         client.close()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
+    hosts = machines.network.hosts
+    balancers = [start_haproxy(host) for host in hosts]
+    threads = [threading.Thread(target=work, args=(host,)) for host in hosts]
     try:
+        for host in hosts:
+            wait_until(partial(_listens, host), 20)
+        for thread in threads:
+            thread.start()
         yield written
     finally:
         stopping.set()
         for thread in threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
+        for balancer in balancers:
+            balancer.terminate()
+            balancer.wait(20)
+
+
+def _listens(host: Host) -> bool:
+    try:
+        with socket.create_connection((host.address, HAPROXY_PORT), timeout=2):
+            return True
+    except OSError:
+        return False

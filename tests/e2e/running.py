@@ -130,6 +130,10 @@ class Cluster:
             client.close()
         self._local.stop()
 
+    def stop_server(self, server: int) -> None:
+        """Stop one server as an operator would."""
+        self._local.stop_server(server + 1)
+
     def kill(self, server: int) -> None:
         """SIGKILL every process of a server at once."""
         self._local.kill_server(server + 1)
@@ -143,7 +147,7 @@ class Cluster:
         self._local.resume_server(server + 1)
 
     def start_server(self, server: int, **changed: str) -> None:
-        """Start a server that was killed, `changed` in its OBJSTORE_... settings."""
+        """Start a server that was stopped or killed, `changed` in its OBJSTORE_... settings."""
         self._local.start_server(server + 1, changed)
 
     def wait_ready(self) -> None:

@@ -49,7 +49,14 @@ class Server:
         ]
         self.watch = EpochWatch(witness, own=name, other=B if name == A else A, clock=clock)
         self.returning = Returning(self.watch)
-        self.decider = Decider(self.watch, self.returning, handles=[self.handle], drives=self.own)
+        self.awaits: set[str] = set()
+        self.decider = Decider(
+            self.watch,
+            self.returning,
+            handles=[self.handle],
+            drives=self.own,
+            is_awaited=self.awaits.__contains__,
+        )
 
     def loses(self, server: str) -> None:
         for address, drive in zip(LAYOUT.drives, self.drives, strict=True):
@@ -221,6 +228,17 @@ async def test_what_held_before_wins_over_a_witness_that_began_anew(pair: Pair) 
     pair.witness.kept = FakeWitness().kept
     await pair.witness.change(0, FIRST)  # by a server that was just started and knows nothing
     assert await pair.turns(pair.a, count=1) == Epoch(2, Mode.SOLO, A)
+
+
+async def test_a_server_that_said_it_restarts_is_not_away_before_its_time_is_over(
+    pair: Pair,
+) -> None:
+    await pair.turns()
+    pair.a.loses(B)
+    pair.a.awaits.add(B)
+    assert await pair.turns(pair.a) == FIRST
+    pair.a.awaits.clear()
+    assert await pair.turns(pair.a) == Epoch(1, Mode.SOLO, A)
 
 
 def test_drives_without_slots_do_not_count(pair: Pair) -> None:

@@ -135,6 +135,19 @@ class TestStates:
             with pytest.raises(DriveOffline, match="pulled"):
                 await drive.create_shard(*_NAME)
 
+    async def test_one_that_is_left_out_is_not_chosen_and_ends_what_it_does(self) -> None:
+        async with _guarded() as (drive, _):
+            clock = drive._clock
+            assert isinstance(clock, FakeClock)
+            drive.leave_out(20.0)
+            assert (drive.can_read, drive.can_write) == (False, False)
+            await drive.call(commit(version(5)))
+            drive.leave_out(0.0)
+            assert (drive.can_read, drive.can_write) == (True, True)
+            drive.leave_out(20.0)
+            clock.advance(20.0)
+            assert (drive.can_read, drive.can_write) == (True, True)
+
     async def test_a_full_drive_is_back_when_there_is_room(self) -> None:
         async with _guarded() as (drive, faulty):
             faulty.rules.append(on("Commit", DriveFull("full")))

@@ -12,6 +12,7 @@ from objstore.rpc.frame import (
     Cancel,
     Failure,
     Join,
+    Leaving,
     Ping,
     Pong,
     Ready,
@@ -37,6 +38,7 @@ frames = st.one_of(
     st.builds(Join, st.binary(max_size=9), st.binary(max_size=9)),
     st.builds(Ready),
     st.builds(Refused, st.text(max_size=20)),
+    st.builds(Leaving),
 )
 
 
