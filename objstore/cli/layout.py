@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from objstore.config import load_settings
+from objstore.config import Settings, load_settings
 from objstore.errors import ConfigError
 from objstore.limits import SOLO_FIRST_WRITE_S
 from objstore.names import REDUCED_REDUNDANCY, shard_letter
@@ -41,6 +41,11 @@ _ANY_WITNESS: Final = ("http://witness:2379",)  # that there is one is all that 
 _ROWS_MAX: Final = 32
 _ROWS_APART_MAX: Final = 8  # beyond it, rows that say the same become one
 _PLACE_WIDTH: Final = 24
+
+_STALE_READS: Final = (
+    "With stale_reads, what cannot be read for certain is read from the drives that are left, as "
+    "long as they have the shards; it may be older than what was acknowledged."
+)
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -94,7 +99,7 @@ def explain(  # noqa: PLR0913, PLR0917  typer reads one parameter for each optio
     try:
         options: dict[str, object] = {"parity": parity, "set_size": set_size}
         options["witness"] = _ANY_WITNESS if witness else None
-        layout, witnessed = _layout(source or [], servers, drives, options)
+        layout, settings = _layout(source or [], servers, drives, options)
         assumptions = Assumptions(
             drive_afr=drive_afr,
             rebuild_h=rebuild_hours,
@@ -106,15 +111,15 @@ def explain(  # noqa: PLR0913, PLR0917  typer reads one parameter for each optio
         Console(stderr=True, highlight=False).print(Text(str(error)))
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(json.dumps(describe(layout, assumptions, witnessed=witnessed), indent=2))
+        typer.echo(json.dumps(describe(layout, assumptions, settings), indent=2))
     else:
-        render(layout, assumptions, Console(highlight=False), witnessed=witnessed)
+        render(layout, assumptions, Console(highlight=False), settings)
 
 
 def _layout(
     source: list[str], servers: int | None, drives: int | None, options: dict[str, object]
-) -> tuple[Layout, bool]:
-    """Return the layout, and whether it has a witness."""
+) -> tuple[Layout, Settings]:
+    """Return the layout, and what else is set."""
     counted = servers is not None or drives is not None
     if source and counted:
         raise ConfigError(
@@ -127,7 +132,7 @@ def _layout(
     else:
         endpoints = source or [_pattern(servers or 2, drives or 2)]
         settings = load_settings(endpoints=endpoints, environment={}, options=options, cores=1)
-    return layout_of(settings), bool(settings.witness)
+    return layout_of(settings), settings
 
 
 def _pattern(servers: int, drives: int) -> str:
@@ -153,7 +158,7 @@ def _overhead(one: SetLayout) -> float:
 
 
 def describe(
-    layout: Layout, assumptions: Assumptions, *, witnessed: bool = False
+    layout: Layout, assumptions: Assumptions, settings: Settings | None = None
 ) -> dict[str, Any]:
     """Return what `explain` prints as plain data, for --json."""
     figures = _figures(layout, assumptions)
@@ -188,7 +193,7 @@ def describe(
         "without_drive": [_plain(o) for o in without_each_drive(layout, QUORUMS)],
         "without_server": [_plain(o) for o in without_each_server(layout, QUORUMS)],
         "summary": list(summarise(layout, QUORUMS)),
-        "witness": list(_witness_words(layout)) if witnessed else [],
+        "settings": list(_settings_words(layout, settings)),
         "notes": list(xor_notes(layout)),
         "reduced_redundancy": _reduced(layout),
         "assumptions": asdict(assumptions),
@@ -227,7 +232,7 @@ def _roles(one: SetLayout, drive: int) -> list[str]:
 
 
 def render(
-    layout: Layout, assumptions: Assumptions, console: Console, *, witnessed: bool = False
+    layout: Layout, assumptions: Assumptions, console: Console, settings: Settings | None = None
 ) -> None:
     """Print the whole explanation."""
     console.print(Text(_headline(layout), style="bold"))
@@ -245,7 +250,7 @@ def render(
     sentences = (*summarise(layout, QUORUMS), *xor_notes(layout), *_reduced_words(layout))
     for sentence in sentences:
         console.print(Text(sentence))
-    for sentence in _witness_words(layout) if witnessed else ():
+    for sentence in _settings_words(layout, settings):
         console.print(Text(sentence))
     console.print()
     console.print(_reliability_table(layout, _figures(layout, assumptions)))
@@ -288,8 +293,12 @@ def _scheme_words(sets: tuple[SetLayout, ...], pools: int) -> Text:
     )
 
 
-def _witness_words(layout: Layout) -> tuple[str, ...]:
-    return witness_sentences(layout, first_write_s=SOLO_FIRST_WRITE_S)
+def _settings_words(layout: Layout, settings: Settings | None) -> Iterator[str]:
+    """Say what settings that are on make of the layout."""
+    if settings is not None and settings.witness:
+        yield from witness_sentences(layout, first_write_s=SOLO_FIRST_WRITE_S)
+    if settings is not None and settings.stale_reads:
+        yield _STALE_READS
 
 
 def _reduced_words(layout: Layout) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ class Settings:
     internal_tls_key: str = ""
     internal_tls_ca: str = ""
     internal_tls_mutual: bool = True
+    stale_reads: bool = False
     witness: tuple[str, ...] = ()  # client URLs of etcd; (): two servers need each other to write
 
     def internal_port_of(self, server: str = "") -> int:
@@ -216,6 +217,13 @@ SETTINGS: Final = (
         "true",
         "a server that connects to the internal port needs a certificate too; false: the cluster "
         "secret alone proves it",
+        read_switch,
+    ),
+    Setting(
+        "stale_reads",
+        "false",
+        "reads that too few drives answer to be certain are answered from those that are left, "
+        "maybe with something older (docs/operating/failures.md)",
         read_switch,
     ),
     Setting(

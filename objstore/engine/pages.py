@@ -41,7 +41,7 @@ async def ask_for_pages(
     """
     readable = [drive for drive in handle.readable() if drive not in leave_out]
     order = sorted(readable, key=lambda drive: handle.drives[drive].is_slow)
-    first = 0
+    first = len(order) if handle.stale else 0
     while first < len(order) and not handle.is_fresh(order[:first]):
         first += 1
 
@@ -53,7 +53,8 @@ async def ask_for_pages(
         return handle.is_fresh(trusted)
 
     def decide(fanout: Fanout[P]) -> bool | None:
-        return True if fresh(fanout) else None
+        # Of what may be stale, the more is heard the less it is.
+        return True if fresh(fanout) and not (handle.stale and fanout.pending) else None
 
     fanout = Fanout(context.group, calls(order[:first]))
     try:

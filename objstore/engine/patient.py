@@ -4,10 +4,15 @@ Whatever the engine refuses for want of a quorum is tried again when the awaited
 That is the same as the client's own repetition, which `503` asks for, but it comes in time: an
 SDK gives up after about a second. What a client sent can not be read twice, so a write whose
 body was touched is refused, and the client's repetition waits.
+
+Where the operator asked for it (`stale_reads`), a read that too few drives answer to be certain is
+answered from those that do. What they have is shown; what they do not have may be elsewhere, and
+is refused as before. Nothing is ever decided or written by such a read.
 """
 
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from objstore.drive.api import Buffer
@@ -23,7 +28,7 @@ from objstore.engine.ports import (
 )
 from objstore.engine.sets import Context
 from objstore.engine.store import Store
-from objstore.errors import QuorumError, WriteQuorumLost
+from objstore.errors import QuorumError, ReadQuorumLost, RequestRefused, WriteQuorumLost
 from objstore.names import CURRENT, BucketName, ObjectKey, UploadId, VersionId
 from objstore.ondisk.record import Version
 from objstore.wire.customer_key import CustomerKey
@@ -39,6 +44,16 @@ def _patient(
     @functools.wraps(method)
     async def patient(self: "PatientStore", /, *args: P.args, **named: P.kwargs) -> T:
         return await self.patience.tried(lambda: method(self, *args, **named))
+
+    return patient
+
+
+def _patient_read(
+    method: Callable[Concatenate[Store, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["PatientStore", P], Coroutine[Any, Any, T]]:
+    @functools.wraps(method)
+    async def patient(self: "PatientStore", /, *args: P.args, **named: P.kwargs) -> T:
+        return await self.read(lambda store: method(store, *args, **named))
 
     return patient
 
@@ -81,21 +96,41 @@ class Patience:
 
 
 class PatientStore(Store):
-    """A store whose operations wait for servers in `absences`."""
+    """A store whose operations wait for servers in `absences`.
 
-    def __init__(self, context: Context, absences: Absences) -> None:
+    With `stale_reads`, reads that cannot be certain are answered from the drives that are left.
+    """
+
+    def __init__(self, context: Context, absences: Absences, *, stale_reads: bool = False) -> None:
         super().__init__(context)
         self.patience = Patience(context, absences)
+        self._stale = Store(_stale(context)) if stale_reads else None
+
+    async def read(self, attempt: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+        """Return what `attempt` reads from this store, or, if that is lost, from what is left.
+
+        Raises:
+            ReadQuorumLost: it is lost, and what is left does not have it.
+        """
+        try:
+            return await self.patience.tried(lambda: attempt(self))
+        except ReadQuorumLost as lost:
+            if self._stale is None:
+                raise
+            try:
+                return await attempt(self._stale)
+            except RequestRefused:
+                raise lost from None
 
     create_bucket = _patient(Store.create_bucket)
     change_bucket = _patient(Store.change_bucket)
-    head_bucket = _patient(Store.head_bucket)
+    head_bucket = _patient_read(Store.head_bucket)
     delete_bucket = _patient(Store.delete_bucket)
-    list_buckets = _patient(Store.list_buckets)
+    list_buckets = _patient_read(Store.list_buckets)
     delete_object = _patient(Store.delete_object)
     edit_object = _patient(Store.edit_object)
-    list_objects = _patient(Store.list_objects)
-    list_versions = _patient(Store.list_versions)
+    list_objects = _patient_read(Store.list_objects)
+    list_versions = _patient_read(Store.list_versions)
     create_upload = _patient(Store.create_upload)
     read_upload = _patient(Store.read_upload)
     list_parts = _patient(Store.list_parts)
@@ -107,8 +142,7 @@ class PatientStore(Store):
         self, bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT
     ) -> ObjectReader:
         """Find an object, or a delete marker, for reading; see Store."""
-        opening = super().open_object
-        found = await self.patience.tried(lambda: opening(bucket, key, version_id))
+        found = await self.read(lambda store: Store.open_object(store, bucket, key, version_id))
         assert isinstance(found, StoredObject)
         return PatientReader(found, self.patience)
 
@@ -155,6 +189,12 @@ class PatientStore(Store):
             ),
             repeatable=lambda: not watched.touched,
         )
+
+
+def _stale(context: Context) -> Context:
+    """Return the same sets, for reads that take what they can get."""
+    pools = tuple(tuple(replace(handle, stale=True) for handle in pool) for pool in context.pools)
+    return replace(context, pools=pools)
 
 
 class _WatchedBody:

@@ -63,9 +63,9 @@ async def resolve(
         for drive, state in fanout.answers.items():
             if drive not in answers:
                 answers[drive] = answer_of(state)
-        choice = choose(answers, handle.slots_of_drive, handle.solo_groups())
+        choice = _choose(handle, answers)
         certain = choice.acknowledged or choice.outcome is Outcome.ABSENT
-        sure = certain and not choice.moving
+        sure = certain and not choice.moving and not handle.stale
         enough = sure or not wait_for_all or not fanout.waits_for(well)
         return choice if choice.outcome is not Outcome.UNDECIDED and enough else None
 
@@ -83,7 +83,7 @@ async def resolve(
     finally:
         fanout.cancel()
     if choice is None:
-        choice = choose(answers, handle.slots_of_drive, handle.solo_groups())
+        choice = _choose(handle, answers)
     errors: Mapping[int, DriveError] = fanout.errors
     # The rows that were read may be too few, for example of many versions that were buried.
     unread = any(answer.floor is not None for answer in answers.values())
@@ -93,6 +93,10 @@ async def resolve(
     if choice.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{choice.reason}; {describe_errors(errors)}")
     return choice
+
+
+def _choose(handle: SetHandle, answers: Mapping[int, DriveAnswer]) -> Choice:
+    return choose(answers, handle.slots_of_drive, handle.solo_groups(), stale=handle.stale)
 
 
 def read_key(bucket: BucketName, key: ObjectKey, version_id: VersionId = CURRENT) -> ReadKey:
@@ -126,7 +130,8 @@ async def read_history(
     before: Mapping[int, DriveAnswer] | None = None
     for _ in range(MOVING_READS_MAX):
         answers, errors = await _read_rows(context, handle, op, drives or handle.readable())
-        choices = tuple(decide(answers, handle.slots_of_drive, handle.solo_groups()))
+        groups = handle.solo_groups()
+        choices = tuple(decide(answers, handle.slots_of_drive, groups, stale=handle.stale))
         if not choices[-1].moving or answers == before:
             return History(answers, errors, choices)
         before = answers

@@ -88,6 +88,7 @@ class SetHandle:
     drives: tuple[SetDrive, ...]
     slots_of_drive: tuple[tuple[int, ...], ...]
     solo: Solo = NEVER_SOLO
+    stale: bool = False  # whatever answers is enough for a read (engine/patient.py)
 
     @property
     def total_slots(self) -> int:
@@ -142,7 +143,9 @@ class SetHandle:
         return any(group <= chosen for group in self.solo_groups())
 
     def is_fresh(self, drives: Iterable[int]) -> bool:
-        """Whether every acknowledged write is known to one of these drives."""
+        """Whether every acknowledged write is known to one of these drives; if that matters."""
+        if self.stale:
+            return any(self.slots_of_drive[drive] for drive in drives)
         return not self.may_acknowledge(frozenset(range(len(self.drives))) - frozenset(drives))
 
     # --- what a write has to reach -----------------------------------------------------

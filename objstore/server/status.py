@@ -47,6 +47,7 @@ class ObservedCluster:
         self._engine = engine
         self._store = store
         self._serving = False
+        self._stale_reads = node.order.settings.stale_reads
 
     def begin(self) -> None:
         """Start-up is over."""
@@ -89,7 +90,7 @@ class ObservedCluster:
             online=online,
             trusted=trusted,
             write_quorum=write_quorum(degraded_scheme(scheme, scheme.slots - writable)),
-            read_quorum=read_quorum_any(scheme.slots),
+            read_quorum=1 if self._stale_reads else read_quorum_any(scheme.slots),
             healing_drives=healing,
             local=local,
             writable=writable,

@@ -51,7 +51,8 @@ async def run_worker(
         serve_peers(node, engine),
         publishing(node, engine),
     ):
-        store = PatientStore(engine.context, engine.absences)
+        stale_reads = order.settings.stale_reads
+        store = PatientStore(engine.context, engine.absences, stale_reads=stale_reads)
         cluster = ObservedCluster(node, engine, store)
         listener = listen_on(s3_port(order.settings), purpose=S3_PURPOSE)
         context = _gateway_context(node, engine, store, cluster)

@@ -96,10 +96,13 @@ def choose(
     answers: Mapping[int, DriveAnswer],
     slots_of_drive: Sequence[tuple[int, ...]],
     solo_groups: SoloGroups = (),
+    *,
+    stale: bool = False,
 ) -> Choice:
     """Decide which version is current; a drive without an entry has not answered.
 
-    `solo_groups` are the drives of each server that may have acknowledged writes alone.
+    `solo_groups` are the drives of each server that may have acknowledged writes alone. `stale`:
+    what answers is taken for all there is; something newer may be where nobody answers.
 
     FOUND is an object or a delete marker; a key whose every version was buried is ABSENT.
 
@@ -107,7 +110,7 @@ def choose(
     FOUND with `acknowledged`, or ABSENT, into anything else (a write that is acknowledged
     meanwhile apart).
     """
-    return current(decide(answers, slots_of_drive, solo_groups))
+    return current(decide(answers, slots_of_drive, solo_groups, stale=stale))
 
 
 def current(choices: Iterable[Choice]) -> Choice:
@@ -127,6 +130,8 @@ def decide(
     answers: Mapping[int, DriveAnswer],
     slots_of_drive: Sequence[tuple[int, ...]],
     solo_groups: SoloGroups = (),
+    *,
+    stale: bool = False,
 ) -> Iterator[Choice]:
     """Decide about every version that counts, newest first, tombstones too.
 
@@ -140,8 +145,8 @@ def decide(
         if (answer := answers.get(drive)) is None or not answer.trusted or answer.unknown
     )
     hidden = sum(len(slots_of_drive[drive]) for drive in unseen)
-    solo_hidden = any(group <= unseen for group in solo_groups)
-    blind = solo_hidden or hidden >= write_quorum_least(total)
+    solo_hidden = not stale and any(group <= unseen for group in solo_groups)
+    blind = solo_hidden or hidden >= (total if stale else write_quorum_least(total))
     orders = sorted(
         {record.version.order for answer in answers.values() for record in answer.records},
         reverse=True,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.e2e import faults
 from tests.e2e.content import Content
@@ -240,3 +241,29 @@ def test_a_drive_of_another_cluster_is_refused(own_cluster: Callable[..., Cluste
     for word in WORDS:
         assert word in said
     assert str(mine.drives[0]) in said
+
+
+def test_stale_reads_go_on_down_to_the_last_of_four_servers(
+    own_cluster: Callable[..., Cluster],
+) -> None:
+    """It is another answer than 503 only where it is asked for, and for reads alone."""
+    layout = next(path for path in LAYOUTS if path.stem == "quad-full-copy")
+    cluster = own_cluster(
+        config=layout, buckets=(BUCKET,), environment={"OBJSTORE_STALE_READS": "on"}
+    )
+    survivor = cluster.client(3)
+    for size in SIZES:
+        survivor.put_object(Bucket=BUCKET, Key=str(size), Body=Content(1, size).bytes())
+    cluster.wait_healthy()
+    for server in (0, 1, 2):
+        cluster.kill(server)
+    cluster.wait_until(lambda: survivor.list_objects_v2(Bucket=BUCKET)["KeyCount"] == len(SIZES))
+    for size in SIZES:
+        answer = survivor.get_object(Bucket=BUCKET, Key=str(size))
+        assert answer["Body"].read() == Content(1, size).bytes()
+    with pytest.raises(ClientError, match="SlowDown"):
+        survivor.put_object(Bucket=BUCKET, Key="new", Body=b"")
+    with pytest.raises(ClientError, match="SlowDown"):
+        survivor.delete_object(Bucket=BUCKET, Key="0")
+    with pytest.raises(ClientError, match="SlowDown"):
+        survivor.get_object(Bucket=BUCKET, Key="never written")

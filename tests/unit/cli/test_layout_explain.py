@@ -182,7 +182,7 @@ def test_a_witness_is_explained() -> None:
     wide = unwrapped(explained("--drives", "4", "--parity", "4", "--witness"))
     assert "stored as 2 + 2 on the slots of that server, and survives 2 lost slots" in wide
     assert "itness" not in explained("--parity", "2")
-    assert json.loads(explained("--witness", "--json"))["witness"]
+    assert json.loads(explained("--witness", "--json"))["settings"]
 
 
 def test_a_witness_of_a_file_is_explained_and_one_of_other_layouts_refused(tmp_path: Path) -> None:
@@ -194,3 +194,13 @@ def test_a_witness_of_a_file_is_explained_and_one_of_other_layouts_refused(tmp_p
     refused = run("--servers", "4", "--drives", "1", "--witness")
     assert refused.exit_code == 2
     assert "exactly two servers" in unwrapped(refused.output)
+
+
+def test_stale_reads_are_explained(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    pools = '[[pools]]\nendpoints = ["http://s{1...4}:9000/mnt/drive"]\nparity = "EC:3"\n'
+    config.write_text(pools)
+    assert "stale_reads" not in unwrapped(explained(str(config)))
+    config.write_text(f"stale_reads = true\n{pools}")
+    assert "With stale_reads" in unwrapped(explained(str(config)))
+    assert "older" in json.loads(explained(str(config), "--json"))["settings"][0]
