@@ -93,6 +93,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         environment=environment(directory),
         buckets=("books",),
     ) as cluster:
+        cluster.client(0).put_object(Bucket="books", Key="one", Body=BOOK)
         yield Secured(cluster, directory, ca)
 
 
