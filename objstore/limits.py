@@ -136,6 +136,7 @@ SETTING_TRIES_MAX: Final = 8
 WITNESS_ENDPOINTS_MAX: Final = 9
 WITNESS_ANSWER_BYTES_MAX: Final = 64 * KIB
 MOVING_READS_MAX: Final = 16  # readings of a key that is written all the time
+MOVING_PAUSES_S: Final = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3)  # for what is still on its way
 READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one read ahead
 READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
 DRIVE_CALLS_WAITING_MAX: Final = 4096

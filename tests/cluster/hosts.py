@@ -27,8 +27,10 @@ from typing import Any, Final
 _NETWORKS_MAX: Final = 250
 _NOBODY: Final = "02:00:00:00:00:00"  # a hardware address that no host has
 _SETTLE_S: Final = 10.0
-# Mounts are the command's own: `ip netns exec` gives it a mount namespace.
+# Mounts are the command's own: `ip netns exec` gives it a mount namespace. That has a copy of every
+# mount there is; disks of other tests would stay mounted by it after those have unmounted them.
 _WITH_MOUNTS: Final = (
+    "grep '^/dev/loop' /proc/mounts | while read -r _ place _; do umount -l \"$place\"; done; "
     'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; shift; exec "$@"'
 )
 
