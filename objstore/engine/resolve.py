@@ -6,6 +6,7 @@ twice in a row: then there was a moment between at which all of them held just t
 collect", Afek et al., Atomic Snapshots of Shared Memory, JACM 1993).
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, ReadQuorumLost, RecordUnknown
 from objstore.limits import (
     CALL_DEADLINE_S,
+    MOVING_PAUSE_S,
+    MOVING_PAUSE_S_MAX,
     MOVING_READS_MAX,
     READ_DECISION_DEADLINE_S,
     READ_UNDECIDED_DEADLINE_S,
@@ -118,19 +121,32 @@ async def read_history(
 ) -> History:
     """Read every row that `op` speaks of from `drives` (all by default), and decide.
 
+    A version that too few of them hold to be read may be on its way to the others, as after the
+    loss of a drive just when W slots had it: it is given some time to arrive.
+
     Raises:
         ReadQuorumLost: the key was written anew during every one of MOVING_READS_MAX tries.
     """
     before: Mapping[int, DriveAnswer] | None = None
+    pause_s = MOVING_PAUSE_S
     for _ in range(MOVING_READS_MAX):
         answers, errors = await _read_rows(context, handle, op, drives or handle.readable())
         choices = tuple(decide(answers, handle.slots_of_drive))
-        if not choices[-1].moving or answers == before:
+        if not choices[-1].moving:
             return History(answers, errors, choices)
+        if answers == before:
+            if pause_s > MOVING_PAUSE_S_MAX or not any(map(_lacks_shards, choices)):
+                return History(answers, errors, choices)
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
         before = answers
     raise ReadQuorumLost(
         f"{op.key!r} was written anew each of {MOVING_READS_MAX} times it was read"
     )
+
+
+def _lacks_shards(choice: Choice) -> bool:
+    return choice.outcome is Outcome.UNDECIDED and choice.version is not None
 
 
 async def _read_rows(

@@ -7,9 +7,9 @@ import pytest
 
 from objstore.background.heal_queue import heal_missed_once
 from objstore.drive.ops import ReadKey
-from objstore.errors import RequestRefused
+from objstore.errors import ReadQuorumLost, RequestRefused
 from objstore.names import CURRENT, ObjectKey, Scheme
-from objstore.testing.faulty_drive import DriveCall, Fault, Late
+from objstore.testing.faulty_drive import DriveCall, Fault, Late, on
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
 from tests.unit.engine.bodies import delete, get, pattern, put
 
@@ -73,6 +73,28 @@ async def test_one_drive_away_and_an_overwrite_meanwhile() -> None:
         reading = await _while_read(m, late=(0, 1))
         await put(m, KEY, b"new")
         assert await reading in {b"old", b"new"}
+
+
+@pytest.mark.parametrize("size", [5, 500_000])
+async def test_the_last_shard_may_still_be_on_its_way_when_a_drive_is_lost(size: int) -> None:
+    """W slots have it and the client its answer; then one of them goes, before the last has it."""
+    async with memory_set(Scheme(3, 1)) as m:
+        m.drives[3].rules.append(on("Commit", Late(4 * LATE_S)))
+        await put(m, KEY, pattern(size))
+        m.drives[0].pull()
+        assert await get(m, KEY) == pattern(size)
+
+
+async def test_a_shard_that_does_not_come_is_not_waited_for_long() -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        m.drives[3].pull()
+        await put(m, KEY, b"hello")  # 2 + 2
+        m.drives[3].bring_back()
+        m.drives[0].pull()
+        m.drives[1].pull()
+        async with asyncio.timeout(2):
+            with pytest.raises(ReadQuorumLost):
+                await get(m, KEY)
 
 
 async def test_what_was_deleted_stays_deleted_while_drives_are_heard() -> None:
