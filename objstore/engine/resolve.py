@@ -17,7 +17,8 @@ from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, ReadQuorumLost, RecordUnknown
 from objstore.limits import (
     CALL_DEADLINE_S,
-    MOVING_PAUSES_S,
+    MOVING_PAUSE_S,
+    MOVING_PAUSE_S_MAX,
     MOVING_READS_MAX,
     READ_DECISION_DEADLINE_S,
     READ_UNDECIDED_DEADLINE_S,
@@ -127,13 +128,13 @@ async def read_history(
     """Read every row that `op` speaks of from `drives` (all by default), and decide.
 
     A version that too few of them hold to be read may be on its way to the others, as after the
-    loss of a drive just when W slots had it: it is given MOVING_PAUSES_S to arrive.
+    loss of a drive just when W slots had it: it is given some time to arrive.
 
     Raises:
         ReadQuorumLost: the key was written anew during every one of MOVING_READS_MAX tries.
     """
     before: Mapping[int, DriveAnswer] | None = None
-    pauses = iter(MOVING_PAUSES_S)
+    pause_s = MOVING_PAUSE_S
     for _ in range(MOVING_READS_MAX):
         answers, errors = await _read_rows(context, handle, op, drives or handle.readable())
         groups = handle.solo_groups()
@@ -141,10 +142,10 @@ async def read_history(
         if not choices[-1].moving:
             return History(answers, errors, choices)
         if answers == before:
-            pause_s = next(pauses, 0.0) if any(map(_lacks_shards, choices)) else 0.0
-            if not pause_s:
+            if pause_s > MOVING_PAUSE_S_MAX or not any(map(_lacks_shards, choices)):
                 return History(answers, errors, choices)
             await asyncio.sleep(pause_s)
+            pause_s *= 2
         before = answers
     raise ReadQuorumLost(
         f"{op.key!r} was written anew each of {MOVING_READS_MAX} times it was read"
