@@ -27,6 +27,7 @@ from enum import Enum, auto
 from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, stamp_of
 from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import write_quorum, write_quorum_least
+from objstore.versions.visible import supersedes
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,9 @@ def _weigh(
     needed = write_quorum(version.scheme)
     if holders + unknown < needed:
         retired = sum(
-            len(slots_of_drive[drive]) for drive in without if _supersedes(answers[drive], version)
+            len(slots_of_drive[drive])
+            for drive in without
+            if any(supersedes(record.version, version) for record in answers[drive].records)
         )
         return Choice(Outcome.ABSENT, moving=holders + unknown + retired >= needed)
     if readable_shards(version, sources) < version.k:
@@ -196,15 +199,6 @@ def _weigh(
         moving = bool(without)  # it may just be on its way to them
         return Choice(Outcome.UNDECIDED, version, sources, reason=reason, moving=moving)
     return Choice(Outcome.FOUND, version, sources, acknowledged=holders >= needed)
-
-
-def _supersedes(answer: DriveAnswer, version: Version) -> bool:
-    """Whether a drive holds a row that retires this version when it is acknowledged."""
-    return any(
-        newer.order > version.order
-        and (newer.stamp == version.stamp or (newer.null_version and version.null_version))
-        for newer in (record.version for record in answer.records)
-    )
 
 
 def readable_shards(version: Version, sources: Mapping[int, Source]) -> int:
