@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from objstore.drive.journal_rows import FROM_UPLOAD, NULL_VERSION, HeldRow
+from objstore.drive.journal_rows import FROM_UPLOAD, HeldRow
 from objstore.drive.ops import Commit, CommitMode, Committed, Forget, Settle, Undo
 from objstore.errors import BucketMissing, RecordUnknown, Superseded, UploadMissing
-from objstore.names import Kind, Order, Stamp
+from objstore.names import Kind, Order
 from objstore.ondisk.record import Bucket, HeldShard, Record, Version
-from objstore.versions.visible import visible
+from objstore.versions.visible import VersionRow, supersedes, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def decide_settle(op: Settle, rows: Sequence[HeldRow]) -> KeyChange:
     settled = _find(rows, op.order)
     if settled is None or settled.summary is None:
         return KeyChange()
-    removed = tuple(row for row in rows if _is_superseded(row, settled.order, settled.flags))
+    removed = tuple(row for row in rows if _is_superseded(row, settled))
     over = [row.order for row in (settled, *removed) if row.flags & FROM_UPLOAD]
     return KeyChange(remove=removed, ends_uploads=tuple(over))
 
@@ -135,7 +135,7 @@ def decide_forget(op: Forget, rows: Sequence[HeldRow]) -> KeyChange:
     tombstone = _find(rows, op.order)
     if tombstone is None or tombstone.summary is None or tombstone.kind != Kind.TOMBSTONE:
         return KeyChange()
-    hidden = tuple(row for row in rows if _is_superseded(row, tombstone.order, tombstone.flags))
+    hidden = tuple(row for row in rows if _is_superseded(row, tombstone))
     over = tuple(row.order for row in hidden if row.flags & FROM_UPLOAD)
     return KeyChange(remove=(tombstone, *hidden), ends_uploads=over)
 
@@ -144,17 +144,13 @@ def _find(rows: Sequence[HeldRow], order: Order) -> HeldRow | None:
     return next((row for row in rows if row.order == order), None)
 
 
-def _is_superseded(row: HeldRow, order: Order, flags: int) -> bool:
-    """An older null version by a null version; a lower revision by a higher one."""
-    if row.summary is None or row.order >= order:
-        return False
-    both_null = bool(flags & NULL_VERSION and row.flags & NULL_VERSION)
-    return both_null or row.stamp == Stamp(order[: len(row.stamp)])
+def _is_superseded(row: HeldRow, newer: VersionRow) -> bool:
+    """Whether a row can be read and is retired by a newer one."""
+    return row.summary is not None and supersedes(newer, row)
 
 
 def _any_superseded(version: Version, rows: Sequence[HeldRow]) -> bool:
-    flags = NULL_VERSION if version.null_version else 0
-    return any(_is_superseded(row, version.order, flags) for row in rows)
+    return any(_is_superseded(row, version) for row in rows)
 
 
 class KeyUsage(NamedTuple):

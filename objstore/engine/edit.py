@@ -13,7 +13,7 @@ import msgspec
 from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.condition import until_uncontested
-from objstore.engine.resolve import read_history, read_key
+from objstore.engine.resolve import read_current, read_key
 from objstore.engine.sets import Context, Place
 from objstore.errors import ReadQuorumLost, RequestRefused
 from objstore.names import (
@@ -27,7 +27,7 @@ from objstore.names import (
 from objstore.ondisk.record import HeldShard, Version
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum
-from objstore.versions.select import Choice, DriveAnswer, Outcome, current
+from objstore.versions.select import Choice, DriveAnswer, Outcome
 
 # Makes the new version of the old, or raises RequestRefused when it must not be changed.
 Change = Callable[[Version], Version]
@@ -72,8 +72,7 @@ async def _edit(
     handle = place.handle
     op = read_key(bucket, key, version_id)
     # Every drive is asked: one whose record is not renewed here has to be healed.
-    history = await read_history(context, handle, op)
-    choice = current(history.choices)
+    choice, history = await read_current(context, handle, op)
     if choice.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{choice.reason}; {describe_errors(history.errors)}")
     version = choice.version

@@ -24,6 +24,7 @@ from objstore.ondisk.shard_file import block_checksum
 from objstore.quorum.reduce import describe_errors
 from objstore.versions.hlc import wall_ms_of
 from objstore.versions.select import Choice, DriveAnswer, Outcome, Source
+from objstore.versions.visible import supersedes
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class _Repair:
         """Return the shard bytes written, or None when the drive was whole already."""
         record = self.answer.find(self.version.order)
         held = self._held(record)
-        stale = any(self._supersedes(old.version) for old in self.answer.records)
+        stale = any(supersedes(self.version, old.version) for old in self.answer.records)
         lost = await self._lost(held, verify=verify)
         if record is not None and not lost and not stale and set(held) >= set(self.shards):
             return None
@@ -207,11 +208,6 @@ class _Repair:
             new.parts,
             new.scheme,
         )
-
-    def _supersedes(self, old: Version) -> bool:
-        new = self.version
-        both_null = old.null_version and new.null_version
-        return old.order < new.order and (both_null or old.stamp == new.stamp)
 
     @property
     def _drive(self) -> SetDrive:

@@ -91,8 +91,8 @@ async def resolve(
     # The rows that were read may be too few, for example of many versions that were buried.
     unread = any(answer.floor is not None for answer in answers.values())
     if choice.moving or (choice.outcome is Outcome.UNDECIDED and unread):
-        history = await read_history(context, handle, op, drives=tuple(answers))
-        choice, errors = current(history.choices), {**fanout.errors, **history.errors}
+        choice, history = await read_current(context, handle, op, drives=tuple(answers))
+        errors = {**fanout.errors, **history.errors}
     if choice.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{choice.reason}; {describe_errors(errors)}")
     return choice
@@ -122,46 +122,56 @@ class History:
     choices: tuple[Choice, ...]
 
 
+async def read_current(
+    context: Context, handle: SetHandle, op: ReadKey, drives: Collection[int] | None = None
+) -> tuple[Choice, History]:
+    """Read a key as `read_history`, and return its current version too.
+
+    A version that too few drives hold to be read may be on its way to the others, as after the loss
+    of a drive just when W slots had it: it is given some time to arrive.
+
+    Raises:
+        ReadQuorumLost: as `read_history`.
+    """
+    pause_s = MOVING_PAUSE_S
+    while True:
+        history = await read_history(context, handle, op, drives)
+        choice = current(history.choices)
+        lacks_shards = choice.outcome is Outcome.UNDECIDED and choice.version is not None
+        if not (lacks_shards and choice.moving) or pause_s > MOVING_PAUSE_S_MAX:
+            return choice, history
+        await asyncio.sleep(pause_s)
+        pause_s *= 2
+
+
 async def read_history(
     context: Context, handle: SetHandle, op: ReadKey, drives: Collection[int] | None = None
 ) -> History:
     """Read every row that `op` speaks of from `drives` (all by default), and decide.
 
-    A version that too few of them hold to be read may be on its way to the others, as after the
-    loss of a drive just when W slots had it: it is given some time to arrive.
-
     Raises:
         ReadQuorumLost: the key was written anew during every one of MOVING_READS_MAX tries.
     """
     before: Mapping[int, DriveAnswer] | None = None
-    pause_s = MOVING_PAUSE_S
     for _ in range(MOVING_READS_MAX):
         answers, errors = await _read_rows(context, handle, op, drives or handle.readable())
         groups = handle.solo_groups()
         choices = tuple(decide(answers, handle.slots_of_drive, groups, stale=handle.stale))
-        if not choices[-1].moving:
+        if not choices[-1].moving or answers == before:
             return History(answers, errors, choices)
-        if answers == before:
-            if pause_s > MOVING_PAUSE_S_MAX or not any(map(_lacks_shards, choices)):
-                return History(answers, errors, choices)
-            await asyncio.sleep(pause_s)
-            pause_s *= 2
         before = answers
     raise ReadQuorumLost(
         f"{op.key!r} was written anew each of {MOVING_READS_MAX} times it was read"
     )
 
 
-def _lacks_shards(choice: Choice) -> bool:
-    return choice.outcome is Outcome.UNDECIDED and choice.version is not None
-
-
 async def _read_rows(
     context: Context, handle: SetHandle, op: ReadKey, drives: Collection[int]
 ) -> tuple[dict[int, DriveAnswer], Mapping[int, DriveError]]:
-    states: dict[int, list[KeyState]] = {drive: [] for drive in drives}
+    """Return all rows of the drives that answer, and why the others do not."""
+    pages: dict[int, list[DriveAnswer]] = {drive: [] for drive in drives}
     errors: dict[int, DriveError] = {}
-    below: dict[int, Order | None] = dict.fromkeys(states)
+    below: dict[int, Order | None] = dict.fromkeys(pages)
     while below:
         fanout = await call_all(
             context.group,
@@ -175,21 +185,20 @@ async def _read_rows(
             deadline_s=CALL_DEADLINE_S,
         )
         errors |= fanout.errors
-        for drive in [drive for drive in states if drive in below and drive not in fanout.answers]:
-            del states[drive]
+        for drive in below.keys() - fanout.answers.keys():
+            del pages[drive]
         below = {}
         for drive, state in fanout.answers.items():
-            states[drive].append(state)
-            floor = answer_of(state).floor
-            if floor is not None:
-                below[drive] = floor
-    return {drive: _join(parts) for drive, parts in states.items()}, errors
+            page = answer_of(state)
+            pages[drive].append(page)
+            if page.floor is not None:
+                below[drive] = page.floor
+    return {drive: _join(parts) for drive, parts in pages.items()}, errors
 
 
-def _join(parts: list[KeyState]) -> DriveAnswer:
-    answers = [answer_of(part) for part in parts]
+def _join(pages: list[DriveAnswer]) -> DriveAnswer:
     return DriveAnswer(
-        records=tuple(record for answer in answers for record in answer.records),
-        unknown=sum(answer.unknown for answer in answers),
-        trusted=all(answer.trusted for answer in answers),
+        records=tuple(record for page in pages for record in page.records),
+        unknown=sum(page.unknown for page in pages),
+        trusted=all(page.trusted for page in pages),
     )

@@ -31,6 +31,7 @@ from functools import partial
 from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, stamp_of
 from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import is_acknowledged, write_quorum_least
+from objstore.versions.visible import supersedes
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ def _weigh(
         retired = {
             slot
             for drive in without
-            if _supersedes(answers[drive], version)
+            if any(supersedes(record.version, version) for record in answers[drive].records)
             for slot in slots_of_drive[drive]
         }
         return Choice(Outcome.ABSENT, moving=acknowledged_by(holders | unknown | retired))
@@ -225,15 +226,6 @@ def _weigh(
         moving = bool(without)  # it may just be on its way to them
         return Choice(Outcome.UNDECIDED, version, sources, reason=reason, moving=moving)
     return Choice(Outcome.FOUND, version, sources, acknowledged=acknowledged_by(holders))
-
-
-def _supersedes(answer: DriveAnswer, version: Version) -> bool:
-    """Whether a drive holds a row that retires this version when it is acknowledged."""
-    return any(
-        newer.order > version.order
-        and (newer.stamp == version.stamp or (newer.null_version and version.null_version))
-        for newer in (record.version for record in answer.records)
-    )
 
 
 def readable_shards(version: Version, sources: Mapping[int, Source]) -> int:

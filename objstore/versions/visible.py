@@ -8,7 +8,7 @@ of its own stamp and, when it is a null one, older null versions.
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from objstore.names import STAMP_BYTES, Kind, Order
+from objstore.names import STAMP_BYTES, Kind, Order, stamp_of
 
 
 class VersionRow(Protocol):
@@ -23,6 +23,17 @@ class VersionRow(Protocol):
 
 
 R = TypeVar("R", bound=VersionRow)
+
+
+def supersedes(newer: VersionRow, older: VersionRow) -> bool:
+    """Whether `newer` retires `older` once it is acknowledged.
+
+    A null version retires older null versions; a revision retires lower ones of its stamp.
+    """
+    if older.order >= newer.order:
+        return False
+    both_null = newer.null_version and older.null_version
+    return both_null or stamp_of(newer.order) == stamp_of(older.order)
 
 
 def visible(rows: Iterable[R]) -> Iterator[R]:

@@ -86,7 +86,7 @@ class Connection:
         self._connect()
 
     def _connect(self) -> None:
-        self._socket = socket.create_connection(self.address, timeout=60)
+        self._socket = socket.create_connection(self.address, timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
 

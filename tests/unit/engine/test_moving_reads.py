@@ -97,6 +97,23 @@ async def test_a_shard_that_does_not_come_is_not_waited_for_long() -> None:
                 await get(m, KEY)
 
 
+async def test_a_listing_needs_no_shards_and_waits_for_none() -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        m.drives[3].pull()
+        for number in range(5):
+            await put(m, f"k{number}", b"hello")
+        m.drives[3].bring_back()
+        m.drives[0].pull()
+        m.drives[1].pull()
+        before = len(m.drives[2].calls)
+        listing = await m.store.list_versions(
+            BUCKET, prefix="", delimiter="", after_key="", after_version=CURRENT, limit=10
+        )
+        assert len(listing.versions) == 5
+        asked = [call for call in m.drives[2].calls[before:] if isinstance(call.op, ReadKey)]
+        assert len(asked) <= 2 * 5, "each key once, and once more to see that it stands still"
+
+
 async def test_what_was_deleted_stays_deleted_while_drives_are_heard() -> None:
     async with memory_set(Scheme(3, 1)) as m:
         await put(m, KEY, b"old")

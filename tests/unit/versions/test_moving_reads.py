@@ -5,7 +5,9 @@ retirement of what was superseded) and lets a reader hear one drive after the ot
 the reader may conclude is known exactly: nothing older than what was acknowledged when it began.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -73,23 +75,25 @@ class World:
 
 def step(world: World, data: st.DataObject) -> None:
     """Let one thing happen that may happen."""
-    begin = [None] if len(world.writes) < WRITES_MAX else []
-    commits = [(w, d) for w in world.writes for d in w.arriving]
-    settles = [(w, d) for w in world.writes for d in w.settling or ()]
-    possible = [
-        *begin,
-        *((world.commit, *c) for c in commits),
-        *((world.settle, *s) for s in settles),
-    ]
-    if not possible:
-        return
-    chosen = data.draw(st.sampled_from(range(len(possible))))
-    action = possible[chosen]
-    if action is None:
-        world.begin(data.draw(st.integers(0, world.scheme.m)))
-    else:
-        happen, write, drive = action
-        happen(write, drive)
+    possible: list[Callable[[], None]] = []
+    if len(world.writes) < WRITES_MAX:
+        possible.append(lambda: world.begin(data.draw(st.integers(0, world.scheme.m))))
+    possible += [partial(world.commit, w, d) for w in world.writes for d in w.arriving]
+    possible += [partial(world.settle, w, d) for w in world.writes for d in w.settling or ()]
+    if possible:
+        possible[data.draw(st.sampled_from(range(len(possible))))]()
+
+
+def under_way(scheme: Scheme, data: st.DataObject) -> World:
+    """Return a world in which some things have happened."""
+    world = World(scheme, [set() for _ in range(scheme.slots)])
+    for _ in range(data.draw(st.integers(0, 20))):
+        step(world, data)
+    return world
+
+
+def decided(scheme: Scheme, answers: dict[int, DriveAnswer]) -> Choice:
+    return choose(answers, [(slot,) for slot in range(scheme.slots)])
 
 
 def hear(world: World, drives: list[int], data: st.DataObject) -> dict[int, DriveAnswer]:
@@ -111,20 +115,16 @@ def said(choice: Choice) -> int:
 def test_what_a_read_concludes_is_not_older_than_what_was_acknowledged_when_it_began(
     scheme: Scheme, data: st.DataObject
 ) -> None:
-    world = World(scheme, [set() for _ in range(scheme.slots)])
-    slots = [(slot,) for slot in range(scheme.slots)]
-    drives = data.draw(
-        st.lists(st.sampled_from(range(scheme.slots)), unique=True, min_size=1)
-        | st.just(list(range(scheme.slots)))
-    )
-    for _ in range(data.draw(st.integers(0, 20))):
-        step(world, data)
+    everybody = list(range(scheme.slots))
+    some = st.lists(st.sampled_from(everybody), unique=True, min_size=1)
+    drives = data.draw(some | st.just(everybody))
+    world = under_way(scheme, data)
     before: dict[int, DriveAnswer] = {}
     began = 0
     for _ in range(3):
         newest = world.acknowledged()
         answers = hear(world, drives, data)
-        choice = choose(answers, slots)
+        choice = decided(scheme, answers)
         if choice.outcome is not Outcome.UNDECIDED and not choice.moving:
             event("concluded")
             assert said(choice) >= newest
@@ -143,9 +143,6 @@ def test_what_a_read_concludes_is_not_older_than_what_was_acknowledged_when_it_b
 def test_all_drives_leave_nothing_undecided_that_does_not_move(
     scheme: Scheme, data: st.DataObject
 ) -> None:
-    world = World(scheme, [set() for _ in range(scheme.slots)])
-    for _ in range(data.draw(st.integers(0, 20))):
-        step(world, data)
-    slots = [(slot,) for slot in range(scheme.slots)]
-    choice = choose(hear(world, list(range(scheme.slots)), data), slots)
+    world = under_way(scheme, data)
+    choice = decided(scheme, hear(world, list(range(scheme.slots)), data))
     assert choice.moving or choice.outcome is not Outcome.UNDECIDED
