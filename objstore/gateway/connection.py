@@ -46,6 +46,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_body",
+        "_broken",
         "_edge",
         "_head_bytes",
         "_head_timer",
@@ -80,6 +81,7 @@ class Connection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._last_bytes = b""
+        self._broken = False  # whether what came was no HTTP
         self._body: StreamReader | None = None
         self.input_ended = False
         # Whether "100 Continue" went ahead of this request's answer. botocore takes the status of
@@ -111,7 +113,13 @@ class Connection(web.RequestHandler):
         return self._last_bytes == _PLAIN_END
 
     def data_received(self, data: bytes) -> None:
+        if self._broken:
+            return  # the parser would complain of every further piece, and keep each
         super().data_received(data)
+        complaint = getattr(self._messages[-1][0], "exc", None) if self._messages else None
+        if complaint is not None:
+            self._broken = True
+            complaint.__traceback__ = None  # its frames hold what was received
         if len(data) >= len(_PLAIN_END):
             self._last_bytes = data[-len(_PLAIN_END) :]
         elif data:

@@ -1,7 +1,9 @@
 """What a connection does beyond aiohttp, on real sockets."""
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -130,6 +132,26 @@ async def test_what_is_no_request_gets_one_400_and_the_connection_is_closed(
     assert answer.endswith(b"<Error/>")
     assert not edge.escaped
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("piece", [b"a" * 1_000, b"X-A: b\r\n" * 125])
+async def test_what_a_broken_request_sent_is_held_by_nothing(piece: bytes) -> None:
+    """Not even until the garbage collector runs: twenty of them would be 100 MB."""
+    body = b"GET / HTTP/1.1\r\nX-A: " + piece * 5_000
+    async with serving(echo, RecordingEdge()) as (_, port):
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                with suppress(ConnectionError):
+                    await talk(port, body)
+            await asyncio.sleep(0.1)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert held < 2_000_000
 
 
 async def test_a_chunked_body_that_breaks_in_the_middle_fails_its_reader_at_once() -> None:
