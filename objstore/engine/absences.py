@@ -62,6 +62,7 @@ class Absences:
         self._until_s: dict[str, float] = {}
         self._changed = asyncio.Event()
         self.returns = 0  # how often a server came back
+        self.waiting = 0  # how many requests wait now
 
     def announce(self, server: str, until_s: float) -> None:
         """Await `server` until `until_s` of the monotonic clock."""
@@ -97,13 +98,20 @@ class Absences:
             ):
                 return False
             last_s = max(self._until_s[server] for server in awaited) - self._clock.monotonic_s()
-            try:
-                async with asyncio.timeout(min(last_s, AWAITED_TRY_S)):
-                    await self._changed.wait()
-            except TimeoutError:
-                if last_s > AWAITED_TRY_S:
-                    return True
+            if not await self._changes(min(last_s, AWAITED_TRY_S)) and last_s > AWAITED_TRY_S:
+                return True
         return True
+
+    async def _changes(self, within_s: float) -> bool:
+        """Wait for a change of who is awaited; False when none came in time."""
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._changed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.waiting -= 1
 
     def _awaited(self) -> Collection[str]:
         now_s = self._clock.monotonic_s()

@@ -1,4 +1,4 @@
-"""Counts that the lower layers keep as plain numbers, carried into metrics once a second.
+"""What the lower layers keep as plain numbers, carried into metrics once a second.
 
 A call to a drive or to a peer costs an addition; what Prometheus reads lies in files that all
 processes of a server share, and is at most PUBLISH_S behind.
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from objstore.drive.guarded import DriveHealth, GuardedDrive
 from objstore.errors import (
@@ -65,9 +65,16 @@ class _Published:
             ("server", "drive", "error"),
             registry=registry,
         )
+        self._waiting = Gauge(
+            "objstore_s3_requests_waiting",
+            "Requests that wait for a server which said that it stops",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
 
     def publish(self) -> None:
         """Add what was counted since the last time."""
+        self._waiting.set(self._engine.absences.waiting)
         for peer, client in self._node.clients.items():
             for name, counter in self._peers.items():
                 self._add(counter, getattr(client.traffic, name), name, peer)

@@ -141,7 +141,9 @@ class TestStore:
                 )
                 for task in (getting, putting, deleting, creating):
                     assert await waits(task)
+                assert two.absences.waiting == 4
                 two.is_back()
+            assert two.absences.waiting == 0
             assert getting.result() == b"content"
             assert await list_names(two.set) == ["key", "new"]
 
