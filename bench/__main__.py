@@ -23,7 +23,7 @@ from tests.e2e.running import Cluster
 
 MIB = 1024 * 1024
 BUCKET = "bench"
-CLUSTERS = {"one server, four drives": 1, "two servers, two drives each": 2}
+CLUSTERS = {report.ONE_SERVER: 1, report.TWO_SERVERS: 2}
 CORES = len(os.sched_getaffinity(0))
 
 
