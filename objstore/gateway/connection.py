@@ -3,9 +3,9 @@
 aiohttp's own answers to broken requests are plain text, with a traceback in the log; a client
 that sends its request and closes its half of the connection gets no answer at all; a chunked
 body that breaks in the middle leaves its reader waiting; trailer fields of one request become
-header fields of the next. This subclass is the one place that knows aiohttp's inside
-(`_messages`, `_waiter`, `_request_count`); tests/unit/gateway/test_connection.py holds
-every behaviour that depends on it.
+header fields of the next; requests behind many uploads are forgotten. This subclass is the one
+place that knows aiohttp's inside (`_messages`, `_parser`, `_waiter`, `_request_count`);
+tests/unit/gateway/test_connection.py holds every behaviour that depends on it.
 """
 
 import asyncio
@@ -52,6 +52,7 @@ class Connection(web.RequestHandler):
         "_head_timer",
         "_header_deadline_s",
         "_last_bytes",
+        "_newest_body",
         "input_ended",
         "said_continue",
     )
@@ -83,6 +84,7 @@ class Connection(web.RequestHandler):
         self._last_bytes = b""
         self._broken = False  # whether what came was no HTTP
         self._body: StreamReader | None = None
+        self._newest_body: StreamReader | None = None  # of the request that was parsed last
         self.input_ended = False
         # Whether "100 Continue" went ahead of this request's answer. botocore takes the status of
         # an answer that came without it for the next answer's too, and waits for ever for its
@@ -115,7 +117,12 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._broken:
             return  # the parser would complain of every further piece, and keep each
+        late = self._late_body()
         super().data_received(data)
+        if late is not None and late.is_eof():
+            self._uncount_late()
+        if self._messages:
+            self._newest_body = self._messages[-1][1]
         complaint = getattr(self._messages[-1][0], "exc", None) if self._messages else None
         if complaint is not None:
             self._broken = True
@@ -136,9 +143,26 @@ class Connection(web.RequestHandler):
         if self._head_bytes > _HEAD_BYTES_MAX:
             self.force_close()
 
+    def _late_body(self) -> StreamReader | None:
+        """Return a body whose request is being answered already, while it is still coming."""
+        body = self._newest_body
+        return body if body is not None and not self._messages and not body.is_eof() else None
+
+    def _uncount_late(self) -> None:
+        """Take a request that is being answered off those that wait.
+
+        aiohttp 3.14.5 stops parsing when 32 requests wait, and goes on when some were begun. Its
+        parser counts a request when its body is whole, which for a late body is after it was
+        begun: it would count for ever, and what is behind 32 of them would never be parsed.
+        """
+        if self._parser is not None:
+            self._parser.message_consumed()
+            super().data_received(b"")  # it may have stopped too early
+
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._forget_head()
+        self._newest_body = None
 
     def _expect_head(self) -> None:
         """Close unless a head is whole in time. aiohttp's own timer only knows idle connections."""

@@ -5,7 +5,7 @@ import gc
 import logging
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -290,6 +290,30 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         answer = await talk(port, requests + last)
     order = [piece.split(b" ")[1] for piece in answer.split(b"[")[1:]]
     assert order == [b"/%d" % n for n in range(100)] + [b"/last"]
+
+
+@pytest.mark.parametrize("uploads", [1, 40])
+@pytest.mark.parametrize("behind", [1, 31, 32, 33, 100])
+async def test_requests_behind_late_bodies_are_answered(uploads: int, behind: int) -> None:
+    """aiohttp's parser takes a request whose body came late for one that still waits."""
+    begun = asyncio.Queue[None]()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        begun.put_nowait(None)
+        return await echo(request)
+
+    async with serving(handler, RecordingEdge()) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer):
+            async with asyncio.timeout(5):
+                for number in range(uploads):
+                    writer.write(b"PUT /late" + HEAD + b"Content-Length: 4\r\n\r\n")
+                    await begun.get()
+                    last = number == uploads - 1
+                    writer.write(b"body" + (b"GET /behind" + HEAD + b"\r\n") * (behind * last))
+                    await reader.readuntil(b"b'body']")
+                for _ in range(behind):
+                    await reader.readuntil(b"[GET /behind Host b'']")
 
 
 async def test_a_bug_is_reported_and_answered_without_its_text() -> None:
