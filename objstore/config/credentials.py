@@ -13,6 +13,10 @@ ROOT_USER_CHARACTERS_MIN: Final = 3
 ROOT_PASSWORD_CHARACTERS_MIN: Final = 8
 CLUSTER_SECRET_CHARACTERS_MIN: Final = 43
 CLUSTER_SECRET_BYTES_MIN: Final = 32
+METRICS_TOKEN_CHARACTERS_MIN: Final = 20
+SECRET_VARIABLES: Final = ("ROOT_USER", "ROOT_PASSWORD", "CLUSTER_SECRET", "METRICS_TOKEN")
+# RFC 6750, section 2.1: what may stand behind "Bearer".
+_BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 # How many random bits a character carries at most, by the narrowest alphabet that has them all.
 _BITS_OF_CHARACTER: Final = (
@@ -35,11 +39,12 @@ _WELL_KNOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The root credential of S3, and what servers prove themselves to each other with."""
+    """The root credential of S3, what servers prove themselves to each other with, and scrapes."""
 
     root_user: str
     root_password: str = field(repr=False)
     cluster_secret: str = field(repr=False)
+    metrics_token: str = field(default="", repr=False)  # "": no token opens the metrics
 
 
 def load_secrets(environment: Mapping[str, str]) -> Secrets:
@@ -58,7 +63,26 @@ def load_secrets(environment: Mapping[str, str]) -> Secrets:
         raise refused_secret(
             f"{PREFIX}ROOT_PASSWORD", "the same value as another secret", "three different values"
         )
-    return Secrets(root_user=user, root_password=password, cluster_secret=cluster)
+    token = _metrics_token(environment)
+    if token in (user, password, cluster):
+        raise refused_secret(
+            f"{PREFIX}METRICS_TOKEN", "the same value as another secret", "a value of its own"
+        )
+    return Secrets(user, password, cluster, token)
+
+
+def _metrics_token(environment: Mapping[str, str]) -> str:
+    name = "METRICS_TOKEN"
+    if not any(environment.get(f"{PREFIX}{name}{suffix}") for suffix in ("", "_FILE")):
+        return ""
+    token = _secret(environment, name, METRICS_TOKEN_CHARACTERS_MIN)
+    if not _BEARER_TOKEN.fullmatch(token):
+        raise refused_secret(
+            PREFIX + name,
+            "characters that cannot follow 'Bearer' in a header",
+            "letters, digits and - . _ ~ + /, as RFC 6750 has it",
+        )
+    return token
 
 
 def _secret(environment: Mapping[str, str], name: str, characters_min: int) -> str:

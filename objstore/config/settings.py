@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from objstore.config.credentials import PREFIX
+from objstore.config.credentials import PREFIX, SECRET_VARIABLES
 from objstore.config.identities import IdentitySettings, identities_of_file
 from objstore.config.pools import PoolSettings, pools_of_endpoints, pools_of_file, with_parity
 from objstore.config.readers import (
@@ -187,7 +187,7 @@ SETTINGS: Final = (
     Setting(
         "metrics_public",
         "false",
-        "answer /metrics without a credential",
+        "answer /metrics without a credential, to everybody",
         read_switch,
     ),
     Setting(
@@ -236,13 +236,12 @@ SETTINGS: Final = (
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _FILE_ONLY: Final = ("pools", "identities")
-_SECRET_VARIABLES: Final = ("ROOT_USER", "ROOT_PASSWORD", "CLUSTER_SECRET")
 _OTHER_VARIABLES: Final = (
     "CONFIG",
     "ENDPOINTS",
     "BUCKETS",
-    *_SECRET_VARIABLES,
-    *(f"{name}_FILE" for name in _SECRET_VARIABLES),
+    *SECRET_VARIABLES,
+    *(f"{name}_FILE" for name in SECRET_VARIABLES),
 )
 
 

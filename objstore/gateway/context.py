@@ -46,7 +46,8 @@ class GatewayContext:
     domains: tuple[str, ...] = ()  # `bucket.domain` in Host addresses a bucket
     sigv2_links: bool = True  # believe presigned URLs by Signature Version 2
     ssec_over_http: bool = False  # take customers' keys without TLS, for tests
-    metrics_public: bool = False  # otherwise a scrape is signed like an S3 request
+    metrics_public: bool = False  # otherwise a scrape has a token, or root's signature
+    metrics_token: str = field(default="", repr=False)  # "": none opens them
     metrics_directory: str | None = None  # prometheus_client's multi-process directory
     lifecycle_day_s: int = limits.LIFECYCLE_DAY_SECONDS  # how long lifecycle rules take a day to be
     access_log: bool = False  # one line for each request, not only for failures

@@ -2,10 +2,12 @@
 
 They begin with `/.objstore/` or `/minio/`, or are `/metrics`; on a virtual-host bucket the same
 paths are keys. `/metrics` could also be a listing of a bucket of that name, so it is a scrape
-only when it is open to everybody and nobody signed it. What has to be signed, root signs.
+only when it is open to everybody and nobody signed it, or when it bears the token of scrapes.
+What has to be signed, root signs.
 """
 
 import asyncio
+import hmac
 from typing import Final
 
 from aiohttp import web
@@ -82,15 +84,26 @@ class Service:
         self, http: web.BaseRequest, path: str, raw_query: str, request_id: str
     ) -> Reply | None:
         public = self._context.metrics_public
+        token = self._bears_token(http.headers.get("Authorization", ""))
         if path == _OPEN_SCRAPE_PATH:
-            if not public or raw_query or "Authorization" in http.headers:
+            anybody = public and "Authorization" not in http.headers
+            if raw_query or not (anybody or token):
                 return None
         elif path not in _SCRAPE_PATHS:
             return None
-        elif not public:
+        elif not (public or token):
             self._authenticator.authenticate_root(self._request(http, path, raw_query, request_id))
         text = self._metrics.render(self._context.cluster_status.sets(), await self._info())
         return Reply(200, {"Content-Type": metrics.CONTENT_TYPE}, text)
+
+    def _bears_token(self, authorization: str) -> bool:
+        expected = self._context.metrics_token
+        scheme, _, token = authorization.partition(" ")
+        return (
+            bool(expected)
+            and scheme.lower() == "bearer"
+            and hmac.compare_digest(token.strip().encode(errors="replace"), expected.encode())
+        )
 
     async def _info(self) -> ClusterInfo | None:
         """Ask for the cluster's state; a scrape goes without it rather than late."""

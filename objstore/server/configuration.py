@@ -22,7 +22,7 @@ LIVE_SETTINGS: Final = frozenset(
     {"domains", "identities", "metrics_public", "requests_in_flight", "sigv2_links"}
     | {"ssec_over_http"}
 )
-LIVE_SECRETS: Final = frozenset({"root_password", "root_user"})
+LIVE_SECRETS: Final = frozenset({"metrics_token", "root_password", "root_user"})
 _OF_THE_MACHINE: Final = frozenset(
     {"host", "internal_port", "port", "server", "workers"}
     | {"tls_certificate", "tls_key"}
@@ -42,7 +42,9 @@ def generation_of(settings: Settings, secrets: Secrets) -> str:
     shared["identities"] = sorted(
         (replace(one, secret_in="") for one in settings.identities), key=_access_key
     )
-    document = msgspec.json.encode([shared, secrets.root_user, secrets.root_password])
+    document = msgspec.json.encode(
+        [shared, secrets.root_user, secrets.root_password, secrets.metrics_token]
+    )
     digest = hmac.digest(secrets.cluster_secret.encode(), document, "sha256")
     return digest.hex()[:GENERATION_DIGITS]
 

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
 
-from objstore.config import PREFIX, Settings
-
-_SECRET_FILES: Final = ("ROOT_USER_FILE", "ROOT_PASSWORD_FILE", "CLUSTER_SECRET_FILE")
+from objstore.config import PREFIX, SECRET_VARIABLES, Settings
 
 
 def files_of(
@@ -17,7 +14,7 @@ def files_of(
     found = (
         named,
         *(one.secret_in for one in settings.identities),
-        *(environment.get(PREFIX + name, "") for name in _SECRET_FILES),
+        *(environment.get(f"{PREFIX}{name}_FILE", "") for name in SECRET_VARIABLES),
     )
     return tuple(dict.fromkeys(file for file in found if file))
 

@@ -88,6 +88,7 @@ def _take_change(change: LiveChange, node: Node, context: GatewayContext, gatewa
             sigv2_links=settings.sigv2_links,
             ssec_over_http=settings.ssec_over_http,
             metrics_public=settings.metrics_public,
+            metrics_token=change.secrets.metrics_token,
             requests_max=settings.requests_in_flight,
         )
     )
@@ -112,6 +113,7 @@ def _gateway_context(
         sigv2_links=settings.sigv2_links,
         ssec_over_http=settings.ssec_over_http,
         metrics_public=settings.metrics_public,
+        metrics_token=node.order.secrets.metrics_token,
         metrics_directory=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
         lifecycle_day_s=settings.lifecycle_day_seconds,
         requests_max=settings.requests_in_flight,

@@ -22,13 +22,16 @@ SIZE = 50_000
 Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
+TOKEN = "what-prometheus-shows-in-these-tests"
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster.running(
         tmp_path_factory.mktemp("watched"),
         parity=2,
         buckets=(BUCKET,),
-        environment={"OBJSTORE_METRICS_PUBLIC": "true"},
+        environment={"OBJSTORE_METRICS_TOKEN": TOKEN},
     ) as cluster:
         yield cluster
 
@@ -40,8 +43,13 @@ def get(cluster: Cluster, path: str, server: int = 0, query: str = "") -> Answer
 
 def scrape(cluster: Cluster, server: int = 0, path: str = "/metrics") -> tuple[set[str], Page]:
     """Return every name that the page declares, and its samples."""
-    answer = get(cluster, path, server)
+    headers = (
+        ("Host", "{}:{}".format(*cluster.address(server))),
+        ("Authorization", f"Bearer {TOKEN}"),
+    )
+    answer = send(cluster.address(server), Shot(path=path, headers=headers))
     assert answer.status == 200
+    assert get(cluster, path, server).status != 200
     names, samples = set(), {}
     for line in answer.body.decode().splitlines():
         if line.startswith("# TYPE "):

@@ -452,6 +452,23 @@ def test_refused_secrets(change: dict[str, str]) -> None:
         assert value not in str(refused.value)
 
 
+def test_the_token_of_the_metrics_is_optional_and_fits_its_header(tmp_path: Path) -> None:
+    token = "abcdefghijklmnopqrst-1234.~+/="
+    assert load_secrets(GOOD).metrics_token == ""
+    found = load_secrets({**GOOD, "OBJSTORE_METRICS_TOKEN": token})
+    assert found.metrics_token == token
+    assert token not in repr(found)
+    (tmp_path / "token").write_text(token + "\n")
+    named = {**GOOD, "OBJSTORE_METRICS_TOKEN_FILE": str(tmp_path / "token")}
+    assert load_secrets(named) == found
+    for wrong in ("short", "with spaces in the middle", "ünexpected-letters-in-it", "a" * 40):
+        with pytest.raises(ConfigError, match="METRICS_TOKEN") as refused:
+            load_secrets({**GOOD, "OBJSTORE_METRICS_TOKEN": wrong})
+        assert wrong not in str(refused.value)
+    with pytest.raises(ConfigError, match="same value"):
+        load_secrets({**GOOD, "OBJSTORE_METRICS_TOKEN": GOOD["OBJSTORE_CLUSTER_SECRET"]})
+
+
 def test_the_password_and_the_cluster_secret_differ() -> None:
     secret = GOOD["OBJSTORE_CLUSTER_SECRET"]
     with pytest.raises(ConfigError, match="same value"):

@@ -72,6 +72,7 @@ def test_promtool_accepts_the_rules_and_the_scrape_configuration() -> None:
     promtool = str(beside_python) if beside_python.exists() else shutil.which("promtool")
     if promtool is None:
         pytest.skip("needs promtool (in Debian's package prometheus)")
-    for command in (("check", "rules", ALERTS), ("check", "config", SCRAPE)):
+    # The files that the configuration names are Prometheus's own, and not here.
+    for command in (("check", "rules", ALERTS), ("check", "config", "--syntax-only", SCRAPE)):
         done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

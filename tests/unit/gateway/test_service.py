@@ -80,6 +80,29 @@ async def test_a_scrape_is_signed_unless_metrics_are_public() -> None:
             assert count in answer.body
 
 
+async def test_a_token_opens_the_metrics_and_nothing_else() -> None:
+    token = "abcdefghijklmnopqrst-1234"
+    async with gateway(metrics_token=token) as service:
+        await create_bucket(service, "metrics")
+
+        async def ask(path: str, authorization: str) -> int:
+            headers = {"Authorization": authorization}
+            return (await service.ask("GET", path, headers, signed=False)).status
+
+        for path in (SCRAPE, "/metrics"):
+            for scheme in ("Bearer", "bearer"):
+                assert await ask(path, f"{scheme} {token}") == 200
+            for wrong in (f"Bearer {token[:-1]}", f"Bearer {token}x", "Bearer ", f"Basic {token}"):
+                assert await ask(path, wrong) in (400, 403)
+            assert (await service.ask("GET", path, signed=False)).status == 403
+        for path in (INFO, "/bucket", "/metrics?list-type=2"):
+            assert await ask(path, f"Bearer {token}") in (400, 403)
+        assert b"<ListBucketResult" in (await service.ask("GET", "/metrics")).body
+    async with gateway() as service:
+        answer = await service.ask("GET", SCRAPE, {"Authorization": "Bearer "}, signed=False)
+        assert answer.status in (400, 403)
+
+
 async def create_bucket(service: Service, name: str) -> None:
     await service.store.create_bucket(BucketName(name), owner=ACCESS_KEY, region=REGION)
 

@@ -65,9 +65,11 @@ def test_what_can_change_is_named_and_what_can_not_is_refused_whole() -> None:
     assert changed_names(old, old) == ()
     new = (
         replace(SETTINGS, identities=(ANN,), metrics_public=True),
-        replace(SECRETS, root_password="battery-staple"),
+        replace(SECRETS, root_password="battery-staple", metrics_token="a token of scrapes"),
     )
-    assert set(changed_names(old, new)) == {"identities", "metrics_public", "root_password"}
+    assert set(changed_names(old, new)) == {
+        *("identities", "metrics_public", "metrics_token", "root_password")
+    }
     for fixed in (
         (replace(new[0], region="eu-west-1"), new[1]),
         (replace(new[0], port=9001), new[1]),
