@@ -51,7 +51,7 @@ address = \":$PORT\"
 workers = ${SETTING[WORKERS]}
 "
     fi
-    for name in witness tls layout; do
+    for name in tls witness layout; do
         # One that says the same in other words of comment is left alone.
         [ "$(section_of "$name" <<<"$text")" = "$("${name}_lines")" ] ||
             text=$(put_section "$name" <<<"$text")

@@ -86,9 +86,9 @@ names_of() {
     local name names="${ADDRESS[$1]}"
     # Clients ask servers alone by the names of a load balancer.
     [ "$1" = witness ] || [ -z "${SETTING[TLS_NAMES]}" ] || names+=",${SETTING[TLS_NAMES]}"
-    for name in ${names//,/ }; do
+    while IFS= read -r name; do
         if [[ $name =~ ^[0-9]+(\.[0-9]+){3}$ ]]; then say "IP:$name"; else say "DNS:$name"; fi
-    done | paste -sd ,
+    done <<<"${names//,/$'\n'}" | paste -sd ,
 }
 
 # install_certificates MACHINE: for what runs there, where those that are there will not do.
