@@ -95,6 +95,10 @@ print(opener.open(sys.argv[1], sys.argv[2].encode(), 5).read().decode())' $url "
     fi
     case $answer in *'"count"'*) return 1 ;; *'"header"'*) return 0 ;; *) return 1 ;; esac
 }
+if [ $systemd = yes ] && [ ! -d /run/systemd/system ]; then
+    refuse "a machine that systemd does not run" "systemd" \
+        "use --no-systemd, and have PREFIX/bin/objstore-etcd-service start called at boot"
+fi
 if [ $systemd = yes ] && [ ! -e /etc/systemd/system/objstore-etcd.service ]; then
     if systemctl --quiet is-active etcd.service; then
         is_debians_own || in_the_way "an etcd.service that runs with settings of somebody"

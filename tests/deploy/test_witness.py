@@ -68,7 +68,8 @@ def put(machines: Machines, host: Host, key: str) -> str:
 
 def get(machines: Machines, host: Host, key: str) -> bytes:
     client = machines.client(machines.endpoint(host))
-    return client.get_object(Bucket="bucket", Key=key)["Body"].read()
+    body: bytes = client.get_object(Bucket="bucket", Key=key)["Body"].read()
+    return body
 
 
 def wait_whole(machines: Machines) -> None:
@@ -96,20 +97,16 @@ def test_both_are_turned_on_with_both_servers_stopped_and_never_while_one_runs(
     before = [files_of(host) for host in (three.one, three.two)]
 
     three.write_env(settings_with(three, TLS="yes"))
-    for running in (three.one, three.two):
-        other = three.two if running is three.one else three.one
-        other.run([SERVICE, "stop"])
-        said = three.script("deploy-2server.sh", "--wheel", str(wheel), code=2)
-        assert f"found:      {running.address} running without a witness and TLS" in said
-        assert "both servers stopped: turning a witness and TLS on in an existing cluster" in said
-        assert f"{SERVICE} stop on both servers, then run this again" in said
-        other.run([SERVICE, "start"])
+    three.one.run([SERVICE, "stop"])
+    said = three.script("deploy-2server.sh", "--wheel", str(wheel), code=2)
+    assert f"found:      {three.two.address} running without a witness and TLS" in said
+    assert "both servers stopped: turning a witness and TLS on in an existing cluster" in said
+    assert f"{SERVICE} stop on both servers, then run this again" in said
     assert [files_of(host) for host in (three.one, three.two)] == before
     assert three.witness is not None
     assert not three.etcd_pids(three.witness)
 
-    for host in (three.one, three.two):
-        host.run([SERVICE, "stop"])
+    three.two.run([SERVICE, "stop"])
     said = three.script("deploy-2server.sh", "--wheel", str(wheel))
     assert f"Ready: {three.endpoint(three.one)} and" in said
     assert "With the witness, either server may be lost and the other goes on" in said
@@ -200,7 +197,6 @@ def test_one_member_less_is_a_warning_and_two_are_an_alarm(three: Machines) -> N
     three.kill(three.etcd_pids(three.two))
     said = three.script("check.sh", "--quiet", code=2)
     assert f"fail {three.one.address}, etcd: 0 of 3 members answer" in said
-    assert "it reaches no majority" in said
     assert put(three, three.one, "without the witness") == ""
     for host in (three.witness, three.two):
         host.run([MEMBER, "start"])
