@@ -1,6 +1,6 @@
 #!/bin/bash
-# The monthly check of a two-server cluster: servers, drives, healing, clocks, disk use,
-# settings, certificates. A line a fact: "ok|warn|fail SUBJECT: WORDS".
+# The monthly check of a two-server cluster: servers, drives, healing, the witness, clocks, disk
+# use, settings, certificates. A line a fact: "ok|warn|fail SUBJECT: WORDS".
 #
 #   check.sh [--env FILE] [--quiet]
 #
@@ -15,10 +15,15 @@
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=tls.sh
+. "$HERE/tls.sh"
+# shellcheck source=etcd.sh
+. "$HERE/etcd.sh"
 
 CLOCK_WARN_MS=1000
 CLOCK_FAIL_MS=60000   # servers refuse each other beyond 300 s
 INODES_WARN=80        # per cent
+ETCD_ROOM_WARN=80     # per cent of the disk that etcd's data are on
 CERTIFICATE_WARN_DAYS=30
 CERTIFICATE_FAIL_DAYS=7
 RESTARTS_WARN=3
@@ -77,7 +82,7 @@ else
 fi
 case \$state in
     active | running*) echo "ok service: \$state, \$(readlink $PREFIX/current)" ;;
-    *) echo "fail service: \$state; see its log: $(log_command)" ;;
+    *) echo "fail service: \$state; see its log: $(log_command objstore)" ;;
 esac
 [ "\$restarts" -lt $RESTARTS_WARN ] || echo "warn service: restarted \$restarts times; see its log"
 END
@@ -93,10 +98,13 @@ done
 END
 }
 
-# Certificates that the settings name: the public port's, and the one between servers.
+# Certificates that the settings name: the public port's, the one between servers, etcd's member's.
 check_certificates() {
     remote "$1" <<END
-sed -n 's/^ *\\(internal_\\)\\{0,1\\}tls_\\(certificate\\|ca\\) *= *"\\(..*\\)".*/\\3/p' $CONFIG_DIR/objstore.toml |
+{
+    sed -n 's/^ *\\(internal_\\)\\{0,1\\}tls_\\(certificate\\|ca\\) *= *"\\(..*\\)".*/\\3/p' $CONFIG_DIR/objstore.toml || true
+    sed -n 's/^ETCD_CERT_FILE=//p' $ETCD_DIR/etcd.env || true
+} 2>/dev/null | sort -u |
 while IFS= read -r file; do
     case \$file in /*) ;; *) file=$CONFIG_DIR/\$file ;; esac
     command -v openssl >/dev/null || { echo "warn certificate \$file: openssl is not installed, so not looked at"; continue; }
@@ -111,6 +119,19 @@ done
 END
 }
 
+# One member may be down: the others are a majority. But no other may be lost then.
+check_member() {
+    remote "$1" <<END
+if ! { $(own_member_runs); }; then
+    echo "warn etcd's member: not running; see its log: $(log_command $ETCD)"
+    exit 0
+fi
+echo "ok etcd's member: running"
+used=\$(df --output=pcent $ETCD_DATA | tail -n 1 | tr -dc 0-9)
+[ "\${used:-0}" -lt $ETCD_ROOM_WARN ] || echo "warn etcd's member: \$used % of the disk of $ETCD_DATA used"
+END
+}
+
 # NTP keeps clocks together; without it they drift apart until servers refuse each other.
 check_clock_source() {
     remote "$1" <<'END'
@@ -122,7 +143,7 @@ esac
 END
 }
 
-# clock_offset N: its clock minus this machine's, in ms, taken in the middle of the call.
+# clock_offset SERVER: its clock minus this machine's, in ms, taken in the middle of the call.
 clock_offset() {
     local before there after
     before=$(date +%s%3N)
@@ -133,7 +154,7 @@ clock_offset() {
 
 check_clocks() {
     local first second apart level=ok
-    if ! { first=$(clock_offset 1) && second=$(clock_offset 2); }; then
+    if ! { first=$(clock_offset server1) && second=$(clock_offset server2); }; then
         report fail clocks "cannot be compared"
         return 0
     fi
@@ -150,7 +171,7 @@ settings_digest() {
 # Every server answers from its own file, so they have to be the same.
 check_settings() {
     local first second
-    if ! { first=$(settings_digest 1) && second=$(settings_digest 2); }; then
+    if ! { first=$(settings_digest server1) && second=$(settings_digest server2); }; then
         report fail settings "cannot be compared"
     elif [ "$first" = "$second" ]; then
         report ok settings "the same on both servers"
@@ -159,27 +180,31 @@ check_settings() {
     fi
 }
 
-# check_server N: whatever fails to be looked at is a finding, and the rest is looked at.
-check_server() {
+# check_machine MACHINE: whatever fails to be looked at is a finding, and the rest is looked at.
+check_machine() {
     if ! look_at_login "$1"; then
-        report fail "$(server "$1")" "no answer to ssh $(target "$1")"
+        report fail "${ADDRESS[$1]}" "no answer to ssh ${LOGIN[$1]}"
         return 0
     fi
     {
-        check_service "$1" || true
-        look_at_cluster "$1" || true
-        check_inodes "$1" || true
+        if [ "$1" != witness ]; then
+            check_service "$1" || true
+            look_at_cluster "$1" || true
+            look_at_etcd "$1" || true
+            check_inodes "$1" || true
+        fi
+        ! has_witness || check_member "$1" || true
         check_certificates "$1" || true
         check_clock_source "$1" || true
     } >"$CONTROL/facts" 2>&1
-    report_lines "$(server "$1")" <"$CONTROL/facts"
+    report_lines "${ADDRESS[$1]}" <"$CONTROL/facts"
 }
 
 main() {
-    local number
+    local machine
     parse_arguments "$@"
     prepare_connections
-    for number in 1 2; do check_server "$number"; done
+    for machine in "${MACHINES[@]}"; do check_machine "$machine"; done
     check_clocks
     check_settings
     exit "$WORST"

@@ -9,6 +9,7 @@ library alone. The scripts wait by it, and check.sh prints it.
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -34,10 +35,19 @@ def read_environment(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def health(endpoint: str) -> Fact:
+def ca_of(settings: dict[str, Any]) -> str | None:
+    """Return whose certificates are believed besides those of the system's CAs: the cluster's."""
+    return settings.get("internal_tls_ca") if settings.get("tls_certificate") else None
+
+
+def health(endpoint: str, ca: str | None) -> Fact:
     """Ask for the health of the whole, as this server sees it."""
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(ca)
+    url = f"{endpoint}/.objstore/health"
     try:
-        with urllib.request.urlopen(f"{endpoint}/.objstore/health", timeout=PROBE_S) as answer:
+        with urllib.request.urlopen(url, timeout=PROBE_S, context=context) as answer:
             return "ok", "health", f"{answer.status}: objects can be read and written"
     except urllib.error.HTTPError as error:
         return "fail", "health", f"{error.code}: {error.read(2000).decode('utf-8', 'replace')}"
@@ -55,6 +65,7 @@ def admin_info(objstore: str, endpoint: str, variables: dict[str, str]) -> dict[
     done = subprocess.run(  # noqa: S603  the program this script was given
         [objstore, "admin", "info", "--json", "--endpoint", endpoint],
         env={"PATH": os.environ["PATH"], "AWS_REGION": settings.get("region", "us-east-1")}
+        | ({"OBJSTORE_CA_FILE": ca} if (ca := ca_of(settings)) else {})
         | secrets,
         capture_output=True,
         text=True,
@@ -128,7 +139,7 @@ def all_facts(variables: dict[str, str], objstore: str, address: str) -> Iterato
     settings = tomllib.loads(Path(variables["OBJSTORE_CONFIG"]).read_text(encoding="utf-8"))
     scheme = "https" if settings.get("tls_certificate") else "http"
     endpoint = f"{scheme}://{address}"
-    yield health(endpoint)
+    yield health(endpoint, ca_of(settings))
     try:
         info = admin_info(objstore, endpoint, variables)
     except (OSError, RuntimeError, subprocess.TimeoutExpired, json.JSONDecodeError) as error:

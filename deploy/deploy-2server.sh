@@ -13,16 +13,25 @@
 #   --wheel FILE         the package; without it, it is built from this repository
 #   --wheelhouse DIR     wheels of all dependencies, for servers that do not reach PyPI
 #   --allow-unmounted    accept drives that are directories of another file system, for a trial
+#   --witness HOST       a third machine, with whose vote one server goes on without the other: a
+#                        member of etcd is set up there and on both servers, and nothing else there
+#   --tls                serve by https, with certificates of a CA that is made in deploy/ca
 #   --no-systemd         start the processes without systemd
 #   --dry-run            print every command, and run none
 #
-# Needs ssh to both servers, as root or as a user who may `sudo -n`, and Python 3.11 there.
-# It sets up no witness (etcd, by which one server goes on without the other); that takes a third
-# machine and a few steps by hand: docs/operating/witness.md.
+# Needs ssh to every machine, as root or as a user who may `sudo -n`, and Python 3.11 on the servers.
 
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=package.sh
+. "$HERE/package.sh"
+# shellcheck source=tls.sh
+. "$HERE/tls.sh"
+# shellcheck source=etcd.sh
+. "$HERE/etcd.sh"
+# shellcheck source=config.sh
+. "$HERE/config.sh"
 
 CLOCK_APART_S=60   # servers refuse each other beyond 300 s; this leaves room to drift
 SECRETS=(root_user root_password cluster_secret)
@@ -40,8 +49,9 @@ parse_arguments() {
             --help | -h) usage; exit 0 ;;
             --dry-run) DRY_RUN=yes ;;
             --no-systemd) option[SYSTEMD]=no ;;
+            --tls) option[TLS]=yes ;;
             --allow-unmounted) ALLOW_UNMOUNTED=yes ;;
-            --env | --drives | --parity | --port | --wheel | --wheelhouse)
+            --env | --drives | --parity | --port | --wheel | --wheelhouse | --witness)
                 [ $# -gt 1 ] || refuse "$1 without a value" "$1 VALUE" "see $SCRIPT --help"
                 case "$1" in
                     --env) ENV_FILE=$2 ;;
@@ -107,14 +117,18 @@ END
 }
 
 check_clocks() {
-    [ "$DRY_RUN" = no ] || { say "# compare the clocks of both servers"; return 0; }
-    local first second apart
-    first=$(echo 'date +%s' | remote 1)
-    second=$(echo 'date +%s' | remote 2)
-    apart=$((first > second ? first - second : second - first))
-    [ "$apart" -le "$CLOCK_APART_S" ] || refuse "clocks that are $apart s apart" \
+    local machine now first='' last=''
+    [ "$DRY_RUN" = no ] || { say "# compare the clocks of all machines"; return 0; }
+    # Certificates hold from the moment that this machine's clock says.
+    ! has_tls || { first=$(date +%s); last=$first; }
+    for machine in "${MACHINES[@]}"; do
+        now=$(echo 'date +%s' | remote "$machine")
+        [ -n "$first" ] && [ "$first" -le "$now" ] || first=$now
+        [ -n "$last" ] && [ "$last" -ge "$now" ] || last=$now
+    done
+    [ $((last - first)) -le "$CLOCK_APART_S" ] || refuse "clocks that are $((last - first)) s apart" \
         "at most $CLOCK_APART_S s (servers refuse each other beyond 300 s)" \
-        "install chrony or systemd-timesyncd on both servers, and wait until they agree"
+        "install chrony or systemd-timesyncd on all machines, and wait until they agree"
 }
 
 # --- what is put on a server -------------------------------------------------------------
@@ -135,22 +149,22 @@ END
 share_secrets() {
     if [ "$DRY_RUN" = yes ]; then
         say "# take ${SECRETS[*]} from a server that has them, else draw them; the same on both:"
-        write_secrets 1 </dev/null
-        write_secrets 2 </dev/null
+        write_secrets server1 </dev/null
+        write_secrets server2 </dev/null
         return 0
     fi
     local first second
-    first=$(read_secrets 1)
-    second=$(read_secrets 2)
+    first=$(read_secrets server1)
+    second=$(read_secrets server2)
     [ -z "$first" ] || [ -z "$second" ] || [ "$first" = "$second" ] || refuse \
-        "different secrets in $CONFIG_DIR/secrets on $(server 1) and $(server 2)" "the same on both" \
+        "different secrets in $CONFIG_DIR/secrets on ${ADDRESS[server1]} and ${ADDRESS[server2]}" "the same on both" \
         "find out which cluster each belongs to; move the directory away on the one that is to join"
     first=${first:-${second:-$(draw_secrets)}}
-    write_secrets 1 <<<"$first"
-    write_secrets 2 <<<"$first"
+    write_secrets server1 <<<"$first"
+    write_secrets server2 <<<"$first"
 }
 
-# read_secrets N: one line each, or nothing when there are none.
+# read_secrets SERVER: one line each, or nothing when there are none.
 read_secrets() {
     remote "$1" <<END
 cd $CONFIG_DIR/secrets
@@ -167,7 +181,7 @@ print(secrets.token_urlsafe(30))
 print(secrets.token_urlsafe(48))'
 }
 
-# write_secrets N: from standard input, and only what is not there.
+# write_secrets SERVER: from standard input, and only what is not there.
 write_secrets() {
     local values=() name
     mapfile -t values
@@ -185,66 +199,12 @@ END
     done
 }
 
-# The part of the configuration that this script owns; the rest is the operator's.
-layout_section() {
-    cat <<END
-# BEGIN layout, written by deploy-2server.sh. Fixed once there is data: see docs/operating/layouts.md
-[[pools]]
-endpoints = ["http://$(server 1):$PORT${SETTING[DRIVES]}", "http://$(server 2):$PORT${SETTING[DRIVES]}"]
-parity = "${SETTING[PARITY]}"
-# END layout
-END
-}
-
-# write_config N: the same file on both servers; one that is there keeps what was added to it.
-write_config() {
-    remote "$1" <<END
-file=$CONFIG_DIR/objstore.toml
-cat >\$file.layout <<'LAYOUT'
-$(layout_section)
-LAYOUT
-if [ ! -e \$file ]; then
-    { echo "# Settings: docs/operating/layouts.md. Keep this file the same on both servers."
-      echo 'address = ":$PORT"'
-      echo 'workers = ${SETTING[WORKERS]}'
-      echo
-      cat \$file.layout; } >\$file.new
-    chgrp $SERVICE_USER \$file.new
-    chmod 640 \$file.new
-    mv \$file.new \$file
-elif ! sed -n '/^# BEGIN layout/,/^# END layout/p' \$file | cmp -s - \$file.layout; then
-    was=\$(sed -n '/^# BEGIN layout/,/^# END layout/p' \$file | grep -E '^(endpoints|parity)' | paste -sd ' ')
-    now=\$(grep -E '^(endpoints|parity)' \$file.layout | paste -sd ' ')
-    rm \$file.layout
-    refuse "in \$file: \$was" "\$now, which follows from the arguments and .env" \\
-        "give the same addresses, port, drives and parity as the first time; a layout cannot be changed under its data"
-fi
-rm \$file.layout
-END
-    write_environment "$1"
-}
-
-write_environment() {
-    remote "$1" <<END
-cat >$CONFIG_DIR/server.env.new <<'ENVIRONMENT'
-# Written by deploy-2server.sh; settings belong into objstore.toml.
-OBJSTORE_CONFIG=$CONFIG_DIR/objstore.toml
-OBJSTORE_SERVER=$(server "$1"):$PORT
-OBJSTORE_ROOT_USER_FILE=$CONFIG_DIR/secrets/root_user
-OBJSTORE_ROOT_PASSWORD_FILE=$CONFIG_DIR/secrets/root_password
-OBJSTORE_CLUSTER_SECRET_FILE=$CONFIG_DIR/secrets/cluster_secret
-ENVIRONMENT
-chgrp $SERVICE_USER $CONFIG_DIR/server.env.new
-chmod 640 $CONFIG_DIR/server.env.new
-mv $CONFIG_DIR/server.env.new $CONFIG_DIR/server.env
-END
-}
-
 install_service() {
     if [ "${SETTING[SYSTEMD]}" = yes ]; then
         install_unit "$1"
     else
-        install_plain_service "$1"
+        install_plain_service "$1" objstore "$CONFIG_DIR/server.env" \
+            "$PREFIX/current/bin/objstore server --log-format json" "$SERVICE_USER"
     fi
 }
 
@@ -268,14 +228,19 @@ systemctl --quiet enable objstore.service
 END
 }
 
+# install_plain_service MACHINE NAME ENVIRONMENT COMMAND USER: the COMMAND may hold a $(...) that the
+# machine's shell is to answer.
 install_plain_service() {
     remote "$1" <<END
-install -d -m 750 -o root -g $SERVICE_USER ${SETTING[LOG_DIR]}
-cat >$PREFIX/bin/objstore-service <<'SERVICE'
-$(sed -e "s|@PREFIX@|$PREFIX|" -e "s|@CONFIG_DIR@|$CONFIG_DIR|" \
-        -e "s|@LOG_DIR@|${SETTING[LOG_DIR]}|" -e "s|@SERVICE_USER@|$SERVICE_USER|" "$HERE/objstore-service")
+install -d -m 755 $PREFIX $PREFIX/bin
+[ -d ${SETTING[LOG_DIR]} ] || install -d -m 750 ${SETTING[LOG_DIR]}
+{
+    sed -e "s|@COMMAND@|$4|" <<'SERVICE'
+$(sed -e "s|@NAME@|$2|" -e "s|@ENVIRONMENT@|$3|" -e "s|@LOG_DIR@|${SETTING[LOG_DIR]}|" \
+        -e "s|@SERVICE_USER@|$5|" "$HERE/objstore-service")
 SERVICE
-chmod 755 $PREFIX/bin/objstore-service
+} >$PREFIX/bin/$2-service
+chmod 755 $PREFIX/bin/$2-service
 END
 }
 
@@ -291,11 +256,11 @@ start_server() {
 }
 
 start_or_upgrade() {
-    local number
-    for number in 1 2; do
-        if [ "$DRY_RUN" = no ] && service_is_running "$number" &&
-            [ "$(current_version "$number")" != "versions/$VERSION_ID" ]; then
-            refuse "$(server "$number") running another version" "$VERSION_ID, or no running server" \
+    local machine
+    for machine in "${SERVERS[@]}"; do
+        if [ "$DRY_RUN" = no ] && service_is_running "$machine" &&
+            [ "$(current_version "$machine")" != "versions/$VERSION_ID" ]; then
+            refuse "${ADDRESS[$machine]} running another version" "$VERSION_ID, or no running server" \
                 "upgrade one server at a time: deploy/rolling-upgrade.sh"
         fi
     done
@@ -305,33 +270,61 @@ start_or_upgrade() {
 }
 
 summary() {
+    local one=${ADDRESS[server1]} explain=layout\ explain
     [ "$DRY_RUN" = no ] || return 0
+    ! has_witness || explain+=" --witness"
     say ""
-    say "Ready: http://$(server 1):$PORT and http://$(server 2):$PORT (any server serves any request)"
+    say "Ready: $SCHEME://$one:$PORT and $SCHEME://${ADDRESS[server2]}:$PORT (any server serves any request)"
     say "  version     $VERSION_ID"
-    say "  access key  $(echo "cat $CONFIG_DIR/secrets/root_user" | remote 1)"
-    say "  secret key  ssh $(target 1) ${BECOME_ROOT[1]}cat $CONFIG_DIR/secrets/root_password"
+    say "  access key  $(echo "cat $CONFIG_DIR/secrets/root_user" | remote server1)"
+    say "  secret key  ssh ${LOGIN[server1]} ${BECOME_ROOT[server1]}cat $CONFIG_DIR/secrets/root_password"
+    ! has_tls || say "  CA          $(ca_directory)/ca.crt, for clients: AWS_CA_BUNDLE, OBJSTORE_CA_FILE"
+    ! has_witness || say "  witness     ${ADDRESS[witness]}; let nobody but the three machines reach ports $CLIENT_PORT and $PEER_PORT"
     say "  settings    $CONFIG_DIR/objstore.toml (after a change: deploy/rolling-upgrade.sh --restart)"
-    say "  log         $(log_command)"
+    say "  log         $(log_command objstore)"
     say "  next        deploy/check.sh from cron; docs/operating/deploy.md for a load balancer"
     say ""
-    say "What this layout survives (objstore layout explain $CONFIG_DIR/objstore.toml)"
-    echo "COLUMNS=100 $PREFIX/current/bin/objstore layout explain $CONFIG_DIR/objstore.toml" |
-        remote 1 | sed 's/^/  /'
+    say "What this layout survives (objstore $explain $CONFIG_DIR/objstore.toml)"
+    echo "COLUMNS=100 $PREFIX/current/bin/objstore $explain $CONFIG_DIR/objstore.toml" |
+        remote server1 | sed 's/^/  /'
+}
+
+look_around() {
+    say "== looking at ${#MACHINES[@]} machines"
+    both check_server
+    if has_witness; then
+        everywhere check_etcd
+        check_members_data
+    fi
+    check_clocks
+    check_ca
+    plan_config
+}
+
+configure() {
+    say "== accounts, secrets, configuration"
+    both make_account
+    ! has_witness || everywhere make_etcd_account
+    share_secrets
+    if has_tls; then
+        make_ca
+        everywhere install_certificates
+    fi
+    both write_config
 }
 
 main() {
     parse_arguments "$@"
     open_connections
-    say "== looking at both servers"
-    both check_server
-    check_clocks
+    look_around
     say "== package"
     find_wheel "$WHEEL_GIVEN"
-    say "== accounts, secrets, configuration"
-    both make_account
-    share_secrets
-    both write_config
+    configure
+    if has_witness; then
+        say "== the witness: etcd on $(addresses)"
+        everywhere install_etcd
+        start_etcd
+    fi
     say "== installing $VERSION_ID"
     both install_package
     both install_service

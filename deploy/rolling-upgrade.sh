@@ -19,6 +19,8 @@
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=package.sh
+. "$HERE/package.sh"
 
 WHEEL_GIVEN=''
 MODE=upgrade
@@ -55,11 +57,11 @@ parse_arguments() {
 }
 
 require_whole() {
-    local number said
+    local machine said
     [ "$DRY_RUN" = no ] || { say "# see that both servers report a whole cluster"; return 0; }
-    for number in 1 2; do
-        said=$(look_at_cluster "$number" 2>&1) || refuse \
-            "$(server "$number"): $(grep -v '^ok' <<<"$said" | paste -sd ';')" \
+    for machine in "${SERVERS[@]}"; do
+        said=$(look_at_cluster "$machine" 2>&1) || refuse \
+            "${ADDRESS[$machine]}: $(grep -v '^ok' <<<"$said" | paste -sd ';')" \
             "a whole cluster before a server is taken away from it" \
             "repair it first (deploy/check.sh says more); or wait until healing has ended"
     done
@@ -85,10 +87,10 @@ has_version() {
 upgrade_server() {
     local started=$SECONDS
     if has_version "$1"; then
-        say "== $(server "$1") has $VERSION_ID"
+        say "== ${ADDRESS[$1]} has $VERSION_ID"
         return 0
     fi
-    say "== $(server "$1")"
+    say "== ${ADDRESS[$1]}"
     case "$MODE" in
         upgrade) switch_version "$1" ;;
         rollback) swap_versions "$1" ;;
@@ -108,8 +110,8 @@ main() {
         say "== installing $VERSION_ID beside the running version"
         both install_package
     fi
-    upgrade_server 1
-    upgrade_server 2
+    upgrade_server server1
+    upgrade_server server2
     say "Done. The way back: rolling-upgrade.sh --rollback"
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Removes objstore from both servers. What clients stored is kept, and so are the secrets and
+# Removes objstore from both servers, and its members of etcd from them and the witness. What clients stored is kept, and so are the secrets and
 # settings that give access to it, unless an option says otherwise.
 #
 #   uninstall.sh [OPTION...]
@@ -14,6 +14,10 @@
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=tls.sh
+. "$HERE/tls.sh"
+# shellcheck source=etcd.sh
+. "$HERE/etcd.sh"
 
 ASK=yes
 DELETE_SETTINGS=no
@@ -51,10 +55,10 @@ expect() {
 
 confirm() {
     if [ "$ASK" = yes ]; then
-        expect yes "objstore is stopped and removed on $(server 1) and $(server 2)."
+        expect yes "objstore is stopped and removed on $(addresses)."
     fi
     if [ "$DELETE_DATA" = yes ]; then
-        expect "$(server 1) $(server 2)" \
+        expect "${ADDRESS[server1]} ${ADDRESS[server2]}" \
             "EVERYTHING STORED on ${DRIVE_PATHS[*]} of both servers is deleted, for good."
     fi
 }
@@ -75,22 +79,27 @@ END
     fi
 }
 
-# Only what this project puts there; the directories themselves when nothing else is in them.
+# Only what this project puts there.
 remove_package() {
     remote "$1" <<END
 rm -rf $PREFIX/versions
 rm -f $PREFIX/current $PREFIX/previous $PREFIX/bin/objstore-service
-for directory in $PREFIX/bin $PREFIX; do
-    [ ! -d \$directory ] || rmdir --ignore-fail-on-non-empty \$directory
-done
 END
 }
 
 delete_settings() {
     remote "$1" <<END
 rm -rf $CONFIG_DIR ${SETTING[LOG_DIR]}/objstore.log ${SETTING[LOG_DIR]}/objstore.pid
-[ ! -d ${SETTING[LOG_DIR]} ] || rmdir --ignore-fail-on-non-empty ${SETTING[LOG_DIR]}
 ! id -u $SERVICE_USER >/dev/null 2>&1 || userdel $SERVICE_USER
+END
+}
+
+# The directories themselves, when nothing else is in them.
+remove_empty() {
+    remote "$1" <<END
+for directory in $PREFIX/bin $PREFIX ${SETTING[LOG_DIR]}; do
+    [ ! -d \$directory ] || rmdir --ignore-fail-on-non-empty \$directory
+done
 END
 }
 
@@ -112,12 +121,21 @@ main() {
     confirm
     open_connections
     both remove_service
+    everywhere remove_etcd
     both remove_package
-    [ "$DELETE_DATA" = no ] || both delete_data
-    [ "$DELETE_SETTINGS" = no ] || both delete_settings
-    say "objstore is removed from $(server 1) and $(server 2)."
+    if [ "$DELETE_DATA" = yes ]; then
+        both delete_data
+        everywhere delete_etcd_data
+    fi
+    if [ "$DELETE_SETTINGS" = yes ]; then
+        both delete_settings
+        everywhere delete_etcd_settings
+    fi
+    everywhere remove_empty
+    say "objstore is removed from $(addresses)."
     [ "$DELETE_DATA" = yes ] || say "Kept: what is stored, on ${DRIVE_PATHS[*]} of both servers."
     [ "$DELETE_SETTINGS" = yes ] || say "Kept: settings and secrets, in $CONFIG_DIR on both servers."
+    ! has_tls || say "Kept: the CA, in $(ca_directory) on this machine."
 }
 
 main "$@"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.machines import Machines, why_no_machines
+from tests.deploy.machines import Machines, missing_program, why_no_machines
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,15 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 @pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """The same with a third one, for a witness."""
+    if why := why_no_machines() or missing_program("etcd"):
+        pytest.skip(why)
+    with Machines.running(tmp_path_factory.mktemp("machines"), witness=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built as an operator would build it."""
     from tests.deploy.packages import build_wheel

@@ -1,4 +1,4 @@
-"""Two machines to deploy to: hosts with sshd, and each its own /etc, /opt, /root, /var/log, /mnt.
+"""Machines to deploy to: hosts with sshd, and each its own /etc, /opt, /root, /var/log, /mnt.
 
 What is installed on them is there and nowhere else: accounts are made in the host's own
 /etc/passwd. The drives are file systems in memory.
@@ -7,6 +7,7 @@ What is installed on them is there and nowhere else: accounts are made in the ho
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ PORT = 9000
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DRIVE_BYTES = 1 << 30
 _OWN = {"/opt": "opt", "/root": "root", "/var/log": "log"}
+_WITH_WITNESS = {"/var/lib": "lib"}  # etcd's data
 
 
 def missing_program(*programs: str) -> str:
@@ -63,21 +65,23 @@ def unmount(mounted: Sequence[Path]) -> None:
 
 
 class Machines:
-    """Two hosts that answer ssh, and an operator who has the key."""
+    """Two hosts that answer ssh, a third one for a witness if wanted, and who has the key."""
 
     def __init__(self, directory: Path, network: Network) -> None:
         self.directory = directory
         self.network = network
-        self.one, self.two = network.hosts
+        self.one, self.two, *others = network.hosts
+        self.witness = others[0] if others else None
+        self.settings: Mapping[str, str] = {}
         self.key = directory / "key"
         self._mounted: list[Path] = []
         self.env_file = directory / "env"
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, directory: Path) -> Iterator["Machines"]:
+    def running(cls, directory: Path, *, witness: bool = False) -> Iterator["Machines"]:
         """Make them for a `with` block."""
-        with Network.running(directory / "hosts", servers=2) as network:
+        with Network.running(directory / "hosts", servers=3 if witness else 2) as network:
             machines = cls(directory, network)
             try:
                 machines._begin()
@@ -97,7 +101,8 @@ class Machines:
     def _give_directories(self, host: Host) -> None:
         own = self.directory / "own" / host.name
         etc = own / "etc"
-        for name in ("etc", "etc-upper", "etc-work", *_OWN.values()):
+        directories = _OWN | (_WITH_WITNESS if self.witness else {})
+        for name in ("etc", "etc-upper", "etc-work", *directories.values()):
             (own / name).mkdir(parents=True)
         layers = f"lowerdir=/etc,upperdir={own}/etc-upper,workdir={own}/etc-work"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, etc], check=True)
@@ -105,12 +110,14 @@ class Machines:
         # /etc first: /etc/hosts is mounted over a file in it.
         host.mounts = (
             {etc: Path("/etc")}
-            | {own / name: Path(where) for where, name in _OWN.items()}
+            | {own / name: Path(where) for where, name in directories.items()}
             | host.mounts
         )
-        # Four virtual environments, written once and read once.
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", own / "opt"], check=True)
-        self._mounted += [own / "opt", *give_drives(host, own)]
+        # Four virtual environments, written once and read once; and what etcd syncs.
+        for name in {"opt", "lib"} & set(directories.values()):
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", own / name], check=True)
+            self._mounted.append(own / name)
+        self._mounted += give_drives(host, own)
         host.directory.chmod(0o755)
 
     def _start_sshd(self, host: Host) -> None:
@@ -150,8 +157,10 @@ class Machines:
             "WORKERS": "1",
             "SYSTEMD": "no",
             "WHEELHOUSE": str(TOOLS / "wheels"),
+            "CA_DIR": str(self.directory / "ca"),
             **values,
         }
+        self.settings = lines
         self.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def start_script(self, name: str, *arguments: str | Path) -> "subprocess.Popen[str]":
@@ -190,17 +199,45 @@ class Machines:
             aws_access_key_id=self.secret("root_user"),
             aws_secret_access_key=self.secret("root_password"),
             region_name="us-east-1",
-        ).client("s3", endpoint_url=endpoint, config=plain.merge(config) if config else plain)
+        ).client(
+            "s3",
+            endpoint_url=endpoint,
+            config=plain.merge(config) if config else plain,
+            verify=str(self.ca) if self.has_tls else None,
+        )
 
     def endpoint(self, host: Host) -> str:
         """Return where a host serves S3."""
-        return f"http://{host.address}:{PORT}"
+        return f"{'https' if self.has_tls else 'http'}://{host.address}:{PORT}"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the operator's settings say so."""
+        return self.settings.get("TLS") == "yes"
+
+    @property
+    def ca(self) -> Path:
+        """Where the certificate of the CA lies that the scripts made."""
+        return self.directory / "ca/ca.crt"
 
     def objstore_pids(self, host: Host) -> Sequence[int]:
         """Return the processes of objstore on a host."""
+        return self._pids(host, b"objstore")
+
+    def etcd_pids(self, host: Host) -> Sequence[int]:
+        """Return the processes of etcd on a host."""
+        return self._pids(host, b"/usr/bin/etcd\0")
+
+    def _pids(self, host: Host, words: bytes) -> Sequence[int]:
         found = []
         for pid in host.pids():
             with contextlib.suppress(OSError):
-                if b"objstore" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if words in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.append(pid)
         return found
+
+    def kill(self, pids: Sequence[int]) -> None:
+        """SIGKILL processes of hosts, as a loss of power would."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ import re
 import runpy
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,10 @@ def test_an_unknown_option_is_refused(name: str) -> None:
         ("SERVER1=fd00::1", "found:      SERVER1=fd00::1 in"),
         ("export PORT=9000", "expected:   NAME=VALUE"),
         ("SERVER1=b", "found:      b twice"),
+        ("WITNESS=b", "found:      WITNESS=b, which is one of the servers"),
+        ("SSH_WITNESS=root@c", "found:      SSH_WITNESS without WITNESS"),
+        ("TLS=on", "found:      TLS=on in"),
+        ("TLS_NAMES=a b", "found:      TLS_NAMES=a b in"),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, line: str, words: str) -> None:
@@ -119,6 +124,96 @@ def test_a_dry_run_reaches_nobody_and_shows_each_step(tmp_path: Path) -> None:
     )
 
 
+def test_a_dry_run_with_a_witness_and_tls_shows_their_steps_on_each_machine(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("SERVER1=a.invalid\nSERVER2=b.invalid\n")
+    options = ("--witness", "c.invalid", "--tls", "--dry-run")
+    said = run(DEPLOY / "deploy-2server.sh", "--env", file, *options)
+    for machine in ("a.invalid", "b.invalid", "c.invalid"):
+        for part in (
+            "apt-get install -y -qq --no-install-recommends etcd-server",
+            "systemctl start objstore-etcd.service",
+            "mv member.crt.new member.crt",
+        ):
+            assert re.search(f"^{machine}# .*{re.escape(part)}", said, re.MULTILINE), part
+    assert "PRIVATE KEY" not in said
+    witness = [line for line in said.splitlines() if line.startswith("c.invalid#")]
+    assert not re.search(r"drive|venv|secrets|objstore\.(toml|service)", "\n".join(witness))
+    file.write_text(file.read_text() + "WITNESS=c.invalid\n")
+    said = run(DEPLOY / "uninstall.sh", "--env", file, "--dry-run")
+    assert "c.invalid#     systemctl --quiet disable --now objstore-etcd.service" in said
+    assert "/var/lib/objstore-etcd" not in said
+
+
+FROM_THE_OPERATOR = """# mine
+region = "here"
+
+[identities]
+"""
+
+
+def configuration(found: str, *settings: str) -> str:
+    """Return what the scripts make of a configuration file."""
+    parts = "".join(f". {DEPLOY}/{name}.sh\n" for name in ("lib", "tls", "etcd", "config"))
+    values = "".join(f"set_value {pair.replace('=', ' ', 1)} test\n" for pair in settings)
+    script = f"set -euo pipefail\n{parts}{values}finish_settings\nconfig_with_sections"
+    done = subprocess.run(
+        ["bash", "-c", script], input=found, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+SERVERS = ("SERVER1=one", "SERVER2=two")
+EVERYTHING = (*SERVERS, "WITNESS=three", "TLS=yes")
+
+
+@pytest.mark.parametrize("first", [SERVERS, (*SERVERS, "TLS=yes"), EVERYTHING])
+def test_what_is_turned_on_later_makes_the_file_that_it_would_be_from_nothing(
+    first: tuple[str, ...], tmp_path: Path
+) -> None:
+    made = configuration(configuration("", *first), *EVERYTHING)
+    assert made == configuration("", *EVERYTHING)
+    file = tmp_path / "objstore.toml"
+    file.write_text(made)
+    settings = load_settings(config=file, environment={}, cores=1)
+    assert len(settings.witness) == 3
+    assert layout_of(settings).secure
+
+
+def test_what_is_the_operators_in_the_file_stays_and_settings_go_before_any_table(
+    tmp_path: Path,
+) -> None:
+    plain = configuration("", *SERVERS)
+    layout = plain[plain.index("# BEGIN layout") :]
+    made = configuration(FROM_THE_OPERATOR + layout, *EVERYTHING)
+    assert configuration(made, *EVERYTHING) == made
+    lines = made.splitlines()
+    assert [line for line in FROM_THE_OPERATOR.splitlines() if line not in lines] == []
+    parsed = tomllib.loads(made)
+    assert parsed["witness"][0] == "https://one:2379"
+    assert parsed["internal_tls_ca"] == "/etc/objstore/tls/ca.crt"
+    assert parsed["region"] == "here"
+    assert parsed["identities"] == {}
+    assert parsed["pools"][0]["endpoints"][0] == "https://one:9000/mnt/drive{1...2}"
+
+
+@pytest.mark.parametrize(
+    ("lost", "level", "words"),
+    [
+        ((), "ok", "3 of 3 members answer"),
+        (("c",), "warn", "2 of 3 members answer; c does not (refused)"),
+        (("b", "c"), "fail", "1 of 3 members answer; b does not (refused); c does not (refused)"),
+    ],
+)
+def test_a_member_may_be_lost_and_a_majority_not(
+    lost: tuple[str, ...], level: str, words: str
+) -> None:
+    state = runpy.run_path(str(DEPLOY / "etcd_state.py"))
+    troubles = {member: "refused" if member in lost else "" for member in "abc"}
+    assert state["verdict"](troubles) == (level, words)
+
+
 def test_a_path_of_everything_is_no_place_to_install_to(tmp_path: Path) -> None:
     file = tmp_path / "env"
     for path in ("/", "/opt", "/opt/../", "/opt/objstore/"):
@@ -126,11 +221,19 @@ def test_a_path_of_everything_is_no_place_to_install_to(tmp_path: Path) -> None:
         run(DEPLOY / "uninstall.sh", "--env", file, "--dry-run", code=2)
 
 
-def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
-    unit = tmp_path / "objstore.service"
-    text = (DEPLOY / "systemd/objstore.service").read_text()
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("objstore.service", "/opt/objstore/current/bin/objstore"),
+        ("objstore-etcd.service", "/usr/bin/etcd"),
+    ],
+)
+def test_the_unit_is_valid_and_hardened(tmp_path: Path, name: str, program: str) -> None:
+    unit = tmp_path / name
+    text = (DEPLOY / "systemd" / name).read_text()
+    assert program in text
     # The one thing that is only there after an installation.
-    unit.write_text(text.replace("/opt/objstore/current/bin/objstore", shutil.which("true") or ""))
+    unit.write_text(text.replace(program, shutil.which("true") or ""))
     assert "objstore" not in run("systemd-analyze", "verify", unit)
     # Exposure from 0 to 10; what is left is the network and reading the machine's files.
     run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
