@@ -182,6 +182,8 @@ OBJSTORE_ROOT_USER_FILE=$CONFIG_DIR/secrets/root_user
 OBJSTORE_ROOT_PASSWORD_FILE=$CONFIG_DIR/secrets/root_password
 OBJSTORE_CLUSTER_SECRET_FILE=$CONFIG_DIR/secrets/cluster_secret
 ENVIRONMENT
+token=$CONFIG_DIR/secrets/metrics_token
+[ ! -e \$token ] || echo "OBJSTORE_METRICS_TOKEN_FILE=\$token" >>$CONFIG_DIR/server.env.new
 chgrp $SERVICE_USER $CONFIG_DIR/server.env.new
 chmod 640 $CONFIG_DIR/server.env.new
 mv $CONFIG_DIR/server.env.new $CONFIG_DIR/server.env
