@@ -9,6 +9,7 @@ from rich.console import Console
 from objstore.cli.demos.stage import Stage, set_stage
 from objstore.cli.local_layout import LocalLayout, uniform_layout
 from objstore.gateway.ports import ADMIN_PREFIX
+from objstore.ondisk.paths import JOURNAL_DB
 
 _WHOLE_S = 120.0
 _SHARD_HEADER_BYTES = 4096
@@ -125,7 +126,7 @@ def _records_in(drive: Path) -> list[int]:
 
 
 def _journal_of(drive: Path) -> Path:
-    return drive / "journal.db"
+    return drive / JOURNAL_DB
 
 
 def _flip(handle: BinaryIO, place: int) -> None:
