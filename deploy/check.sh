@@ -24,7 +24,6 @@ CLOCK_WARN_MS=1000
 CLOCK_FAIL_MS=60000   # servers refuse each other beyond 300 s
 INODES_WARN=80        # per cent
 ETCD_ROOM_WARN=80     # per cent of the disk that etcd's data are on
-CERTIFICATE_WARN_DAYS=30
 CERTIFICATE_FAIL_DAYS=7
 RESTARTS_WARN=3
 QUIET=no
@@ -112,7 +111,7 @@ while IFS= read -r file; do
     end=\${end#notAfter=}
     days=\$(( (\$(date -d "\$end" +%s) - \$(date +%s)) / 86400 ))
     level=ok
-    [ \$days -ge $CERTIFICATE_WARN_DAYS ] || level=warn
+    [ \$days -ge $RENEW_DAYS ] || level=warn
     [ \$days -ge $CERTIFICATE_FAIL_DAYS ] || level=fail
     echo "\$level certificate \$file: \$days days left, until \$end"
 done

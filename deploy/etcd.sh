@@ -11,10 +11,6 @@ CLIENT_PORT=2379
 PEER_PORT=2380
 FORMS_S=60                     # how long three members may take to agree on a leader
 
-has_witness() {
-    [ -n "${SETTING[WITNESS]}" ]
-}
-
 # member_urls: where the members answer, in the order of the machines.
 member_urls() {
     local machine
@@ -216,7 +212,7 @@ END
 
 etcd_tls_environment() {
     local kind
-    [ "${SETTING[TLS]}" = yes ] || return 0
+    has_tls || return 0
     for kind in ETCD ETCD_PEER; do
         cat <<END
 ${kind}_CERT_FILE=$ETCD_DIR/tls/member.crt

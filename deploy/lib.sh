@@ -100,12 +100,20 @@ finish_settings() {
     # shellcheck disable=SC2034  # for the scripts
     ETCD_DIR=$CONFIG_DIR-etcd SCHEME=http
     # shellcheck disable=SC2034  # for the scripts
-    [ "${SETTING[TLS]}" = no ] || SCHEME=https
+    ! has_tls || SCHEME=https
     SERVICE_USER=${SETTING[SERVICE_USER]}
     PORT=${SETTING[PORT]}
     # shellcheck disable=SC2034  # for the scripts
     read -r -a DRIVE_PATHS <<<"$(drive_paths "${SETTING[DRIVES]}")"
     read -r -a SSH_WORDS <<<"${SETTING[SSH_OPTIONS]}"
+}
+
+has_tls() {
+    [ "${SETTING[TLS]}" = yes ]
+}
+
+has_witness() {
+    [ -n "${SETTING[WITNESS]}" ]
 }
 
 name_machines() {

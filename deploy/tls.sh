@@ -9,10 +9,6 @@ CA_DAYS=3650
 CERTIFICATE_DAYS=365
 RENEW_DAYS=30      # check.sh warns from the same day on
 
-has_tls() {
-    [ "${SETTING[TLS]}" = yes ]
-}
-
 ca_directory() {
     say "${SETTING[CA_DIR]:-$HERE/ca}"
 }
@@ -20,7 +16,7 @@ ca_directory() {
 # The directory of settings that a machine's certificates are for: server's, and etcd's.
 tls_directories() {
     [ "$1" = witness ] || say "$CONFIG_DIR/tls"
-    [ -z "${SETTING[WITNESS]}" ] || say "$ETCD_DIR/tls"
+    ! has_witness || say "$ETCD_DIR/tls"
 }
 
 # --- before anything is changed ----------------------------------------------------------
@@ -96,7 +92,7 @@ install_certificates() {
     if [ "$1" != witness ]; then
         install_certificate "$1" "$CONFIG_DIR/tls" server "$SERVICE_USER"
     fi
-    if [ -n "${SETTING[WITNESS]}" ]; then
+    if has_witness; then
         install_certificate "$1" "$ETCD_DIR/tls" member objstore-etcd
     fi
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Removes objstore from both servers, and its members of etcd from them and the witness. What clients stored is kept, and so are the secrets and
-# settings that give access to it, unless an option says otherwise.
+# Removes objstore from both servers, and its members of etcd from them and the witness. What clients
+# stored is kept, and so are the secrets and settings that give access to it, unless an option says
+# otherwise.
 #
 #   uninstall.sh [OPTION...]
 #

@@ -122,11 +122,11 @@ class Connection(web.RequestHandler):
         if late is not None and late.is_eof():
             self._uncount_late()
         if self._messages:
-            self._newest_body = self._messages[-1][1]
-        complaint = getattr(self._messages[-1][0], "exc", None) if self._messages else None
-        if complaint is not None:
-            self._broken = True
-            complaint.__traceback__ = None  # its frames hold what was received
+            newest, self._newest_body = self._messages[-1]
+            complaint = getattr(newest, "exc", None)
+            if complaint is not None:
+                self._broken = True
+                complaint.__traceback__ = None  # its frames hold what was received
         if len(data) >= len(_PLAIN_END):
             self._last_bytes = data[-len(_PLAIN_END) :]
         elif data:
