@@ -1,0 +1,112 @@
+"""The calm after a simulation's faults: everything has to become whole, in bounded time (I6, I8)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+from objstore.drive.ops import ListMissed, ReadStatus, RequestHeal, VerifyShard
+from objstore.errors import DriveError
+from objstore.names import Kind
+from objstore.testing.memory_rows import HeldRow
+from objstore.testing.sim_cluster import SimCluster
+from objstore.testing.sim_drive import Bay
+from objstore.testing.sim_faults import Nemesis
+
+CONVERGES_S: Final = 180.0
+_LOOK_S: Final = 2.0
+_STRAGGLERS_S: Final = 25.0  # after which nothing that a client began is under way
+
+
+async def converge(cluster: SimCluster, nemesis: Nemesis) -> float:
+    """End all faults, and wait until every drive has everything; return how long it took."""
+    nemesis.end_everything()
+    await asyncio.sleep(_STRAGGLERS_S)
+    await nemesis.let_age_pass()
+    began_s = cluster.world.loop.time()
+    for bay in cluster.bays.values():
+        now_ms = cluster.servers[bay.server].clock.now_ns() // 1_000_000
+        await bay.memory.call(RequestHeal(now_ms))
+    lacks: list[str] = []
+    while cluster.world.loop.time() - began_s < CONVERGES_S:
+        await asyncio.sleep(_LOOK_S)
+        lacks = [lack async for lack in _lacks(cluster)]
+        if not lacks:
+            return cluster.world.loop.time() - began_s
+    shown = "; ".join(lacks[:4])
+    cluster.world.fail(f"I6 not whole {CONVERGES_S:g} s after the last fault: {shown}")
+    return CONVERGES_S
+
+
+async def check_forgotten(cluster: SimCluster, nemesis: Nemesis) -> None:
+    """Once every slot has a tombstone, and time has passed, it is forgotten everywhere."""
+    await nemesis.let_age_pass()
+    await asyncio.sleep(_LOOK_S)
+    for bay in cluster.bays.values():
+        for (_, key), rows in sorted(bay.memory.rows.items()):
+            if any(row.kind is Kind.TOMBSTONE for row in rows):
+                cluster.world.fail(f"I7 {bay.name} still has a tombstone of {key}")
+                return
+
+
+async def _lacks(cluster: SimCluster) -> AsyncIterator[str]:
+    """Yield what is not as it is to be."""
+    for lack in _different(cluster):
+        yield lack
+    for bay in cluster.bays.values():
+        memory = bay.memory
+        status = await memory.call(ReadStatus())
+        if not memory.trusted:
+            yield f"{bay.name} is not trusted"
+        progress = status.progress
+        healed = (
+            progress is not None
+            and progress.finished_ms
+            and progress.started_ms >= status.heal_requested_ms
+        )
+        if not healed:
+            yield f"{bay.name} is not healed"
+        missed = (await memory.call(ListMissed())).entries
+        if missed:
+            yield f"{bay.name} has notes of {[note.key for note in missed]}"
+        async for lack in _bad_shards(cluster, bay):
+            yield lack
+
+
+def _different(cluster: SimCluster) -> Iterator[str]:
+    """Yield where drives do not hold the same versions, or not under the scheme of the set."""
+    bays = list(cluster.bays.values())
+    for place in sorted({place for bay in bays for place in bay.memory.rows}):
+        held = {bay.name: _orders(bay.memory.rows.get(place, [])) for bay in bays}
+        if len(set(held.values())) > 1:
+            yield f"{place}: {held}"
+        for row in bays[0].memory.rows.get(place, []):
+            version = row.record.version
+            if version.kind is Kind.OBJECT and version.scheme != cluster.layout.scheme:
+                yield f"{place} is stored as {version.scheme}"
+
+
+def _orders(rows: list[HeldRow]) -> tuple[str, ...]:
+    return tuple(
+        sorted(f"{row.kind.name} {row.order.hex()}{' damaged' * row.damaged}" for row in rows)
+    )
+
+
+async def _bad_shards(cluster: SimCluster, bay: Bay) -> AsyncIterator[str]:
+    memory = bay.memory
+    for (_, key), rows in sorted(memory.rows.items()):
+        for row in rows:
+            version = row.record.version
+            due = {
+                shard
+                for shard, slot in enumerate(version.slots)
+                if cluster.layout.slots[slot] == bay.index
+            }
+            if {held.shard for held in row.record.held} != due:
+                yield f"{bay.name} {key}: shards {row.record.held} instead of {due}"
+            if any(held.missing_parts for held in row.record.held):
+                yield f"{bay.name} {key}: parts are missing"
+            for name in sorted(row.names()):
+                try:
+                    await memory.call(VerifyShard(*name))
+                except DriveError as error:
+                    yield f"{bay.name} {key}: {error!r}"

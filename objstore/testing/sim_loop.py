@@ -1,0 +1,150 @@
+"""An event loop whose time is simulated: when nothing is ready, it jumps to the next timer.
+
+There are no sockets, threads or real clocks in it, so a run is a pure function of its seed:
+
+  - Time is a number that grows only when a timer is due. An hour of waiting costs nothing.
+  - Callbacks that are ready together run in an order drawn from the seed.
+  - Work for threads is done at once, and its result arrives after a delay drawn from the seed.
+  - Tasks hash by the order in which they were made, not by their address: a TaskGroup keeps them in
+    a set and cancels them in that set's order.
+
+Whoever simulates also keeps the cyclic garbage collector off (`simulate` does): when it runs depends
+on the process, and it closes generators.
+"""
+
+import asyncio
+import contextvars
+import gc
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+_THREAD_S_MAX: Final = 0.002  # what work on a thread takes at most
+
+
+class Stuck(Exception):
+    """Nothing is ready, no timer is set, and the simulation has not ended: a wait without bound."""
+
+
+class _NoSelector:
+    """What the loop waits with: it does not wait, it moves the time on."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None:
+            raise Stuck("nothing is ready and no timer is set")
+        if timeout > 0:
+            self.now_s += timeout
+        return []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose hash is the same in every run."""
+
+    number = 0
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """A loop on simulated time, with a seeded order of ready callbacks."""
+
+    _ready: deque[Any]
+    _scheduled: list[Any]
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._selector = _NoSelector()
+        self._random = random.Random(seed)
+        self._tasks = 0
+        self.set_task_factory(self._new_task)
+
+    def time(self) -> float:
+        return self._selector.now_s
+
+    def _new_task(
+        self,
+        _loop: asyncio.AbstractEventLoop,
+        work: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[Any]:
+        task = _Task(work, loop=self, context=context)
+        self._tasks += 1
+        task.number = self._tasks
+        return task
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Do the work now; say so a little later."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            arrive: Callable[[Any], None] = done.set_result
+            outcome: Any = func(*args)
+        except Exception as error:  # whoever waits for the thread gets it
+            arrive, outcome = done.set_exception, error
+            if isinstance(error, StopIteration):
+                raise
+        self.call_later(
+            self._random.uniform(0, _THREAD_S_MAX),
+            lambda: None if done.done() else arrive(outcome),
+        )
+        return done
+
+    # --- what BaseEventLoop asks of a loop that has no files ----------------------------
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        assert not event_list
+
+    def _write_to_self(self) -> None:
+        """Nobody sleeps who would have to be woken."""
+
+    def _run_once(self) -> None:
+        """Move time to the next timer if nothing is ready; then run what is, in a drawn order."""
+        ready, scheduled = self._ready, self._scheduled
+        if not ready:
+            while scheduled and scheduled[0]._cancelled:  # noqa: SLF001
+                heapq.heappop(scheduled)._scheduled = False
+            if not scheduled and not self._stopping:  # type: ignore[attr-defined]
+                self._selector.select(None)
+            if scheduled:
+                self._selector.now_s = max(self._selector.now_s, scheduled[0]._when)  # noqa: SLF001
+        now_s = self._selector.now_s
+        while scheduled and scheduled[0]._when <= now_s:  # noqa: SLF001
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False  # noqa: SLF001
+            if not handle._cancelled:  # noqa: SLF001
+                ready.append(handle)
+        count = len(ready)
+        if count > 1:
+            drawn = list(ready)
+            self._random.shuffle(drawn)
+            ready.clear()
+            ready.extend(drawn)
+        for _ in range(count):
+            handle = ready.popleft()
+            if not handle._cancelled:  # noqa: SLF001
+                handle._run()  # noqa: SLF001
+
+
+def simulate(seed: int, main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to completion on a fresh SimLoop."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=lambda: SimLoop(seed)) as runner:
+            return runner.run(main)
+    finally:
+        if collecting:
+            gc.enable()
+            gc.collect()
