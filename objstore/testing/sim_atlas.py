@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from objstore.errors import ShardCorrupt
 from objstore.names import Kind
+from objstore.ondisk.shard_file import ShardChecker
 from objstore.quorum.thresholds import write_quorum, write_quorum_least
 from objstore.testing.memory_rows import HeldRow, ShardKey
 from objstore.testing.sim_drive import Bay
@@ -75,10 +77,23 @@ class Atlas:
                 if held.inline is None
             ]
             whole = not held.missing_parts and all(
-                name in bay.memory.files and (index, name) not in self.rotten for name in names
+                name in bay.memory.files and not self._is_rotten(index, name) for name in names
             )
             if whole:
                 yield held.shard
+
+    def _is_rotten(self, index: int, name: ShardKey) -> bool:
+        """Whether a file rotted and was not written anew since."""
+        if (index, name) not in self.rotten:
+            return False
+        checker = ShardChecker(*name)
+        try:
+            checker.feed(bytes(self._bays[index].memory.files[name].data))
+            checker.finish()
+        except ShardCorrupt:
+            return True
+        self.rotten.discard((index, name))
+        return False
 
     def _survives(self, seen: _Seen, gone: Collection[int]) -> bool:
         version = seen.row.record.version
@@ -89,9 +104,7 @@ class Atlas:
             # One that could not be read anyway was never acknowledged.
             return good >= version.k or had < version.k
         unsure = [
-            drive
-            for drive, bay in self._bays.items()
-            if drive in gone or not bay.memory.trusted
+            drive for drive, bay in self._bays.items() if drive in gone or not bay.memory.trusted
         ]
         may_be = good + sum(
             len(self._layout.slots_of_drive(drive)) for drive in unsure if drive not in left

@@ -1,4 +1,4 @@
-"""Clients of a simulated cluster: requests drawn from the seed, and what they saw, to the history."""
+"""Clients of a simulated cluster: they ask as the seed draws, and say what they saw."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -181,7 +181,7 @@ class Client:
             )
             return upload.upload_id, part.part.etag
 
-        fate, begun = await self._ask(process, f"upload {place}", begin)
+        _, begun = await self._ask(process, f"upload {place}", begin)
         if begun is None:
             self._history.ends(place, write, Fate.REFUSED, self._now_s())
             return
@@ -352,9 +352,7 @@ def _etag_of_parts(etag: str) -> str:
     return f"{digests.value('MD5').hex()}-1"
 
 
-async def _read(
-    store: Store, place: Place, version_id: str = CURRENT
-) -> tuple[str, bytes | None]:
+async def _read(store: Store, place: Place, version_id: str = CURRENT) -> tuple[str, bytes | None]:
     """Return the ETag and all bytes of an object; of a delete marker, or of nothing, ABSENT."""
     try:
         found = await store.open_object(

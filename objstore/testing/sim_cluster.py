@@ -1,8 +1,8 @@
 """Servers that exist in one process and in simulated time: the real engine over simulated drives.
 
-A server has one or two processes. Each has guards over all drives, an engine and a store; the first
-one runs the background work too, and with a witness it decides. Between the servers is a
-`SimNetwork`. A process can die at any moment: its tasks end, and whatever they still try is refused.
+A server has one or two processes. Each has guards over all drives, an engine and a store; the
+first one runs the background work too, and with a witness it decides. Between the servers is a
+`SimNetwork`. A process can die at any moment: its tasks end, and what they still try is refused.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from objstore.background.epochs import Decider, Returning
 from objstore.background.ports import NOTHING_DUE, BackgroundContext, OwnDrive
@@ -161,6 +161,7 @@ class SimProcess:
         self._name = f"{server.name}.{number}#{server.starts}"
         self._random = server.world.random(self._name)
         self._root: asyncio.Task[None] | None = None
+        self._dead = False
 
     def wall_s(self) -> float:
         """What its clock shows."""
@@ -168,15 +169,25 @@ class SimProcess:
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Run in `group` until `die`."""
-        self._root = group.create_task(self._run())
+        group.create_task(self._supervise())
 
     def die(self) -> None:
         """End at once: nothing that its tasks do from now on has any effect."""
-        self.alive = False
+        self.alive, self._dead = False, True
         for peer in self.peers:
             peer.lost(RpcError("the process died"))
         if self._root is not None:
             self._root.cancel()
+
+    async def _supervise(self) -> None:
+        """Run it; that it ends by itself is a violation, and how it ends when killed is not."""
+        self._root = self.server.world.loop.create_task(self._run())
+        await asyncio.wait([self._root])
+        if not self._dead:
+            error = None if self._root.cancelled() else self._root.exception()
+            self.server.world.fail(f"I8 {self._name} ended by itself: {_first(error)!r}")
+        elif not self._root.cancelled():
+            self._root.exception()  # its tasks found that it was ending
 
     async def do(self, work: Callable[[Store], Awaitable[T]]) -> T:
         """Have the process do what a client asks for.
@@ -210,12 +221,8 @@ class SimProcess:
         return answer.result()
 
     async def _run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as self.group:
-                await self._serve(self.group)
-        except* (ObjstoreError, AssertionError, LookupError, ValueError, TypeError) as errors:
-            self.server.world.fail(f"{self._name} ended: {_first(errors)!r}")
-            raise
+        async with asyncio.TaskGroup() as self.group:
+            await self._serve(self.group)
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         server, world = self.server, self.server.world
@@ -276,15 +283,13 @@ class SimProcess:
             epochs = EpochWatch(witness, own=self.name, other=other, clock=server.clock)
             group.create_task(epochs.run())
         handle = set_handle(layout, tuple(self.guards.values()), epochs or NEVER_SOLO)
-        return handle, epochs
+        return server.cluster.make_handle(handle), epochs
 
     def _begin_background(
         self, group: asyncio.TaskGroup, handle: SetHandle, epochs: EpochWatch | None
     ) -> None:
         returning = Returning(epochs) if epochs is not None else None
-        own = tuple(
-            OwnDrive(handle, index, bay.replace) for index, bay in self.server.bays.items()
-        )
+        own = tuple(OwnDrive(handle, index, bay.replace) for index, bay in self.server.bays.items())
         self.background = BackgroundContext(self.context, own, returning=returning or NOTHING_DUE)
         if self.number:
             return
@@ -300,7 +305,7 @@ async def _probe(guard: GuardedDrive) -> None:
         return
 
 
-def _first(error: BaseException) -> BaseException:
+def _first(error: BaseException | None) -> BaseException | None:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -337,12 +342,14 @@ class SimCluster:
     world: World
     group: asyncio.TaskGroup  # of everything that runs
     make_drive: Callable[[SimDrive], Drive] = lambda drive: drive  # to plant faults
+    make_handle: Callable[[SetHandle], SetHandle] = lambda handle: handle
     servers: dict[str, SimServer] = field(default_factory=dict)
     witness: FakeWitness = field(default_factory=FakeWitness)
 
     def __post_init__(self) -> None:
         world = self.world
         self.layout = world.shape.layout
+        self._random = world.random("cluster")
         self.network = SimNetwork(world.loop, world.random("network"))
         for name in dict.fromkeys(drive.server for drive in self.layout.drives):
             clock = SimClock(world.loop)
@@ -367,20 +374,10 @@ class SimCluster:
         return dict(sorted(found, key=lambda item: item[0]))
 
     def host(self, name: str) -> SimProcess | None:
-        """Return a process of a server that takes connections, each in turn."""
+        """Return a process of a server that takes connections; which one, chance decides."""
         server = self.servers[name]
         alive = [one for one in server.processes if one.alive]
-        return self.world_choice(alive) if alive else None
-
-    def world_choice(self, among: list[Any]) -> Any:
-        """Draw one."""
-        return among[self._draws.randrange(len(among))]
-
-    @property
-    def _draws(self) -> Random:
-        if not hasattr(self, "_random"):
-            self._random = self.world.random("cluster")
-        return self._random
+        return self._random.choice(alive) if alive else None
 
     def start(self, server: SimServer) -> None:
         """Start a server's processes."""
@@ -393,6 +390,12 @@ class SimCluster:
         for process in server.processes:
             process.start(self.group)
         self.world.note(server.name, "starts")
+
+    def end(self) -> None:
+        """End every process."""
+        for server in self.servers.values():
+            for process in server.processes:
+                process.die()
 
     def crash(self, server: SimServer, *, power: bool) -> None:
         """Kill a server's processes; with `power`, lose what its drives have not made durable."""

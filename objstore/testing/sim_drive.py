@@ -1,11 +1,11 @@
 """The drives of a simulated server: memory with a power switch, delays, rot, and a door.
 
-`Bay` is the hardware: one place for a drive, and what is in it. It outlives processes. `SimDrive` is
-what one process sees of it; a process that died changes nothing any more, whatever its tasks still do.
+`Bay` is the hardware: one place for a drive, and what is in it. It outlives processes. `SimDrive`
+is what one process sees of it; one that died changes nothing any more, whatever its tasks still do.
 
 What a call changes is durable when it is applied, as in a journal with synchronous commits; a call
-may be applied and its answer lost. A shard file is durable when `finish` has returned. Before that a
-power cut loses it, cuts it short, or leaves zeros, as the seed says.
+may be applied and its answer lost. A shard file is durable when `finish` has returned. Before that
+a power cut loses it, cuts it short, or leaves zeros, as the seed says.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import msgspec
 
 from objstore.clock import Clock
 from objstore.drive.api import Buffer, Drive, ShardSink
-from objstore.drive.ops import Commit, DriveStatus, Op, PutBucket, PutPart, PutUpload, R, ReadStatus
+from objstore.drive.ops import Commit, DriveStatus, Op, PutBucket, PutPart, PutUpload, R
 from objstore.errors import DriveError, DriveFaulty, DriveFull, DriveOffline
 from objstore.names import DataId, DriveId, Kind
 from objstore.ondisk.record import decode_record
@@ -138,7 +138,7 @@ class Bay:
         self._watch(self.name, type(op).__name__)
         answer = await self.memory.call(op)
         if self.full and isinstance(answer, DriveStatus):
-            return msgspec.structs.replace(answer, free_bytes=0)  # type: ignore[return-value]
+            return msgspec.structs.replace(answer, free_bytes=0)
         return answer
 
     def finished(self, name: ShardKey) -> None:
@@ -171,8 +171,6 @@ class SimDrive:
         if not late:
             await self.wait()
         self.require()
-        if isinstance(op, ReadStatus):
-            return await self.bay.apply(op)
         answer = await self.bay.apply(op)
         if isinstance(op, PutBucket):
             self._buckets()

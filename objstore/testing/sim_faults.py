@@ -95,6 +95,19 @@ class Nemesis:
         self._note(f"pulls {bay.name}")
         bay.pull()
         await self._last()
+        self.put_in(bay)
+
+    def pull_for_long(self) -> Bay | None:
+        """Take a drive away, for the caller to put in again."""
+        bay = self._bay()
+        if bay.away:
+            return None
+        self._note(f"pulls {bay.name} for long")
+        bay.pull()
+        return bay
+
+    def put_in(self, bay: Bay) -> None:
+        """Put a drive in again that was taken away."""
         if bay.away and not bay.empty:
             self._note(f"puts {bay.name} in again")
             bay.bring_back()
@@ -164,11 +177,8 @@ class Nemesis:
         names = self._names()
         some = set(self._random.sample(names, self._random.randrange(1, len(names))))
         ways = {(a, b) for a in names for b in names if (a in some) != (b in some)}
-        match self._random.randrange(3):
-            case 0:
-                ways = {(a, b) for a, b in ways if a in some}
-            case 1:
-                ways = {(a, b) for a, b in ways if b in some}
+        senders = self._random.choice((some, set(names) - some, set(names)))
+        ways = {(a, b) for a, b in ways if a in senders}
         await self._cut(ways)
 
     async def _cut_one_way(self) -> None:

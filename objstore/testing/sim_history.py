@@ -1,12 +1,12 @@
 """What clients of a simulation did and saw, and whether that may be: the invariants of one key.
 
-Every write has content of its own, so what a read returns names the write it saw. A write has ended
-when its client was told so; one that failed, or whose process died, may have happened or not, at any
-time after it began. From that follows what a read that began at b and ended at e may return:
+Every write has content of its own, so what a read returns names the write it saw. A write has
+ended when its client was told so; one that failed, or whose process died, may have happened or not,
+at any time after it began. So a read that began at b and ended at e returns what is
 
   exact     bytes that one write of this key wrote, whole, and that began before e (I2, I3)
-  fresh     no acknowledged write that began after that one was acknowledged, ended before b (I1, I4)
-  steady    nothing that an earlier read already saw replaced by another acknowledged write (I2)
+  fresh     no acknowledged write that began after that one ended, itself ended before b (I1, I4)
+  steady    not what an earlier read already saw replaced by another acknowledged write (I2)
 
 A listing is one such read of every key (I5). A version with an id is there until it is buried.
 """
@@ -101,7 +101,11 @@ class History:
                 self._fail(f"I1 {place}: {write} and {other} both replaced {write.only_if}")
         if write.only_if == ABSENT:
             for put in self.writes[place]:
-                if put.etag and put.acknowledged_by(write.began_s) and not self._gone(place, put, write):
+                if (
+                    put.etag
+                    and put.acknowledged_by(write.began_s)
+                    and not self._gone(place, put, write)
+                ):
                     self._fail(f"I1 {place}: {write} found nothing, but {put} was there")
 
     def _gone(self, place: Place, put: Write, before: Write) -> bool:
@@ -118,7 +122,7 @@ class History:
         self.reads += 1
         writes = self.writes[place]
         found = [one for one in writes if one.etag == etag and one.began_s < ended_s]
-        wrongs = [self._wrong(one, writes, began_s) for one in found]
+        wrongs = [self._wrong(one, writes, began_s, ended_s) for one in found]
         if etag == ABSENT:
             wrongs.append(self._unwritten(writes, began_s, ended_s))
         if not wrongs:
@@ -130,24 +134,25 @@ class History:
                 if old is not found[0] and old.acknowledged_by(began_s):
                     old.replaced.append((ended_s, found[0]))
 
-    def _wrong(self, seen: Write, writes: Iterable[Write], began_s: float) -> str:
-        """Return why a read that began then may not see a write, or ""."""
+    def _wrong(self, seen: Write, writes: Iterable[Write], began_s: float, ended_s: float) -> str:
+        """Return why a read may not see a write, or ""; one that was being buried hides nothing."""
         if seen.buried_s < began_s:
             return f"I4 {seen}, which was buried at {seen.buried_s:.4f}"
         until_s = seen.ended_s if seen.fate is Fate.ACKNOWLEDGED else inf
         for newer in writes:
-            if newer.began_s > until_s and newer.acknowledged_by(began_s) and not newer.buried_began_s < inf:
+            counts = newer.acknowledged_by(began_s) and newer.buried_began_s >= ended_s
+            if counts and newer.began_s > until_s:
                 return f"{'I1' if newer.etag else 'I4'} {seen}, after {newer}"
         for since_s, other in seen.replaced:
-            known = other.acknowledged_by(began_s) and not other.buried_began_s < inf
-            if seen.fate is Fate.ACKNOWLEDGED and since_s < began_s and known:
+            counts = other.acknowledged_by(began_s) and other.buried_began_s >= ended_s
+            if counts and seen.fate is Fate.ACKNOWLEDGED and since_s < began_s:
                 return f"I2 {seen}, which a read had seen replaced by {other}"
         return ""
 
     def _unwritten(self, writes: Iterable[Write], began_s: float, ended_s: float) -> str:
         """Return why a read may not find a key that was never there, or is all buried; or ""."""
         for write in writes:
-            if write.etag and write.acknowledged_by(began_s) and not write.buried_began_s < ended_s:
+            if write.etag and write.acknowledged_by(began_s) and write.buried_began_s >= ended_s:
                 return f"I1 nothing, but {write} was there"
         return ""
 
@@ -163,7 +168,7 @@ class History:
                 self._fail(f"I3 {place}: {write.version_id} is listed as {shown}, not {write}")
             if shown is not None and write.buried_s < began_s:
                 self._fail(f"I4 {place}: listed is {write}, buried at {write.buried_s:.4f}")
-            kept = write.acknowledged_by(began_s) and not write.buried_began_s < ended_s
+            kept = write.acknowledged_by(began_s) and write.buried_began_s >= ended_s
             if kept and write.version_id and shown is None:
                 self._fail(f"I5 {place}: {write} is not listed at [{began_s:.4f} {ended_s:.4f}]")
 
@@ -173,7 +178,7 @@ class History:
         """Check what a read of one version by its id returned."""
         if etag and write.buried_s < began_s:
             self._fail(f"I4 {place}: read was {write}, buried at {write.buried_s:.4f}")
-        if not etag and not write.buried_began_s < ended_s:
+        if not etag and write.buried_began_s >= ended_s:
             self._fail(f"I1 {place}: the version of {write} is not there")
 
     def check_bytes(self, place: Place, etag: str, body: bytes) -> None:

@@ -8,8 +8,8 @@ There are no sockets, threads or real clocks in it, so a run is a pure function 
   - Tasks hash by the order in which they were made, not by their address: a TaskGroup keeps them in
     a set and cancels them in that set's order.
 
-Whoever simulates also keeps the cyclic garbage collector off (`simulate` does): when it runs depends
-on the process, and it closes generators.
+`simulate` also keeps the cyclic garbage collector off: when it runs depends on the process, and it
+closes generators.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = _NoSelector()
         self._random = random.Random(seed)
         self._tasks = 0
-        self.set_task_factory(self._new_task)
+        self.set_task_factory(self._new_task)  # type: ignore[arg-type]
 
     def time(self) -> float:
         return self._selector.now_s
@@ -75,7 +75,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _new_task(
         self,
         _loop: asyncio.AbstractEventLoop,
-        work: Any,
+        work: Coroutine[Any, Any, Any],
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
         task = _Task(work, loop=self, context=context)
@@ -83,8 +83,8 @@ class SimLoop(asyncio.BaseEventLoop):
         task.number = self._tasks
         return task
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: object, func: Callable[..., T], *args: Any
+    def run_in_executor(
+        self, executor: object, func: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
         """Do the work now; say so a little later."""
         done: asyncio.Future[T] = self.create_future()
@@ -114,7 +114,7 @@ class SimLoop(asyncio.BaseEventLoop):
         ready, scheduled = self._ready, self._scheduled
         if not ready:
             while scheduled and scheduled[0]._cancelled:  # noqa: SLF001
-                heapq.heappop(scheduled)._scheduled = False
+                heapq.heappop(scheduled)._scheduled = False  # noqa: SLF001
             if not scheduled and not self._stopping:  # type: ignore[attr-defined]
                 self._selector.select(None)
             if scheduled:

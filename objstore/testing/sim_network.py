@@ -5,9 +5,9 @@ the real DriveServer. So calls are encoded and decoded as on the wire, deadlines
 real ones, and silence is noticed by rpc's own `Hearing`; WebSockets, HTTP and their signatures are
 not simulated.
 
-Between two servers messages go one way at a time, and each way can be cut by itself. What is sent on
-a way that is cut is gone, as when the connection dies before it is sent again; a message that is lost
-otherwise comes late, as TCP has it.
+Each way between two servers can be cut by itself. What is sent on a way that is cut is gone, as
+when the connection dies before it is sent again; a message that is lost otherwise comes late, as
+TCP has it.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class SimNetwork:
         return (sender, receiver) in self.cut
 
     def send(
-        self, sender: str, receiver: str, deliver: Callable[[], None], *, after_s: float = 0.0
+        self, sender: str, receiver: str, deliver: Callable[[], object], *, after_s: float = 0.0
     ) -> float:
         """Send a message, which arrives after `after_s` at the earliest; return when it does."""
         takes_s = self._random.expovariate(1 / WAY_S) * self.slowness
@@ -60,7 +60,7 @@ class SimNetwork:
             self._loop.call_at(arrives_s, self._arrive, sender, receiver, deliver)
         return arrives_s
 
-    def _arrive(self, sender: str, receiver: str, deliver: Callable[[], None]) -> None:
+    def _arrive(self, sender: str, receiver: str, deliver: Callable[[], object]) -> None:
         if not self.is_cut(sender, receiver):
             deliver()
 
@@ -93,13 +93,13 @@ class _Session:
         self.serving: dict[asyncio.Task[None], None] = {}
         self.over = False
 
-    def ask(self, deliver: Callable[[], None], *, after_s: float = 0.0) -> float:
+    def ask(self, deliver: Callable[[], object], *, after_s: float = 0.0) -> float:
         """Send something to the host."""
         return self.network.send(
             self.caller.name, self.host.name, lambda: self._at_host(deliver), after_s=after_s
         )
 
-    def answer(self, deliver: Callable[[], None]) -> None:
+    def answer(self, deliver: Callable[[], object]) -> None:
         """Send something to the caller."""
         self.network.send(
             self.host.name, self.caller.name, lambda: None if self.over else deliver()
@@ -116,7 +116,7 @@ class _Session:
         task.add_done_callback(lambda done: self.serving.pop(done, None))
         return task
 
-    def _at_host(self, deliver: Callable[[], None]) -> None:
+    def _at_host(self, deliver: Callable[[], object]) -> None:
         if self.host.alive and not self.over:
             deliver()
 
@@ -167,7 +167,7 @@ class SimPeer:
             try:
                 await self._hold_session()
             except (RpcError, TimeoutError) as error:
-                self.lost(RpcError(f"{self.name}: {error or 'it does not answer'}"))
+                self.lost(RpcError(f"{self.name}: {str(error) or 'it does not answer'}"))
             await asyncio.sleep(_PAUSE_S * (0.5 + self._random.random()))
 
     def lost(self, error: RpcError) -> None:
@@ -196,7 +196,7 @@ class SimPeer:
             raise RpcError("nobody listens there")
         session = _Session(self._network, self._caller, host)
         met: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        session.ask(lambda: session.answer(lambda: met.done() or met.set_result(None)))
+        session.ask(lambda: session.answer(lambda: _resolve(met, None)))
         async with asyncio.timeout(HANDSHAKE_S):
             await met
         ahead_s = host.wall_s() - self._caller.wall_s()
@@ -230,9 +230,7 @@ class SimPeer:
             raise RpcError(self._reason)
         return self._session
 
-    async def _exchange(
-        self, work: Callable[[Host], Awaitable[bytes]], deadline_s: float
-    ) -> bytes:
+    async def _exchange(self, work: Callable[[Host], Awaitable[bytes]], deadline_s: float) -> bytes:
         session = self._require()
         answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         task: list[asyncio.Task[None]] = []
@@ -242,9 +240,9 @@ class SimPeer:
                 answer = await work(session.host)
             except CallFailed as failed:
                 refused = CallFailed(failed.kind, failed.text, failed.detail)
-                session.answer(lambda: answered.done() or answered.set_exception(refused))
+                session.answer(lambda: _reject(answered, refused))
             else:
-                session.answer(lambda: answered.done() or answered.set_result(answer))
+                session.answer(lambda: _resolve(answered, answer))
 
         session.waiting[answered] = None
         answered.add_done_callback(_look_at)
@@ -308,7 +306,7 @@ class SimUpload:
 
     def _send(self, deliver: Callable[[], object]) -> None:
         after_s = self._sent_until_s
-        self._sent_until_s = self._session.ask(lambda: (deliver(), None)[1], after_s=after_s)
+        self._sent_until_s = self._session.ask(deliver, after_s=after_s)
 
     def _end(self) -> None:
         """Close the connection of this stream: the peer gives up what it has not finished."""
@@ -325,15 +323,11 @@ class SimUpload:
             raise RpcError("it answered before the end")
 
     def _tell(self, future: asyncio.Future[bytes], error: CallFailed | None = None) -> None:
-        def deliver() -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(b"")
-            else:
-                future.set_exception(CallFailed(error.kind, error.text, error.detail))
-
-        self._session.answer(deliver)
+        if error is None:
+            self._session.answer(lambda: _resolve(future, b""))
+        else:
+            again = CallFailed(error.kind, error.text, error.detail)
+            self._session.answer(lambda: _reject(future, again))
 
     async def _receive(self, resource: str) -> None:
         """At the host: write what comes."""
@@ -356,6 +350,16 @@ class SimUpload:
         finally:
             if not finished:
                 await sink.abort()
+
+
+def _resolve(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _reject(future: asyncio.Future[bytes], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 def _look_at(future: asyncio.Future[bytes]) -> None:

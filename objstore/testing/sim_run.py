@@ -1,7 +1,7 @@
 """Run simulations: a seed decides everything, and the same seed is the same run.
 
-    python -m objstore.testing.sim_run --first 1 --count 500     many seeds
-    python -m objstore.testing.sim_run --seed 17 --trace         one seed, and all that happened
+python -m objstore.testing.sim_run --first 1 --count 500     many seeds
+python -m objstore.testing.sim_run --seed 17 --trace         one seed, and all that happened
 """
 
 import argparse
@@ -18,9 +18,10 @@ from typing import Final
 import structlog
 
 from objstore.drive.api import Drive
+from objstore.engine.sets import SetHandle
 from objstore.names import Scheme
 from objstore.testing.sim_atlas import Atlas
-from objstore.testing.sim_calm import check_forgotten, converge
+from objstore.testing.sim_calm import STRAGGLERS_S, check_forgotten, converge
 from objstore.testing.sim_clients import Client, Statistics, make_buckets
 from objstore.testing.sim_cluster import Shape, SimCluster, World
 from objstore.testing.sim_drive import Bay, SimDrive
@@ -39,14 +40,16 @@ SHAPES: Final = (
     Shape(Scheme(1, 2), servers=3),
 )
 _ROUNDS_MAX: Final = 2
+_ABSENT_SHARE: Final = 0.5  # of the hours that pass, that a drive is away for
 
 
 @dataclass(frozen=True)
 class Plant:
     """Faults put into the machinery on purpose, to see that they are found."""
 
-    drive: Callable[[SimDrive], Drive] = lambda drive: drive
-    bay: Callable[[Bay], None] = lambda bay: None
+    drive: Callable[[SimDrive], Drive] = lambda drive: drive  # put round every drive
+    bay: Callable[[Bay], None] = lambda bay: None  # done to every place for a drive
+    handle: Callable[[SetHandle], SetHandle] = lambda handle: handle  # put in a set's place
 
 
 NOTHING_PLANTED: Final = Plant()
@@ -76,10 +79,6 @@ class Report:
         return f"python -m objstore.testing.sim_run --seed {self.seed} --trace"
 
 
-class _Violated(Exception):
-    """The first violation ends a run: what follows from it says nothing."""
-
-
 async def _simulate(report: Report, shape: Shape, plant: Plant) -> None:
     loop = asyncio.get_running_loop()
 
@@ -94,21 +93,17 @@ async def _simulate(report: Report, shape: Shape, plant: Plant) -> None:
         violated.set()
 
     world = World(report.seed, shape, loop, note, fail)
-    try:
-        async with asyncio.TaskGroup() as group:
-            cluster = SimCluster(world, group, make_drive=plant.drive)
-            for bay in cluster.bays.values():
-                plant.bay(bay)
-            run = group.create_task(_Run(report, world, cluster).run())
-            watching = group.create_task(violated.wait())
-            await asyncio.wait({run, watching}, return_when=asyncio.FIRST_COMPLETED)
-            raise _Violated
-    except* _Violated:
-        pass
-    except* Exception as errors:
-        if not report.failures:
-            report.failures.append(repr(errors))
-            raise
+    async with asyncio.TaskGroup() as group:
+        cluster = SimCluster(world, group, make_drive=plant.drive, make_handle=plant.handle)
+        for bay in cluster.bays.values():
+            plant.bay(bay)
+        run = group.create_task(_Run(report, world, cluster).run())
+        watching = group.create_task(violated.wait())
+        # The first violation ends a run: what follows from it says nothing.
+        await asyncio.wait({run, watching}, return_when=asyncio.FIRST_COMPLETED)
+        run.cancel()
+        watching.cancel()
+        cluster.end()
     report.simulated_s = loop.time()
 
 
@@ -134,10 +129,15 @@ class _Run:
         await make_buckets(cluster.servers[cluster.names[0]].processes[0])
         rounds = self._random.randrange(1, _ROUNDS_MAX + 1)
         for number in range(rounds):
+            kept_away = None
+            if number + 1 < rounds and self._random.random() < _ABSENT_SHARE:
+                kept_away = self._nemesis.pull_for_long()
             await self._round()
             if number + 1 < rounds:
-                await asyncio.sleep(25.0)
+                await asyncio.sleep(STRAGGLERS_S)
                 await self._nemesis.let_age_pass()
+            if kept_away is not None:
+                self._nemesis.put_in(kept_away)
         self._report.converged_s = await converge(cluster, self._nemesis)
         for number in range(2):
             await self._look(number)
@@ -171,9 +171,9 @@ class _Run:
         return Client(name, self._cluster, self._history, self._report.statistics)
 
 
-def run_seed(seed: int, *, plant: Plant = NOTHING_PLANTED) -> Report:
-    """Simulate one seed, and report."""
-    shape = SHAPES[seed % len(SHAPES)]
+def run_seed(seed: int, *, plant: Plant = NOTHING_PLANTED, shape: Shape | None = None) -> Report:
+    """Simulate one seed, and report; the seed decides the shape of the cluster too, if need be."""
+    shape = shape or SHAPES[seed % len(SHAPES)]
     report = Report(seed, repr(shape))
     with _quiet():
         simulate(seed, _simulate(report, shape, plant))
