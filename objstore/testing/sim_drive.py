@@ -17,7 +17,27 @@ import msgspec
 
 from objstore.clock import Clock
 from objstore.drive.api import Buffer, Drive, ShardSink
-from objstore.drive.ops import Commit, DriveStatus, Op, PutBucket, PutPart, PutUpload, R
+from objstore.drive.ops import (
+    Commit,
+    DriveStatus,
+    ListBuckets,
+    ListKeys,
+    ListMissed,
+    ListTombstones,
+    ListUploads,
+    ListVersions,
+    Op,
+    PutBucket,
+    PutPart,
+    PutUpload,
+    R,
+    ReadBucket,
+    ReadKey,
+    ReadStatus,
+    ReadUpload,
+    ReadUsage,
+    VerifyShard,
+)
 from objstore.errors import DriveError, DriveFaulty, DriveFull, DriveOffline
 from objstore.names import DataId, DriveId, Kind
 from objstore.ondisk.record import decode_record
@@ -26,6 +46,11 @@ from objstore.testing.memory_rows import HeldRow, ShardKey
 
 CALL_S: Final = 0.002  # the mean time of a call
 _LATE_SHARE: Final = 0.3  # of calls whose answer takes its time after they were applied
+_TURN_S: Final = 1e-6  # between two changes that are applied in order
+_READS: Final = (
+    ReadKey, ListKeys, ListVersions, ReadUsage, ReadBucket, ListBuckets, ReadUpload, ListUploads,
+    VerifyShard, ListMissed, ListTombstones, ReadStatus,
+)  # fmt: skip
 
 # Told what happens on a drive: its place, and what it is in a few words.
 Watch = Callable[[str, str], None]
@@ -118,9 +143,9 @@ class Bay:
         """Draw how long a call takes."""
         return self._random.expovariate(1 / CALL_S) * self.slowness
 
-    def is_late(self) -> bool:
-        """Draw whether a call is applied before its time has passed rather than after it."""
-        return self._random.random() < _LATE_SHARE
+    def early_share(self) -> float:
+        """Draw which share of a call's time passes before it is applied: all of it, or less."""
+        return 1.0 if self._random.random() > _LATE_SHARE else self._random.random()
 
     def require(self) -> None:
         """Raise what a drive in this state raises."""
@@ -161,21 +186,27 @@ class SimDrive:
         self.bay = bay
         self._is_alive = is_alive
         self._buckets = buckets
+        self._turn_s = 0.0  # when the last change that was asked for is applied
 
     @property
     def drive_id(self) -> DriveId:
         return self.bay.memory.drive_id
 
     async def call(self, op: Op[R]) -> R:
-        late = self.bay.is_late()
-        if not late:
-            await self.wait()
+        takes_s = self.bay.delay_s()
+        before_s = takes_s * self.bay.early_share()
+        if not isinstance(op, _READS):
+            # A process's changes are applied in the order in which it asked for them.
+            now_s = asyncio.get_running_loop().time()
+            self._turn_s = max(now_s + before_s, self._turn_s + _TURN_S)
+            before_s = self._turn_s - now_s
+        await asyncio.sleep(before_s)
         self.require()
         answer = await self.bay.apply(op)
         if isinstance(op, PutBucket):
             self._buckets()
-        if late:
-            await self.wait()
+        if takes_s > before_s:
+            await asyncio.sleep(takes_s - before_s)
         return answer
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:

@@ -29,6 +29,7 @@ from objstore.rpc.session import HANDSHAKE_S, CallFailed, Hearing
 T = TypeVar("T")
 
 WAY_S: Final = 0.001  # the mean time of a message
+_NEXT_S: Final = 1e-6  # between two messages on one connection
 _AGAIN_S: Final = 0.2  # after which what was lost is sent again
 _PAUSE_S: Final = 0.3  # between two attempts to connect
 _FORGOTTEN_S: Final = 2.0  # until a server notices that a caller went without a word
@@ -92,17 +93,25 @@ class _Session:
         self.waiting: dict[asyncio.Future[bytes], None] = {}
         self.serving: dict[asyncio.Task[None], None] = {}
         self.over = False
+        self._asked_s = 0.0  # when the last message to the host arrives
+        self._answered_s = 0.0
 
-    def ask(self, deliver: Callable[[], object], *, after_s: float = 0.0) -> float:
-        """Send something to the host."""
-        return self.network.send(
-            self.caller.name, self.host.name, lambda: self._at_host(deliver), after_s=after_s
+    def ask(self, deliver: Callable[[], object]) -> None:
+        """Send something to the host; what is sent on one connection arrives in order."""
+        self._asked_s = self.network.send(
+            self.caller.name,
+            self.host.name,
+            lambda: self._at_host(deliver),
+            after_s=self._asked_s + _NEXT_S,
         )
 
     def answer(self, deliver: Callable[[], object]) -> None:
-        """Send something to the caller."""
-        self.network.send(
-            self.host.name, self.caller.name, lambda: None if self.over else deliver()
+        """Send something to the caller, in order too."""
+        self._answered_s = self.network.send(
+            self.host.name,
+            self.caller.name,
+            lambda: None if self.over else deliver(),
+            after_s=self._answered_s + _NEXT_S,
         )
 
     def serve(self, work: Awaitable[None]) -> asyncio.Task[None]:
@@ -266,7 +275,6 @@ class SimUpload:
         self._accepted: asyncio.Future[bytes] = loop.create_future()
         self._done: asyncio.Future[bytes] = loop.create_future()
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: the end
-        self._sent_until_s = 0.0
         self._aborted = False
         for future in (self._accepted, self._done):
             session.waiting[future] = None
@@ -305,8 +313,7 @@ class SimUpload:
     # --- how it travels ----------------------------------------------------------------
 
     def _send(self, deliver: Callable[[], object]) -> None:
-        after_s = self._sent_until_s
-        self._sent_until_s = self._session.ask(deliver, after_s=after_s)
+        self._session.ask(deliver)
 
     def _end(self) -> None:
         """Close the connection of this stream: the peer gives up what it has not finished."""
