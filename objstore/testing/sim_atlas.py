@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from objstore.errors import ShardCorrupt
-from objstore.names import Kind
+from objstore.names import BucketName, Kind, ObjectKey
 from objstore.ondisk.shard_file import ShardChecker
 from objstore.quorum.thresholds import write_quorum, write_quorum_least
 from objstore.testing.memory_rows import HeldRow, ShardKey
@@ -31,25 +31,50 @@ class _Seen:
 class Atlas:
     """All drives of a set, as nobody inside the simulation sees them."""
 
-    def __init__(self, layout: SetLayout, bays: dict[int, Bay]) -> None:
+    def __init__(self, layout: SetLayout, bays: dict[int, Bay], *, alone: bool) -> None:
+        """`alone`: a server may acknowledge writes that only its own drives have."""
+        self._alone = alone
         self._layout = layout
         self._bays = bays
         self.rotten: set[tuple[int, ShardKey]] = set()
 
     def may_lose_drive(self, index: int) -> bool:
         """Whether a drive may lose all it has."""
-        unsure = {drive for drive, bay in self._bays.items() if not bay.memory.trusted}
-        slots = sum(len(self._layout.slots_of_drive(drive)) for drive in unsure | {index})
+        places = {place for bay in self._bays.values() for place in bay.memory.rows}
+        return (
+            self._may_be_unsure({index})
+            and all(self._may_be_unsure({index, *self._damaged(place)}) for place in places)
+            and all(self._survives(seen, gone={index}) for seen in self._versions().values())
+            and self._uploads_survive(index)
+        )
+
+    def _damaged(self, place: tuple[BucketName, ObjectKey]) -> set[int]:
+        """Return the drives whose word on a key is worth nothing, as a record of it is damaged."""
+        return {
+            drive
+            for drive, bay in self._bays.items()
+            if any(row.damaged for row in bay.memory.rows.get(place, []))
+        }
+
+    def _may_be_unsure(self, drives: set[int]) -> bool:
+        """Whether the others can tell what there is, without these and those not trusted."""
+        drives |= {drive for drive, bay in self._bays.items() if not bay.memory.trusted}
+        slots = sum(len(self._layout.slots_of_drive(drive)) for drive in drives)
         if slots > self._layout.scheme.m or slots >= write_quorum_least(len(self._layout.slots)):
             return False
-        return all(
-            self._survives(seen, gone={index}) for seen in self._versions().values()
-        ) and self._uploads_survive(index)
+        # A server that wrote alone has to be left with something that knows of it.
+        servers = {bay.server for bay in self._bays.values()}
+        return not self._alone or all(
+            any(bay.server == server for drive, bay in self._bays.items() if drive not in drives)
+            for server in servers
+        )
 
     def may_rot(self, index: int, row: HeldRow) -> bool:
         """Whether what a drive holds of one version may rot, its record or its shards."""
         version = row.record.version
         seen = self._versions().get((version.bucket, version.key, row.order))
+        if not self._may_be_unsure({index, *self._damaged((version.bucket, version.key))}):
+            return False
         # A damaged record makes the drive's word on its whole key worth nothing.
         of_key = [
             one

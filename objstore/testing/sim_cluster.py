@@ -6,11 +6,12 @@ first one runs the background work too, and with a witness it decides. Between t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from objstore.background.epochs import Decider, Returning
 from objstore.background.ports import NOTHING_DUE, BackgroundContext, OwnDrive
@@ -221,7 +222,7 @@ class SimProcess:
         return answer.result()
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as self.group:
+        async with _ProcessGroup() as self.group:
             await self._serve(self.group)
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
@@ -303,6 +304,23 @@ async def _probe(guard: GuardedDrive) -> None:
         await guard.probe()
     except DriveError:
         return
+
+
+class _ProcessGroup(asyncio.TaskGroup):
+    """A group that refuses work quietly while it ends: nobody is left to await it."""
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[T]:
+        try:
+            return super().create_task(coro, name=name, context=context)
+        except RuntimeError:
+            coro.close()
+            raise
 
 
 def _first(error: BaseException | None) -> BaseException | None:

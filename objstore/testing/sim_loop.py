@@ -50,10 +50,19 @@ class _NoSelector:
 class _Task(asyncio.Task[Any]):
     """A task whose hash is the same in every run."""
 
-    number = 0
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, Any],
+        number: int,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._number = number  # first: whoever makes a task puts it into a set at once
+        super().__init__(work, loop=loop, context=context)
 
     def __hash__(self) -> int:
-        return self.number
+        return self._number
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -78,10 +87,8 @@ class SimLoop(asyncio.BaseEventLoop):
         work: Coroutine[Any, Any, Any],
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
-        task = _Task(work, loop=self, context=context)
         self._tasks += 1
-        task.number = self._tasks
-        return task
+        return _Task(work, self._tasks, loop=self, context=context)
 
     def run_in_executor(
         self, executor: object, func: Callable[..., T], *args: object

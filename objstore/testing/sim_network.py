@@ -193,6 +193,7 @@ class SimPeer:
         def ping() -> None:
             if session.over:
                 raise RpcError(self._reason)
+            self._admit(session.host)
             session.ask(lambda: session.answer(hearing.heard))
 
         self._session = session
@@ -208,10 +209,14 @@ class SimPeer:
         session.ask(lambda: session.answer(lambda: _resolve(met, None)))
         async with asyncio.timeout(HANDSHAKE_S):
             await met
+        self._admit(host)
+        return session
+
+    def _admit(self, host: Host) -> None:
+        """Refuse a peer whose clock is too far off, at the beginning and with every ping."""
         ahead_s = host.wall_s() - self._caller.wall_s()
         if abs(ahead_s) > CLOCK_DRIFT_SECONDS_MAX:
             raise RpcError(f"its clock is {ahead_s:+.0f} s from this one")
-        return session
 
     # --- what RemoteDrive asks for -------------------------------------------------------
 
@@ -294,6 +299,8 @@ class SimUpload:
         """Send one piece made of `pieces`."""
         self._raise_if_over()
         piece = b"".join(pieces)
+        if not piece:
+            return  # an empty one is the word for giving up
         self._send(lambda: self._pieces.put_nowait(piece))
 
     async def finish(self) -> None:

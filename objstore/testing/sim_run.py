@@ -116,7 +116,9 @@ class _Run:
         self._world = world
         self._random = world.random("course")
         self._history = History(world.fail)
-        self._nemesis = Nemesis(cluster, Atlas(cluster.layout, cluster.bays))
+        self._nemesis = Nemesis(
+            cluster, Atlas(cluster.layout, cluster.bays, alone=world.shape.witness)
+        )
 
     async def run(self) -> None:
         cluster = self._cluster
