@@ -70,7 +70,8 @@ class Walk:
         await self._save(force=True)
         buckets = await self._heal_buckets()
         for bucket in buckets:
-            await heal_uploads(self._context, self._handle, self._own.index, bucket)
+            failed = await heal_uploads(self._context, self._handle, self._own.index, bucket)
+            self._count(failed=failed)
         for bucket in buckets:
             await self._walk_bucket(bucket)
         await self._walk_tombstones()
@@ -189,7 +190,11 @@ class Walk:
     # --- tombstones --------------------------------------------------------------------
 
     async def _walk_tombstones(self) -> None:
-        """Bring the tombstones that any other drive has: a deletion must not lose its votes."""
+        """Bring the tombstones that any other drive has: a deletion must not lose its votes.
+
+        Verifying looks at those that are there too: a record may be damaged, or what it hides may
+        not be retired yet.
+        """
         for index in self._handle.readable():
             if index == self._own.index:
                 continue
@@ -199,7 +204,7 @@ class Walk:
                 theirs = (await self._handle.drives[index].call(op)).entries
                 mine = set((await self._drive.call(op)).entries)
                 for entry in theirs:
-                    if entry not in mine:
+                    if self._verify or entry not in mine:
                         await self._heal(Difference(entry.bucket, entry.key))
                 if len(theirs) < op.limit:
                     break

@@ -125,7 +125,7 @@ async def _settle_dangling(
     key: ObjectKey,
     order: Order,
 ) -> bool:
-    """Settle a version that too few hold: forward when it can be read and still counts, else back."""
+    """Settle a version that too few hold: forward when it can be read and counts, else back."""
     if wall_ms_of(Stamp(order[18:] or order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
         return False  # it may be in flight
     holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
