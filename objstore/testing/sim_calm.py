@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from objstore.drive.ops import ListMissed, ReadStatus, RequestHeal, VerifyShard
+from objstore.drive.ops import ListMissed, ReadStatus, RequestHeal, Undo, VerifyShard
 from objstore.errors import DriveError
 from objstore.limits import TOMBSTONE_AGE_S
 from objstore.names import Kind
@@ -12,15 +13,25 @@ from objstore.testing.memory_rows import HeldRow
 from objstore.testing.sim_cluster import EPOCH_NS, SimCluster
 from objstore.testing.sim_drive import Bay
 from objstore.testing.sim_faults import Nemesis
+from objstore.testing.sim_history import History
 from objstore.versions.hlc import wall_ms_of
 
 CONVERGES_S: Final = 180.0
 _LOOK_S: Final = 2.0
+_PATIENCE_S: Final = 60.0  # before an operator gives up what nobody can decide about
 STRAGGLERS_S: Final = 15.0  # after which nothing that a client began is under way
 
 
-async def converge(cluster: SimCluster, nemesis: Nemesis) -> float:
-    """End all faults, and wait until every drive has everything; return how long it took."""
+@dataclass(frozen=True)
+class Calm:
+    """How long it took until all was whole, and how many versions an operator had to give up."""
+
+    took_s: float = 0.0
+    given_up: int = 0
+
+
+async def converge(cluster: SimCluster, nemesis: Nemesis, history: History) -> Calm:
+    """End all faults, and wait until every drive has everything."""
     nemesis.end_everything()
     await asyncio.sleep(STRAGGLERS_S)
     await nemesis.let_age_pass()
@@ -29,14 +40,45 @@ async def converge(cluster: SimCluster, nemesis: Nemesis) -> float:
         now_ms = cluster.servers[bay.server].clock.now_ns() // 1_000_000
         await bay.memory.call(RequestHeal(now_ms))
     lacks: list[str] = []
-    while cluster.world.loop.time() - began_s < CONVERGES_S:
+    given_up = 0
+    while (took_s := cluster.world.loop.time() - began_s) < CONVERGES_S:
         await asyncio.sleep(_LOOK_S)
         lacks = [lack async for lack in _lacks(cluster)]
         if not lacks:
-            return cluster.world.loop.time() - began_s
+            return Calm(took_s, given_up)
+        if took_s > _PATIENCE_S and not given_up:
+            given_up = await _give_up(cluster, history)
     shown = "; ".join(lacks[:4])
     cluster.world.fail(f"I6 not whole {CONVERGES_S:g} s after the last fault: {shown}")
-    return CONVERGES_S
+    return Calm(CONVERGES_S, given_up)
+
+
+async def _give_up(cluster: SimCluster, history: History) -> int:
+    """Remove what an operator would have to: writes that failed, and that nobody can decide about.
+
+    Fewer than k shards of such a write are there, and a drive that was replaced may have had as
+    many more as make W. Whether it was acknowledged is known here alone; a product that guessed would
+    lose data that drives which are away still have. So it refuses the key, and the drive that was
+    replaced is not trusted, until somebody decides.
+    """
+    holders: dict[tuple[str, str, bytes], list[tuple[Bay, HeldRow]]] = {}
+    for bay in cluster.bays.values():
+        for (bucket, key), rows in bay.memory.rows.items():
+            for row in rows:
+                holders.setdefault((bucket, key, row.order), []).append((bay, row))
+    given_up = 0
+    for (bucket, key, _), held in sorted(holders.items()):
+        version = held[0][1].record.version
+        shards = sum(len(row.record.held) for _, row in held if not row.damaged)
+        if version.kind is not Kind.OBJECT or shards >= version.k:
+            continue
+        if history.is_acknowledged((bucket, key), version.etag):
+            cluster.world.fail(f"I1 {bucket} {key}: {shards} shards are left of {version.etag}")
+        cluster.world.note("operator", f"gives up {version.etag} of {key}")
+        given_up += 1
+        for bay, row in held:
+            await bay.memory.call(Undo(version.bucket, version.key, row.order))
+    return given_up
 
 
 async def check_forgotten(cluster: SimCluster, nemesis: Nemesis) -> None:

@@ -156,6 +156,20 @@ class History:
                 return f"I1 nothing, but {write} was there"
         return ""
 
+    def is_acknowledged(self, place: Place, etag: str) -> bool:
+        """Whether a write was acknowledged that nothing has replaced or buried since."""
+        writes = self.writes[place]
+        return any(
+            one.etag == etag
+            and one.fate is Fate.ACKNOWLEDGED
+            and one.buried_began_s == inf
+            and (
+                bool(one.version_id)
+                or not any(newer.began_s > one.ended_s for newer in writes if newer is not one)
+            )
+            for one in writes
+        )
+
     # --- versions ----------------------------------------------------------------------
 
     def saw_versions(

@@ -21,7 +21,7 @@ from objstore.drive.api import Drive
 from objstore.engine.sets import SetHandle
 from objstore.names import Scheme
 from objstore.testing.sim_atlas import Atlas
-from objstore.testing.sim_calm import STRAGGLERS_S, check_forgotten, converge
+from objstore.testing.sim_calm import STRAGGLERS_S, Calm, check_forgotten, converge
 from objstore.testing.sim_clients import Client, Statistics, make_buckets
 from objstore.testing.sim_cluster import Shape, SimCluster, World
 from objstore.testing.sim_drive import Bay, SimDrive
@@ -66,7 +66,7 @@ class Report:
     statistics: Statistics = field(default_factory=Statistics)
     reads: int = 0
     simulated_s: float = 0.0
-    converged_s: float = 0.0
+    calm: Calm = field(default_factory=Calm)
 
     @property
     def digest(self) -> str:
@@ -140,7 +140,7 @@ class _Run:
                 await self._nemesis.let_age_pass()
             if kept_away is not None:
                 self._nemesis.put_in(kept_away)
-        self._report.converged_s = await converge(cluster, self._nemesis)
+        self._report.calm = await converge(cluster, self._nemesis, self._history)
         for number in range(2):
             await self._look(number)
             if number == 0:
@@ -215,10 +215,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_many(seeds: range, processes: int) -> int:
-    began_s, failed, requests = time.perf_counter(), 0, 0
+    began_s, failed, requests, given_up = time.perf_counter(), 0, 0, 0
     with ProcessPoolExecutor(processes) as pool:
         for report in pool.map(_without_events, seeds, chunksize=4):
             requests += report.statistics.done
+            given_up += report.calm.given_up
             if report.failures:
                 failed += 1
                 sys.stdout.write(summary(report) + "\n")
@@ -226,6 +227,7 @@ def _run_many(seeds: range, processes: int) -> int:
     took_s = time.perf_counter() - began_s
     sys.stdout.write(
         f"{len(seeds)} seeds, {failed} failed, {requests} requests done, "
+        f"{given_up} writes given up, "
         f"{len(seeds) / took_s:.1f} seeds/s\n"
     )
     return bool(failed)
@@ -244,7 +246,8 @@ def summary(report: Report) -> str:
     if not report.failures:
         return (
             f"seed {report.seed} ok: {counts}, {report.reads} reads checked, "
-            f"{report.simulated_s:.0f} s simulated, whole after {report.converged_s:.0f} s"
+            f"{report.simulated_s:.0f} s simulated, whole after {report.calm.took_s:.0f} s, "
+            f"{report.calm.given_up} given up"
         )
     shown = "\n".join(f"  {failure}" for failure in report.failures[:5])
     return f"seed {report.seed} FAILED ({report.shape}): {counts}\n{shown}\n  {report.command}"
