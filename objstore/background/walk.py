@@ -32,10 +32,11 @@ from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, RecordUnknown
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
 from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
 from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
+from objstore.quorum.reduce import describe_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +196,12 @@ class Walk:
         Verifying looks at those that are there too: a record may be damaged, or what it hides may
         not be retired yet.
         """
+        heard: list[int] = []
         for index in self._handle.readable():
             if index == self._own.index:
                 continue
+            if (await self._handle.drives[index].call(ReadStatus())).trusted:
+                heard.append(index)
             after: tuple[str, str, Order] = ("", "", NO_ORDER)
             while True:
                 op = ListTombstones(_END_OF_TIME, *after)
@@ -210,6 +214,8 @@ class Walk:
                     break
                 after = (theirs[-1].bucket, theirs[-1].key, theirs[-1].order)
                 await self._save()
+        if not self._handle.is_fresh(heard):
+            raise ReadQuorumLost(f"of deletions {len(heard)} drives told, which are too few")
 
 
 _Versions = dict[ObjectKey, list[KeyEntry]]
@@ -226,12 +232,23 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
 
 
 async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:
-    """Join what every drive of a set knows of buckets, tombstones too."""
+    """Join what every drive of a set knows of buckets, tombstones too.
+
+    Raises:
+        ReadQuorumLost: those that answered could all have missed one. Without this a drive that was
+            replaced would find that there is nothing to rebuild while it is alone.
+    """
     fanout = await call_all(
         context.group,
         {index: partial(handle.drives[index].call, ListBuckets()) for index in handle.readable()},
         deadline_s=CALL_DEADLINE_S,
     )
+    trusted = [drive for drive, page in fanout.answers.items() if page.trusted]
+    if not handle.is_fresh(trusted):
+        raise ReadQuorumLost(
+            f"{handle.slots_on(trusted)} of {handle.total_slots} slots told of the buckets; "
+            f"{describe_errors(fanout.errors)}"
+        )
     newest: dict[BucketName, Bucket] = {}
     for page in fanout.answers.values():
         for name, bucket in _by_name(page).items():

@@ -18,7 +18,7 @@ from objstore.versions.hlc import wall_ms_of
 
 CONVERGES_S: Final = 180.0
 _LOOK_S: Final = 2.0
-_PATIENCE_S: Final = 60.0  # before an operator gives up what nobody can decide about
+_PATIENCE_S: Final = 40.0  # before an operator asks again, and decides what nobody else can
 STRAGGLERS_S: Final = 15.0  # after which nothing that a client began is under way
 
 
@@ -36,9 +36,7 @@ async def converge(cluster: SimCluster, nemesis: Nemesis, history: History) -> C
     await asyncio.sleep(STRAGGLERS_S)
     await nemesis.let_age_pass()
     began_s = cluster.world.loop.time()
-    for bay in cluster.bays.values():
-        now_ms = cluster.servers[bay.server].clock.now_ns() // 1_000_000
-        await bay.memory.call(RequestHeal(now_ms))
+    asked_s = await _ask_to_heal(cluster)
     lacks: list[str] = []
     given_up = 0
     while (took_s := cluster.world.loop.time() - began_s) < CONVERGES_S:
@@ -46,20 +44,29 @@ async def converge(cluster: SimCluster, nemesis: Nemesis, history: History) -> C
         lacks = [lack async for lack in _lacks(cluster)]
         if not lacks:
             return Calm(took_s, given_up)
-        if took_s > _PATIENCE_S and not given_up:
-            given_up = await _give_up(cluster, history)
+        if cluster.world.loop.time() - asked_s > _PATIENCE_S:
+            given_up += await _give_up(cluster, history)
+            asked_s = await _ask_to_heal(cluster)
     shown = "; ".join(lacks[:4])
     cluster.world.fail(f"I6 not whole {CONVERGES_S:g} s after the last fault: {shown}")
     return Calm(CONVERGES_S, given_up)
+
+
+async def _ask_to_heal(cluster: SimCluster) -> float:
+    """Ask for every drive to be verified, as an operator does; return when."""
+    for bay in cluster.bays.values():
+        now_ms = cluster.servers[bay.server].clock.now_ns() // 1_000_000
+        await bay.memory.call(RequestHeal(now_ms))
+    return cluster.world.loop.time()
 
 
 async def _give_up(cluster: SimCluster, history: History) -> int:
     """Remove what an operator would have to: writes that failed, and that nobody can decide about.
 
     Fewer than k shards of such a write are there, and a drive that was replaced may have had as
-    many more as make W. Whether it was acknowledged is known here alone; a product that guessed would
-    lose data that drives which are away still have. So it refuses the key, and the drive that was
-    replaced is not trusted, until somebody decides.
+    many more as make W. Whether it was acknowledged is known here alone; a product that guessed
+    would lose data that drives which are away still have. So it refuses the key, and the drive
+    that was replaced is not trusted, until somebody decides.
     """
     holders: dict[tuple[str, str, bytes], list[tuple[Bay, HeldRow]]] = {}
     for bay in cluster.bays.values():

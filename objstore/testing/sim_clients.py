@@ -251,7 +251,9 @@ class Client:
 
     async def list_keys(self, process: SimProcess) -> None:
         """List a bucket."""
-        bucket = self._random.choice(BUCKETS)
+        await self._list(process, self._random.choice(BUCKETS))
+
+    async def _list(self, process: SimProcess, bucket: BucketName) -> None:
         began_s = self._now_s()
         _, listed = await self._ask(process, f"list {bucket}", lambda store: _list(store, bucket))
         if listed is None:
@@ -272,15 +274,15 @@ class Client:
         for place in [place for place in self._history.writes if place[0] == VERSIONED]:
             self._history.saw_versions(place, listed.get(place[1], {}), began_s, self._now_s())
 
-    async def look_at_everything(self, process: SimProcess) -> None:
-        """Read all there is, by every way."""
+    async def look_at_everything(self, process: SimProcess, *, versions: bool) -> None:
+        """Read all there is, by every way; of old versions too, if they are asked for."""
         for place, writes in sorted(self._history.writes.items()):
             await self._look(process, place)
             for write in tuple(writes):
-                if write.version_id and write.etag:
+                if versions and write.version_id and write.etag:
                     await self.look_at_version(process, place, write)
-        for _ in BUCKETS:
-            await self.list_keys(process)
+        for bucket in BUCKETS:
+            await self._list(process, bucket)
         await self.list_versions(process)
 
     # --- asking ------------------------------------------------------------------------

@@ -30,23 +30,6 @@ class Stuck(Exception):
     """Nothing is ready, no timer is set, and the simulation has not ended: a wait without bound."""
 
 
-class _NoSelector:
-    """What the loop waits with: it does not wait, it moves the time on."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise Stuck("nothing is ready and no timer is set")
-        if timeout > 0:
-            self.now_s += timeout
-        return []
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 class _Task(asyncio.Task[Any]):
     """A task whose hash is the same in every run."""
 
@@ -68,18 +51,18 @@ class _Task(asyncio.Task[Any]):
 class SimLoop(asyncio.BaseEventLoop):
     """A loop on simulated time, with a seeded order of ready callbacks."""
 
-    _ready: deque[Any]
-    _scheduled: list[Any]
+    _ready: deque[asyncio.Handle]
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        self._selector = _NoSelector()
+        self._now_s = 0.0
         self._random = random.Random(seed)
-        self._tasks = 0
+        self._number = 0  # of the last task or timer
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self.set_task_factory(self._new_task)  # type: ignore[arg-type]
 
     def time(self) -> float:
-        return self._selector.now_s
+        return self._now_s
 
     def _new_task(
         self,
@@ -87,8 +70,8 @@ class SimLoop(asyncio.BaseEventLoop):
         work: Coroutine[Any, Any, Any],
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
-        self._tasks += 1
-        return _Task(work, self._tasks, loop=self, context=context)
+        self._number += 1
+        return _Task(work, self._number, loop=self, context=context)
 
     def run_in_executor(
         self, executor: object, func: Callable[..., T], *args: object
@@ -108,30 +91,37 @@ class SimLoop(asyncio.BaseEventLoop):
         )
         return done
 
-    # --- what BaseEventLoop asks of a loop that has no files ----------------------------
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        assert not event_list
+    # --- what BaseEventLoop asks of a loop ------------------------------------------------
 
     def _write_to_self(self) -> None:
         """Nobody sleeps who would have to be woken."""
 
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._number += 1
+        heapq.heappush(self._timers, (when, self._number, timer))
+        return timer
+
     def _run_once(self) -> None:
         """Move time to the next timer if nothing is ready; then run what is, in a drawn order."""
-        ready, scheduled = self._ready, self._scheduled
+        ready, timers = self._ready, self._timers
         if not ready:
-            while scheduled and scheduled[0]._cancelled:  # noqa: SLF001
-                heapq.heappop(scheduled)._scheduled = False  # noqa: SLF001
-            if not scheduled and not self._stopping:  # type: ignore[attr-defined]
-                self._selector.select(None)
-            if scheduled:
-                self._selector.now_s = max(self._selector.now_s, scheduled[0]._when)  # noqa: SLF001
-        now_s = self._selector.now_s
-        while scheduled and scheduled[0]._when <= now_s:  # noqa: SLF001
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # noqa: SLF001
-            if not handle._cancelled:  # noqa: SLF001
-                ready.append(handle)
+            while timers and timers[0][2].cancelled():
+                heapq.heappop(timers)
+            if timers:
+                self._now_s = max(self._now_s, timers[0][0])
+            elif not self._stopping:  # type: ignore[attr-defined]
+                raise Stuck("nothing is ready and no timer is set")
+        while timers and timers[0][0] <= self._now_s:
+            timer = heapq.heappop(timers)[2]
+            if not timer.cancelled():
+                ready.append(timer)
         count = len(ready)
         if count > 1:
             drawn = list(ready)
@@ -140,7 +130,7 @@ class SimLoop(asyncio.BaseEventLoop):
             ready.extend(drawn)
         for _ in range(count):
             handle = ready.popleft()
-            if not handle._cancelled:  # noqa: SLF001
+            if not handle.cancelled():
                 handle._run()  # noqa: SLF001
 
 
@@ -148,10 +138,12 @@ def simulate(seed: int, main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to completion on a fresh SimLoop."""
     collecting = gc.isenabled()
     gc.disable()
+    gc.freeze()  # what is there already is not looked through afterwards
     try:
         with asyncio.Runner(loop_factory=lambda: SimLoop(seed)) as runner:
             return runner.run(main)
     finally:
+        gc.collect()
+        gc.unfreeze()
         if collecting:
             gc.enable()
-            gc.collect()
