@@ -10,10 +10,11 @@ from objstore.errors import DriveError
 from objstore.limits import TOMBSTONE_AGE_S
 from objstore.names import Kind
 from objstore.testing.memory_rows import HeldRow
-from objstore.testing.sim_cluster import EPOCH_NS, SimCluster
+from objstore.testing.sim_cluster import SimCluster
 from objstore.testing.sim_drive import Bay
 from objstore.testing.sim_faults import Nemesis
 from objstore.testing.sim_history import History
+from objstore.testing.sim_world import EPOCH_NS
 from objstore.versions.hlc import wall_ms_of
 
 CONVERGES_S: Final = 180.0

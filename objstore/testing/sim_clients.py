@@ -312,10 +312,9 @@ class Client:
             fate, word = Fate.UNKNOWN, "connection lost"
         except RequestRefused as refused:
             self.statistics.refused += 1
-            fate, word = Fate.REFUSED, refused.reason
+            fate, word = _EXPECTED.get(refused.reason, Fate.REFUSED), refused.reason
             if refused.reason not in _EXPECTED:
                 world.fail(f"{what}: {refused}")
-            fate = _EXPECTED.get(refused.reason, Fate.REFUSED)
         except ObjstoreError as error:
             self.statistics.failed += 1
             fate, word = Fate.UNKNOWN, f"{type(error).__name__}: {error}"

@@ -10,7 +10,6 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 from typing import Any, Final, TypeVar
 
 from objstore.background.epochs import Decider, Returning
@@ -28,90 +27,21 @@ from objstore.engine.sets import NEVER_SOLO, Context, SetHandle, set_handle
 from objstore.engine.store import Store
 from objstore.errors import DriveError, ObjstoreError, RpcError, WitnessError
 from objstore.limits import WITNESS_ANSWER_S
-from objstore.names import Scheme
 from objstore.quorum.solo import Epoch
 from objstore.testing.fake_witness import FakeWitness
 from objstore.testing.sim_drive import Bay, SimDrive
 from objstore.testing.sim_network import WAY_S, SimNetwork, SimPeer
-from objstore.topology.layout import DriveAddress, SetLayout
+from objstore.testing.sim_world import SimClock, SimEntropy, World
 from objstore.versions.hlc import NODE_BYTES, Hlc
 
 T = TypeVar("T")
 
-EPOCH_NS: Final = 1_800_000_000 * 10**9
 WITNESS: Final = "w"
 DEPLOYMENT: Final = bytes(range(16))
 
 
 class ConnectionLost(Exception):
     """The process died before it answered: nobody knows what became of the request."""
-
-
-class SimClock:
-    """A server's clock: simulated time, and how far its wall is off."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.skew_s = 0.0
-        self.aged_s = 0.0  # time that passed at once, for everybody
-
-    def now_ns(self) -> int:
-        return EPOCH_NS + round((self._loop.time() + self.aged_s + self.skew_s) * 1e9)
-
-    def monotonic_s(self) -> float:
-        return 1000.0 + self._loop.time()
-
-
-class SimEntropy:
-    """Bytes drawn from the seed."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-
-    def draw(self, count: int) -> bytes:
-        return self._random.randbytes(count)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a cluster is made of."""
-
-    scheme: Scheme
-    servers: int
-    processes: int = 1  # of each server
-    witness: bool = False
-
-    @property
-    def layout(self) -> SetLayout:
-        """One set; drives go round the servers as in a layout of several servers."""
-        drives = self.scheme.slots // self.servers
-        return SetLayout(
-            pool=0,
-            index=0,
-            scheme=self.scheme,
-            drives=tuple(
-                DriveAddress(f"s{server}", f"/d{server * drives + number}")
-                for server in range(self.servers)
-                for number in range(drives)
-            ),
-            slots=tuple(range(self.scheme.slots)),
-            rotate=True,
-        )
-
-
-@dataclass
-class World:
-    """What every part of a simulation is given."""
-
-    seed: int
-    shape: Shape
-    loop: asyncio.AbstractEventLoop
-    note: Callable[[str, str], None]  # the log of what happens: who, what
-    fail: Callable[[str], None]  # a violation
-
-    def random(self, name: str) -> Random:
-        """Return the generator of one part, so that what one draws does not move the others."""
-        return Random(f"{self.seed}/{name}")
 
 
 class _RemoteWitness:

@@ -23,11 +23,12 @@ from objstore.names import Scheme
 from objstore.testing.sim_atlas import Atlas
 from objstore.testing.sim_calm import STRAGGLERS_S, Calm, check_forgotten, converge
 from objstore.testing.sim_clients import Client, Statistics, make_buckets
-from objstore.testing.sim_cluster import Shape, SimCluster, World
+from objstore.testing.sim_cluster import SimCluster
 from objstore.testing.sim_drive import Bay, SimDrive
 from objstore.testing.sim_faults import Nemesis
 from objstore.testing.sim_history import History
 from objstore.testing.sim_loop import simulate
+from objstore.testing.sim_world import Shape, World
 
 SHAPES: Final = (
     Shape(Scheme(2, 2), servers=2),

@@ -10,9 +10,9 @@ import pytest
 from objstore.drive.ops import Commit, CommitMode, Forget, Op, R, Settle
 from objstore.engine.window import Window
 from objstore.names import Scheme
-from objstore.testing.sim_cluster import Shape
 from objstore.testing.sim_drive import Bay, SimDrive
 from objstore.testing.sim_run import Plant, run_seed
+from objstore.testing.sim_world import Shape
 
 
 class _Changed(SimDrive):
