@@ -61,16 +61,17 @@ class Planted:
     rebuild: Callable[[Window, list[int]], list[dict[int, memoryview]]] = Window.rebuild
 
 
+# Where one drive alone can answer, and a deletion that W of three forgot can be undone.
+_COPIES = Shape(Scheme(1, 2), servers=3)
+
 PLANTED = {
     "skips the fsync of a directory": Planted(Plant(bay=_unsynced_directory), 20),
     "ignores a stamp": Planted(Plant(drive=_IgnoresStamps), 20),
     "has no rule of freshness": Planted(
-        Plant(handle=lambda handle: replace(handle, stale=True)), 20
+        Plant(handle=lambda handle: replace(handle, stale=True)), 20, shape=_COPIES
     ),
     "heals from one shard": Planted(Plant(), 20, rebuild=_from_one_shard),
-    "forgets tombstones": Planted(
-        Plant(drive=_ForgetsTombstones), 20, shape=Shape(Scheme(1, 2), servers=3)
-    ),
+    "forgets tombstones": Planted(Plant(drive=_ForgetsTombstones), 20, shape=_COPIES),
 }
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from objstore.testing.sim_run import run_seed, summary
 
-SEEDS = 96
-TOGETHER = 12
+SEEDS = 64
+TOGETHER = 8
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, TOGETHER))

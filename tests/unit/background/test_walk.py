@@ -63,7 +63,12 @@ async def test_an_upload_that_ended_does_not_begin_again_on_a_drive_that_saw_its
         await m.idle()
         m.drives[2].bring_back()
         m.drives[0].pull()
-        await m.walk(1)
+        with pytest.raises(ReadQuorumLost):
+            await m.walk(1)
+        assert (await m.drives[1].call(ReadUpload(upload))).upload is None
+        m.drives[0].bring_back()
+        for drive in range(3):
+            await m.walk(drive)
         assert (await m.drives[1].call(ReadUpload(upload))).upload is None
 
 
