@@ -8,7 +8,7 @@ from typing import Final
 from objstore.drive.ops import ListMissed, ReadStatus, RequestHeal, Undo, VerifyShard
 from objstore.errors import DriveError
 from objstore.limits import TOMBSTONE_AGE_S
-from objstore.names import Kind
+from objstore.names import BucketName, Kind, ObjectKey, Order
 from objstore.testing.memory_rows import HeldRow
 from objstore.testing.sim_cluster import SimCluster
 from objstore.testing.sim_drive import Bay
@@ -69,7 +69,7 @@ async def _give_up(cluster: SimCluster, history: History) -> int:
     would lose data that drives which are away still have. So it refuses the key, and the drive
     that was replaced is not trusted, until somebody decides.
     """
-    holders: dict[tuple[str, str, bytes], list[tuple[Bay, HeldRow]]] = {}
+    holders: dict[tuple[BucketName, ObjectKey, Order], list[tuple[Bay, HeldRow]]] = {}
     for bay in cluster.bays.values():
         for (bucket, key), rows in bay.memory.rows.items():
             for row in rows:

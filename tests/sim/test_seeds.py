@@ -11,8 +11,8 @@ import pytest
 
 from objstore.testing.sim_run import run_seed, summary
 
-SEEDS = 64
-TOGETHER = 8
+SEEDS = 40
+TOGETHER = 5
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, TOGETHER))
@@ -22,7 +22,7 @@ def test_the_invariants_hold(first: int) -> None:
     assert not failed, "\n".join(failed)
 
 
-@pytest.mark.parametrize("seed", [1, 4])
+@pytest.mark.parametrize("seed", [4])
 def test_a_seed_is_one_run(seed: int) -> None:
     digests = {run_seed(seed).digest for _ in range(2)}
     assert digests == {_digest_elsewhere(seed, hashing) for hashing in ("0", "12345")}
