@@ -202,6 +202,8 @@ class Walk:
                 heard.append(index)
             if index == self._own.index:
                 continue
+            if (await self._handle.drives[index].call(ReadStatus())).trusted:
+                heard.append(index)
             after: tuple[str, str, Order] = ("", "", NO_ORDER)
             while True:
                 op = ListTombstones(_END_OF_TIME, *after)

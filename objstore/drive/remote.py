@@ -1,7 +1,7 @@
 """A drive of another server, reached over rpc/. Its other end is drive/serve.py."""
 
 from contextlib import suppress
-from typing import cast
+from typing import Protocol, cast
 
 from objstore.drive.api import Buffer, ShardSink
 from objstore.drive.envelope import (
@@ -22,6 +22,45 @@ from objstore.rpc.session import CallFailed
 from objstore.rpc.upload import UploadStream
 
 
+class Stream(Protocol):
+    """A shard on its way to a peer: rpc's UploadStream, or a simulated one."""
+
+    async def write(self, *pieces: Buffer) -> None:
+        """Send the pieces; they may be reused as soon as this returns."""
+        ...
+
+    async def finish(self) -> None:
+        """Send the end, and wait until the shard is durable."""
+        ...
+
+    async def abort(self) -> None:
+        """Have the peer remove what it has, unless it has all of it. Never raises."""
+        ...
+
+
+class Peer(Protocol):
+    """The way to a peer: rpc's PeerClient, or a simulated one, which has no network below it.
+
+    Each method raises CallFailed, another RpcError or TimeoutError, as PeerClient says.
+    """
+
+    async def call(self, method: str, payload: bytes, *, deadline_s: float) -> bytes:
+        """Call `method` and return its answer."""
+        ...
+
+    async def upload(self, resource: str) -> Stream:
+        """Begin to send the shard `resource`."""
+        ...
+
+    async def fetch(self, resource: str, *, offset: int, size: int) -> bytes:
+        """Return `size` bytes of the shard `resource` from `offset`."""
+        ...
+
+
+_CLIENT: type[Peer] = PeerClient
+_STREAM: type[Stream] = UploadStream
+
+
 def _as_drive_error(error: RpcError | TimeoutError) -> DriveError:
     if isinstance(error, CallFailed):
         return rebuild_error(error.kind, error.text, error.detail)
@@ -37,7 +76,7 @@ class RemoteDrive:
     cannot be reached is DriveOffline, one that does not answer in time DriveTimeout.
     """
 
-    def __init__(self, peer: PeerClient, place: str) -> None:
+    def __init__(self, peer: Peer, place: str) -> None:
         """Reach the drive at `place` ("pool/set/drive") of the layout through `peer`."""
         self._peer = peer
         self._place = place
@@ -83,9 +122,7 @@ class RemoteDrive:
 class _RemoteSink:
     """A shard that is being sent."""
 
-    def __init__(
-        self, drive: RemoteDrive, stream: UploadStream, name: tuple[DataId, int, int]
-    ) -> None:
+    def __init__(self, drive: RemoteDrive, stream: Stream, name: tuple[DataId, int, int]) -> None:
         self._drive = drive
         self._stream = stream
         self._name = name

@@ -23,6 +23,7 @@ OUTERMOST = {
     ("objstore/drive/lanes.py", "_handle_all"): "whoever waits for the group gets the error",
     ("objstore/gateway/app.py", "_answer"): "whatever a request raised becomes an S3 error",
     ("objstore/rpc/server.py", "_answer"): "a bug in a handler is logged and answered",
+    ("objstore/testing/sim_loop.py", "run_in_executor"): "whoever waits for the thread gets it",
 }
 
 Rule = Callable[[Path, str, ast.Module], Iterator[str]]
