@@ -48,6 +48,19 @@ class _Write:
         content.extend(bytes(max(0, end - len(content))))
         content[self.offset : end] = self.data
 
+    def zeroed(self) -> "_Write":
+        """Return the write as it looks when a file grew and its data never came."""
+        return self if self.data is None else _Write(self.offset, bytes(len(self.data)))
+
+    def torn(self, chance: random.Random) -> "_Write | None":
+        """Return the write, its first sectors, or None."""
+        if chance.random() < 0.5:
+            return None
+        if self.data is None or chance.random() < 0.5:
+            return self
+        sectors = chance.randrange(len(self.data) // _SECTOR_BYTES + 1)
+        return _Write(self.offset, self.data[: sectors * _SECTOR_BYTES])
+
 
 @dataclass(slots=True)
 class _File:
@@ -72,14 +85,9 @@ class _File:
         if loss is Loss.DROPPED:
             return bytes(left)
         for write in self.pending:
-            if loss is Loss.NAMES:
-                write = _Write(write.offset, write.data and bytes(len(write.data)))
-            elif chance.random() < 0.5:
-                continue
-            elif write.data is not None and chance.random() < 0.5:
-                sectors = chance.randrange(len(write.data) // _SECTOR_BYTES + 1)
-                write = _Write(write.offset, write.data[: sectors * _SECTOR_BYTES])
-            write.apply(left)
+            kept = write.zeroed() if loss is Loss.NAMES else write.torn(chance)
+            if kept is not None:
+                kept.apply(left)
         return bytes(left)
 
 
@@ -213,7 +221,7 @@ class History:
 
     @classmethod
     def of(cls, events: Sequence[Event], roots: Sequence[Path], start: Snapshot) -> "History":
-        """Take a log that began when the drives at `roots` held `start`, and still hold its inodes."""
+        """Take a log that began when the drives at `roots` held `start`, as they still do."""
         begun = _models(roots, start)  # inodes are looked up now: later they are others
 
         def copy() -> list[DriveModel]:
@@ -224,6 +232,11 @@ class History:
     def with_events(self, events: Sequence[Event]) -> "History":
         """Return the history of what happened since this one was made."""
         return History(events, self._make_models)
+
+    def after_mark(self, mark: str) -> int:
+        """Return the number of the event that follows a mark."""
+        marks = [event.path if event.kind is Kind.MARK else "" for event in self._events]
+        return marks.index(mark) + 1
 
     def events(self) -> Iterator[tuple[Event, list[DriveModel]]]:
         """Yield each event from BEGIN on, with the drives as they are before it."""
