@@ -52,5 +52,5 @@ def _named_by(event: Event, model: DriveModel) -> Iterator[str]:
     """Yield the paths of the drive's shards whose data id is in what is written."""
     for path in tuple(model.names):
         name: ShardName | None = parse_shard_path(path)
-        if name is not None and name.data_id in event.data:
+        if name is not None and event.data.find(name.data_id) >= 0:
             yield path

@@ -1,11 +1,13 @@
 """Crash every operation wherever it changes a drive, recover, and look whether promises are kept.
 
     python -m tests.crash.crash_trials kill|states [--limit N] [--operations NAME,...] [--seeds N]
+                                       [--plant BUG]
 
 `kill`: a child does the operation and is killed at its n-th call that changes a drive, for every n.
 `states`: the operation's calls are recorded once, and every state that a power cut may leave of
 them is made and recovered (crash_states.py); static rules are held against the record.
-Prints a JSON object: trials and complaints. Runs under run_preloaded (disk_faults.py).
+`--plant` breaks the code first, to show that it is noticed. Prints a JSON object: trials and
+complaints. Runs under run_preloaded (disk_faults.py).
 """
 
 import argparse
@@ -21,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from objstore.drive import new_shard
 from objstore.testing.fake_clock import FakeClock
 from tests.crash.crash_rules import broken_rules
 from tests.crash.crash_states import ACKNOWLEDGED, BEGIN, History
@@ -58,6 +61,7 @@ class Report:
 
     def print(self) -> None:
         """Print it for whoever started this process."""
+        print(f"{sum(self.trials.values())} trials, {len(self.wrong)} complaints")
         print(json.dumps({"trials": self.trials, "wrong": self.wrong, "rules": self.rules}))
 
 
@@ -220,6 +224,20 @@ def state_trials(bench: Bench, name: str, limit: int, seeds: int, report: Report
         report.add(f"states {name}", complaints, where)
 
 
+# Bugs to plant: what each takes out of the code.
+PLANTS: Final[Mapping[str, Callable[[], None]]] = {
+    "no-directory-sync": lambda: setattr(new_shard, "sync_directory", lambda _: None),
+    "no-shard-sync": lambda: setattr(new_shard, "os", _WithoutSync()),
+}
+
+
+class _WithoutSync:
+    """The module os, but that files are not synced."""
+
+    def __getattr__(self, name: str) -> object:
+        return (lambda _: None) if name == "fdatasync" else getattr(os, name)
+
+
 def main() -> None:
     """See the module's description."""
     parser = argparse.ArgumentParser()
@@ -227,7 +245,10 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="trials of each operation; 0: all")
     parser.add_argument("--seeds", type=int, default=3, help="torn states of each moment")
     parser.add_argument("--operations", default=",".join(OPERATIONS))
+    parser.add_argument("--plant", choices=tuple(PLANTS))
     asked = parser.parse_args()
+    if asked.plant:
+        PLANTS[asked.plant]()
     place = "/dev/shm" if Path("/dev/shm").is_dir() else None
     report = Report()
     with TemporaryDirectory(dir=place) as directory:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -191,7 +192,17 @@ def _library(directory: Path) -> Path:
     library = directory / f"disk_faults-{digest}.so"
     if not library.exists():
         fresh = library.with_name(f"{library.name}.{os.getpid()}")
-        command = ["cc", "-O2", "-shared", "-fPIC", "-o", fresh, _SOURCE, "-ldl", "-lpthread"]
+        command = [
+            "cc",
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-o",
+            str(fresh),
+            str(_SOURCE),
+            "-ldl",
+            "-lpthread",
+        ]
         subprocess.run(command, check=True)
         fresh.rename(library)
     return library
@@ -225,3 +236,18 @@ def run_preloaded(directory: Path, module: str, *arguments: str, timeout_s: floa
         f"{module} {arguments}:\n{done.stdout[-8000:]}{done.stderr[-4000:]}"
     )
     return done.stdout
+
+
+def main() -> None:
+    """Run a module with the library: `python -m tests.crash.disk_faults MODULE ARGUMENT...`."""
+    reason = why_not()
+    if reason or len(sys.argv) < 2:
+        raise SystemExit(reason or main.__doc__)
+    with TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", *sys.argv[1:]]
+        done = subprocess.run(command, env=environment(Path(directory)), check=False)
+    raise SystemExit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
