@@ -44,6 +44,7 @@ _OWN_NAMES: Final = frozenset(
         SHARDS_DIR,
         TRASH_DIR,
         *JOURNAL_FILES,
+        f"{JOURNAL_DB}-journal",  # SQLite's own, while the journal is made: a crash may leave it
     }
 )
 _DATA_ID_BYTES: Final = 16

@@ -249,13 +249,13 @@ class History:
         models = self._make_models()
         begun = acknowledged = False
         for index, event in enumerate(self._events):
+            if begun:
+                yield index, acknowledged, models
             if event.kind is Kind.MARK:
                 begun |= event.path == BEGIN
                 acknowledged |= event.path == ACKNOWLEDGED
-                continue
-            if begun:
-                yield index, acknowledged, models
-            models[event.drive].apply(event)
+            else:
+                models[event.drive].apply(event)
         yield len(self._events), acknowledged, models
 
     def crash_points(self, seeds: int) -> list[CrashPoint]:

@@ -17,11 +17,10 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from objstore.drive import new_shard
 from objstore.testing.fake_clock import FakeClock
@@ -38,7 +37,7 @@ from tests.crash.local_set import (
     local_set,
     make_bucket,
 )
-from tests.crash.operations import BYSTANDER, OPERATIONS, OTHER, Operation, put
+from tests.crash.operations import BYSTANDER, OPERATIONS, OTHER, Operation, Values, put
 
 NOW_MS: Final = 1_800_000_000_000
 BOOT_MS: Final = 3_600_000  # between a crash and the next start: what was in flight is settled
@@ -59,10 +58,11 @@ class Report:
         self.trials[what] = self.trials.get(what, 0) + 1
         self.wrong += [f"{what} {where}: {complaint}" for complaint in complaints]
 
-    def print(self) -> None:
-        """Print it for whoever started this process."""
+    def end(self) -> NoReturn:
+        """Print it for whoever started this process, and end: with 1 when there are complaints."""
         print(f"{sum(self.trials.values())} trials, {len(self.wrong)} complaints")
         print(json.dumps({"trials": self.trials, "wrong": self.wrong, "rules": self.rules}))
+        raise SystemExit(1 if self.wrong else 0)
 
 
 class Bench:
@@ -109,6 +109,18 @@ class Bench:
             return wrong
 
         found: list[str] = self.with_set(use, boot=1)
+        return found
+
+    def recover_values(self, values: Sequence[Values]) -> list[str]:
+        """Open what a crash left; complain unless the keys hold `values`, in order of time."""
+        expected = Expected(
+            {key: tuple(dict.fromkeys(one[key] for one in values)) for key in values[0]}
+        )
+
+        async def use(opened: LocalSet) -> list[str]:
+            return await check(opened, expected, without=(0,))
+
+        found: list[str] = self.with_set(use, boot=2)
         return found
 
 
@@ -258,8 +270,7 @@ def main() -> None:
                 kill_trials(bench, name, asked.limit, report)
             else:
                 state_trials(bench, name, asked.limit, asked.seeds, report)
-    with suppress(BrokenPipeError):
-        report.print()
+    report.end()
 
 
 def summary_of(printed: str) -> Mapping[str, Any]:

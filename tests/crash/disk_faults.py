@@ -220,7 +220,10 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def run_preloaded(directory: Path, module: str, *arguments: str, timeout_s: float) -> str:
-    """Run a module with the library and return what it printed; skip where that cannot be."""
+    """Run a module that ends with a report, with the library; return what it printed.
+
+    Skips the test where that cannot be.
+    """
     reason = why_not()
     if reason:
         pytest.skip(reason)

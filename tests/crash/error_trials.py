@@ -12,7 +12,7 @@ that many of each operation's trials. Runs under run_preloaded (disk_faults.py).
 import argparse
 import asyncio
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, product
 from pathlib import Path
@@ -21,16 +21,18 @@ from typing import Final
 
 from objstore.drive.guarded import DriveState
 from objstore.errors import DriveError, QuorumError, RequestRefused
+from objstore.ondisk.paths import JOURNAL_DB
 from objstore.testing.fake_clock import FakeClock
-from tests.crash.crash_states import BEGIN, History, Loss
+from tests.crash.crash_states import BEGIN, CrashPoint, History, Loss
 from tests.crash.crash_trials import NOW_MS, Bench, Report, expected_of
 from tests.crash.disk_faults import FAILS_WITH, Action, Event, Kind
 from tests.crash.local_set import DRIVES, SCHEME, LocalSet, Snapshot, check, local_set, read
-from tests.crash.operations import BYSTANDER, OPERATIONS, OTHER, Operation
+from tests.crash.operations import BYSTANDER, OPERATIONS, OTHER, Operation, Values
 
 _OPERATION_DEADLINE_S: Final = 60.0
 _NTH_MAX: Final = 2000
 _PROBES: Final = 3
+_SYNCS: Final = frozenset({Kind.SYNC, Kind.SYNC_DIR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +86,23 @@ class Trials:
         self._start.restore(bench.roots)
         history = History.of((), bench.roots, Snapshot.of(bench.roots))
         bench.faults.log(on=True)
-        reached, acknowledged, wrong = asyncio.run(self._meet(trial))
+        journals = {
+            (drive, (root / JOURNAL_DB).stat().st_ino) for drive, root in enumerate(bench.roots)
+        }
+        reached, acknowledged, wrong, found = asyncio.run(self._meet(trial))
         events = bench.faults.events()
         bench.faults.log(on=False)
-        wrong += repeated_syncs(events)
-        if acknowledged and any(event.failed and event.kind is Kind.SYNC for event in events):
-            wrong += self._cut_power(history.with_events(events))
+        wrong += repeated_syncs(events, journals)
+        if any(event.failed and event.kind in _SYNCS for event in events) and not wrong:
+            recorded = history.with_events(events)
+            if acknowledged:
+                wrong += self._cut_power(recorded, "answered", (self._operation.after,))
+            wrong += self._cut_power(recorded, "checked", (found,))
         if reached:
             self._report.add(f"errors {self._name}", wrong, str(trial))
         return reached
 
-    async def _meet(self, trial: Trial) -> tuple[bool, bool, list[str]]:
+    async def _meet(self, trial: Trial) -> tuple[bool, bool, list[str], Values]:
         bench, operation = self._bench, self._operation
         async with local_set(bench.roots, FakeClock(NOW_MS + 60_000)) as opened:
             bench.faults.mark(BEGIN)
@@ -117,9 +125,11 @@ class Trials:
             wrong += await _comes_back(opened)
             opened.context.clock.advance(3600)  # type: ignore[attr-defined]
             wrong += await check(opened, expected_of(operation, acknowledged=acknowledged))
+            found = {key: await read(opened, key) for key in operation.before}
+            bench.faults.mark("checked")
             if not wrong:
                 wrong += await operation.aftermath(opened, acknowledged=acknowledged)
-        return reached, acknowledged, wrong
+        return reached, acknowledged, wrong, found
 
     async def _try(self, opened: LocalSet, trial: Trial) -> tuple[bool, list[str]]:
         try:
@@ -132,18 +142,16 @@ class Trials:
             return False, [f"refused: {refused}"] if trial.drives <= SCHEME.m else []
         return True, []
 
-    def _cut_power(self, history: History) -> list[str]:
-        """Look at what is on the medium once the answer was given."""
-        answered = history.after_mark("answered")
-        points = [
-            point for point in history.crash_points(1)
-            if point.index >= answered and point.loss is Loss.DROPPED
-        ][:1]  # fmt: skip
+    def _cut_power(self, history: History, mark: str, may_be: Sequence[Values]) -> list[str]:
+        """Look at what is on the medium at a mark: what was read then is there."""
+        at = history.after_mark(mark)
+        point = CrashPoint(at, Loss.DROPPED, 0, acknowledged=True)
+        states = [state for _, state in history.states([point])]
         wrong = []
-        for _, state in history.states(points):
+        for state in states:
             state.restore(self._bench.roots)
-            found = self._bench.recover(self._operation, acknowledged=True)
-            wrong += [f"after a power cut: {complaint}" for complaint in found]
+            found = self._bench.recover_values(may_be)
+            wrong += [f"after a power cut when {mark}: {complaint}" for complaint in found]
         return wrong
 
 
@@ -169,16 +177,23 @@ async def _comes_back(opened: LocalSet) -> list[str]:
     return away
 
 
-def repeated_syncs(events: Sequence[Event]) -> list[str]:
+def repeated_syncs(
+    events: Sequence[Event], journals: Collection[tuple[int, int]] = ()
+) -> list[str]:
     """Complain of a file that is synced again after a sync of it failed, with nothing written.
 
-    Whether the second sync succeeds says nothing about what the first one lost.
+    Whether the second sync succeeds says nothing about what the first one lost. SQLite's files are
+    left out: it syncs the log again before it moves on what earlier commits have there, and what
+    the failed sync was about is in no commit. Whether that holds, the power cuts tell.
     """
     failed: set[tuple[int, int]] = set()
+    sqlite: set[tuple[int, int]] = set()
     wrong = []
     for event in events:
         file = (event.drive, event.inode)
-        if event.kind is Kind.SYNC:
+        if event.kind is Kind.CREATE and event.path.startswith(JOURNAL_DB):
+            sqlite.add(file)
+        if event.kind is Kind.SYNC and file not in journals and file not in sqlite:
             if file in failed:
                 wrong.append(f"drive {event.drive}: a sync that failed is repeated")
             failed.discard(file)
@@ -220,7 +235,7 @@ def main() -> None:
                 trials.run(trial)
             if not asked.limit:
                 run_past(trials, [int(getattr(errno, named)) for named in asked.errors.split(",")])
-    report.print()
+    report.end()
 
 
 def run_past(trials: Trials, errors: Sequence[int]) -> None:

@@ -118,7 +118,7 @@ def main() -> None:
         faults = Faults([root])
         kill_trials(root, faults, asked.limit, report)
         state_trials(root, faults, asked.limit, report)
-    report.print()
+    report.end()
 
 
 if __name__ == "__main__":

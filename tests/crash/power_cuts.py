@@ -10,6 +10,7 @@ their logs replayed, and every key is read, healed, and read without each drive.
 
 import argparse
 import asyncio
+import ctypes
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +55,8 @@ VICTIMS: Final = {
     "server": ((0, 1), (2, 3)),
     "all": ((0, 1, 2, 3),),
 }
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_MS_NOATIME: Final = 1024
 _WORKERS: Final = 4
 _KEYS: Final = 3  # of each worker
 _CLIENT_DEADLINE_S: Final = 30.0
@@ -66,6 +69,7 @@ class Disks:
 
     def __init__(self, directory: Path, kind: str) -> None:
         self.roots = [directory / f"disk{index}" for index in range(DRIVES)]
+        self._kind = kind
         self._images = [directory / f"disk{index}.img" for index in range(DRIVES)]
         for root, image in zip(self.roots, self._images, strict=True):
             root.mkdir()
@@ -76,17 +80,17 @@ class Disks:
         for image in self._images:
             self._loops.append(_run("losetup", "--find", "--show", str(image)).strip())
 
-    def mount(self) -> None:
-        """Mount those that are not."""
-        for root, loop in zip(self.roots, self._loops, strict=True):
-            if not os.path.ismount(root):
-                _run("mount", "-o", "noatime", loop, str(root))
+    def mount(self, drives: Sequence[int] = range(DRIVES)) -> None:
+        """Mount these drives: the kernel replays their logs."""
+        for drive in drives:
+            kind, root = self._kind.encode(), os.fsencode(self.roots[drive])
+            _checked(_LIBC.mount(self._loops[drive].encode(), root, kind, _MS_NOATIME, None), root)
 
-    def unmount(self, drives: Sequence[int] | None = None) -> None:
-        """Unmount; whatever is still open there would be a leak."""
-        for drive in range(DRIVES) if drives is None else drives:
-            if os.path.ismount(self.roots[drive]):
-                _run("umount", str(self.roots[drive]))
+    def unmount(self, drives: Sequence[int]) -> None:
+        """Unmount; whatever were still open there would be a leak."""
+        for drive in drives:
+            root = os.fsencode(self.roots[drive])
+            _checked(_LIBC.umount2(root, 0), root)
 
     def cut_power(self, drives: Sequence[int]) -> None:
         """Cut the power of these drives, as nearly at once as there are system calls."""
@@ -102,6 +106,12 @@ class Disks:
             subprocess.run(["umount", "-l", root], capture_output=True, check=False)
         for loop in self._loops:
             subprocess.run(["losetup", "-d", loop], capture_output=True, check=False)
+
+
+def _checked(result: int, path: bytes) -> None:
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), os.fsdecode(path))
 
 
 def _run(*command: str) -> str:
@@ -174,64 +184,75 @@ class Round:
         await self._opened.store.delete_object(BUCKET, ObjectKey(key), permission=lambda _: None)
 
 
-async def one_cut(
-    machine: Disks,
-    victims: Sequence[int],
-    values: dict[str, tuple[bytes | None, ...]],
-    clock: FakeClock,
-    chance: random.Random,
-) -> int:
-    """Cut the power of `victims` under load; return how many writes were acknowledged."""
-    async with local_set(machine.roots, clock, scheme=_SCHEME) as opened:
-        round_ = Round(opened, values)
-        async with asyncio.TaskGroup() as group:
-            for worker in range(_WORKERS):
-                group.create_task(round_.work(worker, random.Random(chance.random())))
-            await asyncio.sleep(0.02 + 0.06 * chance.random())
-            round_.cuts += 1  # what began before has an answer that says nothing, from here on
-            machine.cut_power(victims)
-            await asyncio.sleep(0.03 * chance.random())
-            round_.stopping = True
-    return round_.acknowledged
+@dataclass(slots=True)
+class Clients:
+    """What the clients know of their keys, and how many writes were acknowledged."""
+
+    values: dict[str, tuple[bytes | None, ...]] = field(default_factory=dict)
+    acknowledged: int = 0
+
+    async def cut(
+        self, machine: Disks, victims: Sequence[int], clock: FakeClock, chance: random.Random
+    ) -> list[str]:
+        """Look at what the last cut left, then work until `victims` lose power."""
+        async with local_set(machine.roots, clock, scheme=_SCHEME) as opened:
+            wrong = await self.look(opened, chance.sample(range(DRIVES), 1))
+            if wrong:
+                return wrong
+            round_ = Round(opened, self.values)
+            async with asyncio.TaskGroup() as group:
+                for worker in range(_WORKERS):
+                    group.create_task(round_.work(worker, random.Random(chance.random())))
+                await asyncio.sleep(0.02 + 0.05 * chance.random())
+                round_.cuts += 1  # what began before has an answer that says nothing from here on
+                machine.cut_power(victims)
+                await asyncio.sleep(0.02 * chance.random())
+                round_.stopping = True
+        self.acknowledged += round_.acknowledged
+        return []
+
+    async def look(self, opened: LocalSet, without: Sequence[int]) -> list[str]:
+        """Read everything; what a key holds now it has to hold from now on."""
+        wrong = await check(opened, Expected(self.values), without)
+        for key in self.values:
+            self.values[key] = (await read(opened, key),)
+        return wrong
 
 
-async def look(
-    machine: Disks, values: dict[str, tuple[bytes | None, ...]], clock: FakeClock
-) -> list[str]:
-    """Read everything and settle what the keys hold."""
-    async with local_set(machine.roots, clock, scheme=_SCHEME) as opened:
-        wrong = await check(opened, Expected(values))
-        if not wrong:
-            for key in values:
-                values[key] = (await read(opened, key),)
-    return wrong
-
-
-def run_cuts(kind: str, count: int, seed: int, *, budget_s: float = 1e9) -> Cuts:
-    """Cut the power `count` times, or until the budget is used up."""
+def run_cuts(kind: str, count: int, seed: int) -> Cuts:
+    """Cut the power `count` times, unless something is wrong before."""
     report = Cuts()
     chance = random.Random(f"{kind}/{seed}")
-    values: dict[str, tuple[bytes | None, ...]] = {}
+    clients = Clients()
     with disks(kind) as machine:
         format_set(machine.roots)
         asyncio.run(_begin(machine))
         started = time.monotonic()
+        where = "at first"
         for number in range(count):
             name = tuple(VICTIMS)[number % len(VICTIMS)]
             victims = chance.choice(VICTIMS[name])
-            clock = FakeClock(_NOW_MS + 2 * number * _BOOT_MS)
-            report.acknowledged += asyncio.run(one_cut(machine, victims, values, clock, chance))
-            machine.unmount()
-            machine.mount()
-            clock = FakeClock(_NOW_MS + (2 * number + 1) * _BOOT_MS)
-            wrong = asyncio.run(look(machine, values, clock))
-            report.cuts[name] = report.cuts.get(name, 0) + 1
-            report.checked += len(values)
-            report.wrong += [f"cut {number} ({kind}, {name} {victims}): {one}" for one in wrong]
-            report.seconds = time.monotonic() - started
-            if wrong or report.seconds > budget_s:
+            clock = FakeClock(_NOW_MS + number * _BOOT_MS)
+            found = asyncio.run(clients.cut(machine, victims, clock, chance))
+            report.wrong += [f"{where}: {one}" for one in found]
+            if found:
                 break
+            machine.unmount(victims)
+            machine.mount(victims)
+            report.cuts[name] = report.cuts.get(name, 0) + 1
+            report.checked += len(clients.values)
+            where = f"after cut {number + 1} ({kind}, {name} {victims})"
+        else:
+            last = asyncio.run(_end(machine, clients, FakeClock(_NOW_MS + count * _BOOT_MS)))
+            report.wrong += [f"{where}: {one}" for one in last]
+        report.seconds = time.monotonic() - started
+    report.acknowledged = clients.acknowledged
     return report
+
+
+async def _end(machine: Disks, clients: Clients, clock: FakeClock) -> list[str]:
+    async with local_set(machine.roots, clock, scheme=_SCHEME) as opened:
+        return await clients.look(opened, range(DRIVES))
 
 
 async def _begin(machine: Disks) -> None:
@@ -249,16 +270,14 @@ def main() -> None:
     kinds = asked.file_system or list(_MAKE)
     failed = False
     for kind in kinds:
-        with suppress(KeyboardInterrupt):
-            report = run_cuts(kind, -(-asked.count // len(kinds)), asked.seed)
-            failed |= bool(report.wrong)
-            cuts = sum(report.cuts.values())
-            print(
-                f"{kind}: {cuts} power cuts {json.dumps(report.cuts)} in {report.seconds:.1f} s, "
-                f"{report.acknowledged} writes acknowledged, {report.checked} keys checked, "
-                f"{len(report.wrong)} complaints"
-            )
-            print("\n".join(report.wrong))
+        report = run_cuts(kind, -(-asked.count // len(kinds)), asked.seed)
+        failed |= bool(report.wrong)
+        print(
+            f"{kind}: {sum(report.cuts.values())} power cuts {json.dumps(report.cuts)} in "
+            f"{report.seconds:.1f} s, {report.acknowledged} writes acknowledged, "
+            f"{report.checked} keys checked, {len(report.wrong)} complaints"
+        )
+        print("\n".join(report.wrong), flush=True)
     raise SystemExit(1 if failed else 0)
 
 
