@@ -51,3 +51,10 @@ def test_a_crash_at_any_change_that_formats_a_drive(tmp_path: Path) -> None:
     summary = summary_of(run_preloaded(tmp_path, module, "--limit", "30", timeout_s=TIMEOUT_S))
     assert not summary["wrong"], "\n".join(summary["wrong"])
     assert set(summary["trials"]) == {"kill format", "states format"}
+
+
+def test_a_failed_sync_of_the_journal_undermines_no_later_commit(tmp_path: Path) -> None:
+    printed = run_preloaded(tmp_path, "tests.crash.log_trials", timeout_s=TIMEOUT_S)
+    summary = summary_of(printed)
+    assert not summary["wrong"], "\n".join(summary["wrong"])
+    assert summary["trials"] == {"log": 2}
