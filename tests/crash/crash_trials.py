@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NoReturn
 
 from objstore.drive import new_shard
+from objstore.errors import ObjstoreError
 from objstore.testing.fake_clock import FakeClock
 from tests.crash.crash_rules import broken_rules
 from tests.crash.crash_states import ACKNOWLEDGED, BEGIN, History
@@ -78,8 +79,8 @@ class Bench:
         """Make the drives empty and formatted."""
         self._formatted.restore(self.roots)
 
-    def with_set(self, use: Callable[[LocalSet], Awaitable[Any]], *, boot: int = 0) -> Any:
-        """Open the set, use it, close it."""
+    def with_set(self, use: Callable[[LocalSet], Awaitable[Any]], *, boot: int = 1) -> Any:
+        """Open the set, use it, close it. Later boots draw later stamps."""
 
         async def main() -> object:
             clock = FakeClock(NOW_MS + boot * BOOT_MS)
@@ -97,7 +98,7 @@ class Bench:
             await operation.prepare(opened)
 
         self.reset()
-        self.with_set(use)
+        self.with_set(use, boot=0)
 
     def recover(self, operation: Operation, *, acknowledged: bool) -> list[str]:
         """Open what a crash left; return complaints."""
@@ -108,8 +109,18 @@ class Bench:
                 wrong += await operation.aftermath(opened, acknowledged=acknowledged)
             return wrong
 
-        found: list[str] = self.with_set(use, boot=1)
-        return found
+        return self._complaints(use, boot=2)
+
+    def _complaints(
+        self, use: Callable[[LocalSet], Awaitable[list[str]]], *, boot: int
+    ) -> list[str]:
+        """Return what `use` complains of; that it cannot go on is a complaint as well."""
+        wrong: list[str] = []
+        try:
+            wrong += self.with_set(use, boot=boot)
+        except* ObjstoreError as group:
+            wrong += [f"{type(error).__name__}: {error}" for error in group.exceptions]
+        return wrong
 
     def recover_values(self, values: Sequence[Values]) -> list[str]:
         """Open what a crash left; complain unless the keys hold `values`, in order of time."""
@@ -120,8 +131,7 @@ class Bench:
         async def use(opened: LocalSet) -> list[str]:
             return await check(opened, expected, without=(0,))
 
-        found: list[str] = self.with_set(use, boot=2)
-        return found
+        return self._complaints(use, boot=4)
 
 
 def expected_of(operation: Operation, *, acknowledged: bool) -> Expected:
