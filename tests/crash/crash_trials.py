@@ -52,12 +52,16 @@ class Report:
 
     trials: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
-    rules: dict[str, int] = field(default_factory=dict)  # how often each static rule was looked at
+    rules: dict[str, int] = field(default_factory=dict)  # how often each was looked at
 
     def add(self, what: str, complaints: Sequence[str], where: str) -> None:
         """Count a trial."""
         self.trials[what] = self.trials.get(what, 0) + 1
         self.wrong += [f"{what} {where}: {complaint}" for complaint in complaints]
+
+    def count(self, rule: str, times: int = 1) -> None:
+        """Count that a rule was looked at, or a kind of fault met."""
+        self.rules[rule] = self.rules.get(rule, 0) + times
 
     def end(self) -> NoReturn:
         """Print it for whoever started this process, and end: with 1 when there are complaints."""
@@ -236,7 +240,7 @@ def state_trials(bench: Bench, name: str, limit: int, seeds: int, report: Report
     broken, looked = broken_rules(history, hides_objects=name != "abort")
     report.wrong += [f"rule {name}: {complaint}" for complaint in broken]
     for rule, times in looked.items():
-        report.rules[rule] = report.rules.get(rule, 0) + times
+        report.count(rule, times)
     points = history.crash_points(seeds)
     step = max(1, -(-len(points) // limit)) if limit else 1
     for point, state in history.states(points[::step]):

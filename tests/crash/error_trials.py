@@ -102,6 +102,7 @@ class Trials:
             wrong += self._cut_power(recorded, "checked", (found,))
         if reached:
             self._report.add(f"errors {self._name}", wrong, str(trial))
+            self._report.count(f"failed with {errno.errorcode[trial.error]}")
         return reached
 
     async def _meet(self, trial: Trial) -> tuple[bool, bool, list[str], Values]:

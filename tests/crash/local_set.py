@@ -224,11 +224,10 @@ async def check(
     walked: Sequence[int] = range(DRIVES),
     without: Sequence[int] = range(DRIVES),
 ) -> list[str]:
-    """Read everything, heal the drives `walked`, read again, then `without` each in turn.
+    """Read all, heal the drives `walked`, read again, then `without` each. Return complaints.
 
     I1 and I2: each value is one that may be there, and none goes back. I5: the listing is what can
-    be read. I6: after healing nothing moves any more, and any one drive can be done without. Returns
-    complaints.
+    be read. I6: after healing nothing moves any more, and any one drive can be done without.
     """
     wrong: list[str] = []
     found = await _read_on(opened, expected.values, "first", wrong)
