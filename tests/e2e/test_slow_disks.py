@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from objstore.limits import WRITE_STRAGGLER_S
 from tests.e2e import faults
 from tests.e2e.content import Content
 from tests.e2e.faults import SmallFileSystem, within
@@ -28,9 +29,10 @@ HEALTHY_REQUESTS = 400
 CLIENTS = 8
 FLAGGED_S = 60.0
 SIZES = (3000, 3000, 3000, 300_000)
-# Of 1,000 requests 10 may be slower than the 99th percentile; a busy machine's are slower anyway.
+# What meets the disk before it is flagged waits for it as long as WRITE_STRAGGLER_S, and more of
+# 1,000 requests do than the 10 that may be beyond the 99th percentile.
 P99_TIMES = 3.0
-P99_FLOOR_S = 0.5
+P99_FLOOR_S = WRITE_STRAGGLER_S + 1.5
 
 
 class Requests:
