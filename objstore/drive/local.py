@@ -44,7 +44,7 @@ from objstore.drive.ops import (
     ReadUsage,
     VerifyShard,
 )
-from objstore.drive.posix import Root, drive_error, journal_error
+from objstore.drive.posix import STILL_READS, Root, drive_error, journal_error, write_again
 from objstore.drive.shard_files import ShardFiles, probe_direct
 from objstore.errors import (
     ConfigError,
@@ -62,7 +62,7 @@ from objstore.limits import (
 )
 from objstore.names import DataId, DriveId
 from objstore.ondisk.drive_identity import DriveIdentity, decode_identity
-from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, JOURNAL_LOCK, ShardName
+from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, JOURNAL_LOCK, JOURNAL_LOG, ShardName
 
 T = TypeVar("T")
 IoJob = Callable[[memoryview], Any]
@@ -473,6 +473,7 @@ def _open_journal(
         lock = os.open(root.path / JOURNAL_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with locked(lock):
+                _write_log_again(root)
                 writes = open_journal(path, cache_kib=_WRITER_CACHE_KIB, writes=True)
                 try:
                     _write_test(writes)
@@ -491,6 +492,22 @@ def _open_journal(
     except ConfigError as error:
         raise DriveFaulty(f"{path}: found {error.found}, expected {error.expected}") from error
     return JournalWriter(writes, lock, root, files, clock), JournalReader(reads, root)
+
+
+def _write_log_again(root: Root) -> None:
+    """Make the log durable that was left here, before anything is committed behind it.
+
+    It may end with a commit whose sync failed (docs/format/journal.md). Raises OSError.
+    """
+    log = root.path / JOURNAL_LOG
+    try:
+        if log.stat().st_size:
+            write_again(log)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in STILL_READS:
+            raise
 
 
 def _write_test(connection: sqlite3.Connection) -> None:

@@ -23,11 +23,13 @@ from objstore.limits import DRIVE_RESERVE_BYTES_MAX
 from objstore.ondisk.paths import DRIVE_JSON
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+STILL_READS: Final = _FULL | {errno.EROFS}  # a drive that cannot write can be opened for reading
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO})
 _PERHAPS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _RESERVE_BYTES_MIN: Final = 4 * 1024 * 1024
 _RESERVE_FRACTION: Final = 100
 _RESERVE_INODES: Final = 64
+_AGAIN_BYTES: Final = 1024 * 1024
 
 
 class Root:
@@ -179,6 +181,27 @@ def write_durably(path: Path, content: bytes, *, by_way_of: Path) -> None:
     finally:
         os.close(handle)
     by_way_of.rename(path)
+    sync_directory(path.parent)
+
+
+def write_again(path: Path) -> None:
+    """Make durable what a file shows, though an earlier sync of it may have failed. Raises OSError.
+
+    After a sync that failed the kernel takes the pages for clean: they can be read, and no later
+    sync writes them. Each byte is replaced by itself, so a crash in between changes nothing.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        offset = 0
+        while piece := os.pread(handle, _AGAIN_BYTES, offset):
+            with memoryview(piece) as rest:
+                done = 0
+                while done < len(rest):
+                    done += os.pwrite(handle, rest[done:], offset + done)
+            offset += len(piece)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     sync_directory(path.parent)
 
 

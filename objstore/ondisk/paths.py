@@ -21,6 +21,7 @@ from objstore.names import DataId
 DRIVE_JSON: Final = "drive.json"
 CLUSTER_JSON: Final = "cluster.json"
 JOURNAL_DB: Final = "journal.db"
+JOURNAL_LOG: Final = f"{JOURNAL_DB}-wal"
 JOURNAL_LOCK: Final = "journal.lock"
 SHARDS_DIR: Final = "shards"
 TRASH_DIR: Final = "trash"
@@ -28,7 +29,7 @@ TRASH_DIR: Final = "trash"
 # An identity is replaced by writing it beside itself and renaming: these are the names beside.
 DRIVE_JSON_NEW: Final = "drive.json.new"
 CLUSTER_JSON_NEW: Final = "cluster.json.new"
-JOURNAL_FILES: Final = (JOURNAL_DB, f"{JOURNAL_DB}-wal", f"{JOURNAL_DB}-shm")
+JOURNAL_FILES: Final = (JOURNAL_DB, JOURNAL_LOG, f"{JOURNAL_DB}-shm")
 # What mkfs leaves in an empty file system.
 FILE_SYSTEM_NAMES: Final = frozenset({"lost+found"})
 
@@ -44,6 +45,7 @@ _OWN_NAMES: Final = frozenset(
         SHARDS_DIR,
         TRASH_DIR,
         *JOURNAL_FILES,
+        f"{JOURNAL_DB}-journal",  # SQLite's own, while the journal is made: a crash may leave it
     }
 )
 _DATA_ID_BYTES: Final = 16
