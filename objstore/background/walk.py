@@ -30,9 +30,10 @@ from objstore.drive.ops import (
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
+from objstore.engine.notes import note_wanting
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, RecordUnknown
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
 from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
 from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
@@ -106,14 +107,7 @@ class Walk:
     # --- buckets ---------------------------------------------------------------------
 
     async def _heal_buckets(self) -> list[BucketName]:
-        """Give the drive the newest record of every bucket; return those that exist."""
-        newest = await newest_buckets(self._context, self._handle)
-        mine = _by_name(await self._drive.call(ListBuckets()))
-        for name, bucket in newest.items():
-            held = mine.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                await self._drive.call(PutBucket(encode_bucket(bucket), force=True))
-        return sorted(name for name, bucket in newest.items() if not bucket.deleted)
+        return await heal_buckets(self._context, self._handle, self._own.index)
 
     # --- keys ------------------------------------------------------------------------
 
@@ -153,6 +147,14 @@ class Walk:
                 frozenset({self._own.index}),
                 verify=self._verify,
             )
+        except ReadQuorumLost:
+            self._count(failed=1)
+            # The heal queue lists it as quarantined, and heals it once that is possible.
+            slots = self._handle.slots_of_drive[self._own.index]
+            await note_wanting(
+                self._context, self._handle, difference.bucket, difference.key, slots
+            )
+            return
         except (QuorumError, DriveError):
             self._count(failed=1)
             return
@@ -218,6 +220,22 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
         if end is None or position_of(entry.key, entry.order) <= end:
             versions.setdefault(entry.key, []).append(entry)
     return versions
+
+
+async def heal_buckets(context: Context, handle: SetHandle, target: int) -> list[BucketName]:
+    """Give a drive the newest record of every bucket; return those that exist.
+
+    Raises:
+        DriveError: the drive failed.
+    """
+    drive = handle.drives[target]
+    newest = await newest_buckets(context, handle)
+    mine = _by_name(await drive.call(ListBuckets()))
+    for name, bucket in newest.items():
+        held = mine.get(name)
+        if held is None or held.stamp < bucket.stamp:
+            await drive.call(PutBucket(encode_bucket(bucket), force=True))
+    return sorted(name for name, bucket in newest.items() if not bucket.deleted)
 
 
 async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:

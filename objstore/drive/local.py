@@ -13,6 +13,7 @@ deadline.
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ from typing import Any, Final, TypeVar
 
 from objstore.clock import Clock
 from objstore.drive.api import Buffer, Drive, ShardSink
+from objstore.drive.journal_check import JournalChecker
+from objstore.drive.journal_log import damage_of_log
+from objstore.drive.journal_pages import JournalPages
 from objstore.drive.journal_reader import IsNamed, JournalReader
 from objstore.drive.journal_schema import open_journal
 from objstore.drive.journal_writer import JournalWriter, locked
@@ -46,6 +50,7 @@ from objstore.drive.ops import (
 )
 from objstore.drive.posix import Root, drive_error, journal_error
 from objstore.drive.shard_files import ShardFiles, probe_direct
+from objstore.drive.shard_scan import ShardScan
 from objstore.errors import (
     ConfigError,
     DriveError,
@@ -66,6 +71,7 @@ from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, JOURNAL_LOCK, ShardNam
 
 T = TypeVar("T")
 IoJob = Callable[[memoryview], Any]
+CheckJob = Callable[[JournalChecker], Any]
 IdentityCheck = Callable[[DriveIdentity], None]
 
 _READS: Final = frozenset(
@@ -86,6 +92,7 @@ _READS: Final = frozenset(
 )
 _WRITER_CACHE_KIB: Final = 4096
 _READER_CACHE_KIB: Final = 8192
+_CHECKER_CACHE_KIB: Final = 1024
 _CLOSE_S: Final = 2.0
 _STILL_READS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
 
@@ -117,7 +124,7 @@ class _Opened:
 class _Session:
     """One opened directory and its threads."""
 
-    def __init__(self, opened: _Opened, postbox: Postbox, io_threads: int) -> None:
+    def __init__(self, opened: _Opened, postbox: Postbox, io_threads: int, clock: Clock) -> None:
         self.identity = opened.identity
         self.root = opened.root
         self.files = opened.files
@@ -138,20 +145,77 @@ class _Session:
             end=opened.reader.close,
         )
         self.io: Lane[IoJob] = Lane(f"{name}-io", _begin_io, postbox, threads=io_threads)
+        self._clock = clock
+        self._postbox = postbox
+        self._checks: Lane[CheckJob] | None = None
+
+    @property
+    def checks(self) -> "Lane[CheckJob]":
+        """A thread for the scrub, begun when it is first needed: most processes never do."""
+        if self._checks is None:
+            checker = _LateChecker(self.root, self._clock)
+            name = f"{self.root.path.name}-check"
+            self._checks = Lane(name, lambda: checker.run, self._postbox, end=checker.close)
+        return self._checks
+
+    @property
+    def _lanes(self) -> Sequence[Lane[Any]]:
+        lanes: list[Lane[Any]] = [self.writes, self.reads, self.io]
+        return lanes if self._checks is None else [*lanes, self._checks]
 
     def stop(self, reason: DriveError) -> None:
-        for lane in (self.writes, self.reads, self.io):
+        for lane in self._lanes:
             lane.stop(reason)
         self.files.close()
 
     @property
     def ending(self) -> bool:
         """Whether threads of it still run."""
-        return not all(lane.ended for lane in (self.writes, self.reads, self.io))
+        return not all(lane.ended for lane in self._lanes)
 
     def join(self) -> None:
-        for lane in (self.writes, self.reads, self.io):
+        for lane in self._lanes:
             lane.join(_CLOSE_S)
+
+
+class _LateChecker:
+    """Runs checks of a journal, on a connection that is opened for the first of them."""
+
+    def __init__(self, root: Root, clock: Clock) -> None:
+        self._root = root
+        self._clock = clock
+        self._checker: JournalChecker | None = None
+
+    def run(self, jobs: Sequence[CheckJob]) -> list[Any]:
+        return [self._run(job) for job in jobs]
+
+    def _run(self, job: CheckJob) -> object:
+        try:
+            self._root.check()
+            if self._checker is None:
+                self._checker = _open_checker(self._root, self._clock)
+            return job(self._checker)
+        except DriveError as error:
+            return error
+        except sqlite3.Error as error:
+            return journal_error(error, self._root)
+        except OSError as error:
+            return self._root.explain(error, JOURNAL_DB)
+
+    def close(self) -> None:
+        if self._checker is not None:
+            self._checker.close()
+
+
+def _open_checker(root: Root, clock: Clock) -> JournalChecker:
+    lock = os.open(root.path / JOURNAL_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with locked(lock):
+            path = root.path / JOURNAL_DB
+            connection = open_journal(path, cache_kib=_CHECKER_CACHE_KIB, writes=False)
+    finally:
+        os.close(lock)
+    return JournalChecker(connection, root, clock)
 
 
 def _begin_io() -> Handler[IoJob]:
@@ -198,6 +262,7 @@ class LocalDrive:
         self._reason: DriveError = DriveOffline(f"{path}: not opened yet")
         self._next_try_s = clock.monotonic_s()
         self._closed = False
+        self._pages: dict[tuple[int, int], JournalPages | None] = {}
 
     @classmethod
     async def open(
@@ -266,26 +331,29 @@ class LocalDrive:
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         session = await self._live()
-        name = ShardName(data_id, part, shard)
-        new = await self._new_shard(session, name)
+        files, name = session.files, ShardName(data_id, part, shard)
+        new = await self._new_shard(session, lambda _: files.create(name))
         if new is None:
-            await self._make_room(session, name)
-            new = await self._new_shard(session, name)
+            new = await self._new_in_place(session, name)
+        if new is None:
+            new = await self._new_shard(session, lambda _: files.create(name))
         if new is None:
             raise DriveRefusal(f"shard {data_id.hex()}.{part}.{shard} is written by another")
         return _LocalSink(self, session, new)
 
-    async def _make_room(self, session: _Session, name: ShardName) -> None:
-        """There is a file of that name. It goes when it is a stray, or damaged."""
+    async def _new_in_place(self, session: _Session, name: ShardName) -> NewShard | None:
+        """There is a file of that name. It makes room when it is a stray, or damaged."""
         files = session.files
         if await self._wait(session, session.reads.submit(IsNamed(name))):
-            await self._io(session, lambda buffer: files.clear_damaged(name, buffer))
-        else:
-            await self._io(session, lambda _: files.clear_stray(name))
+            return await self._new_shard(session, lambda buffer: files.create_instead(name, buffer))
+        await self._io(session, lambda _: files.clear_stray(name))
+        return None
 
-    async def _new_shard(self, session: _Session, name: ShardName) -> NewShard | None:
+    async def _new_shard(
+        self, session: _Session, create: Callable[[memoryview], NewShard | None]
+    ) -> NewShard | None:
         """Create a file. When the caller is cancelled meanwhile, nobody owns it: remove it."""
-        future = session.io.submit(lambda _: session.files.create(name))
+        future = session.io.submit(create)
         try:
             new: NewShard | None = await self._wait(session, asyncio.shield(future))
         except asyncio.CancelledError:
@@ -319,6 +387,58 @@ class LocalDrive:
         session = await self._live()
         result: T = await self._io(session, lambda _: job(session.files))
         return result
+
+    async def scan(self, scan: ShardScan) -> int:
+        """Check the next piece of a shard file; return how much it was, 0 at the end.
+
+        Raises:
+            ShardMissing, ShardCorrupt: the file is not there, or not whole.
+        """
+        session = await self._live()
+        count: int = await self._io(session, lambda buffer: scan.step(session.files, buffer))
+        return count
+
+    async def check(self, job: Callable[[JournalChecker], T]) -> T:
+        """Run a check of the journal on a thread and a connection of its own.
+
+        Raises:
+            RecordUnknown: the journal is damaged, which is also written down.
+        """
+        session = await self._live()
+        result: T = await self._wait(session, session.checks.submit(job))
+        return result
+
+    async def compare_journal(self, offset: int) -> tuple[int, bool]:
+        """Compare some of the journal's pages on the medium with the cached ones, from `offset`.
+
+        Returns how many bytes were read, 0 at the end, and whether they were different.
+        """
+        session = await self._live()
+        path = self._path / JOURNAL_DB
+
+        def compare(buffer: memoryview) -> tuple[int, bool]:
+            session.root.check()
+            try:
+                pages = self._pages_of(path)
+                return (0, False) if pages is None else pages.compare(offset, buffer)
+            except OSError as error:
+                raise session.root.explain(error, str(path)) from error
+
+        result: tuple[int, bool] = await self._io(session, compare)
+        return result
+
+    def _pages_of(self, path: Path) -> JournalPages | None:
+        """Return the open journal; None on a file system that cannot be read past its cache."""
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity not in self._pages:
+            try:
+                self._pages[identity] = JournalPages(path)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._pages[identity] = None
+        return self._pages[identity]
 
     async def is_named(self, name: ShardName) -> bool:
         """Whether a record or an uploaded part names a shard file."""
@@ -388,7 +508,8 @@ class LocalDrive:
                 return
             self._drive_id = opened.identity.drive
             self._mount_point = opened.root.mount_point
-            self._session = _Session(opened, self._postbox, self._settings.io_threads)
+            threads = self._settings.io_threads
+            self._session = _Session(opened, self._postbox, threads, self._clock)
 
     def _drop(self, session: _Session, reason: DriveError) -> None:
         """End a session. Files of it that are being written fail with the next call."""
@@ -403,6 +524,10 @@ class LocalDrive:
         """Wait, not for ever, until nothing of the directory is open any more."""
         for session in self._dropped:
             session.join()
+        while self._pages:
+            _, pages = self._pages.popitem()
+            if pages is not None:
+                pages.close()
 
     # --- calls -----------------------------------------------------------------------------
 
@@ -473,6 +598,7 @@ def _open_journal(
         lock = os.open(root.path / JOURNAL_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with locked(lock):
+                _check_log(root)
                 writes = open_journal(path, cache_kib=_WRITER_CACHE_KIB, writes=True)
                 try:
                     _write_test(writes)
@@ -488,9 +614,24 @@ def _open_journal(
     except sqlite3.Error as error:
         found = journal_error(error, root)
         raise DriveFaulty(*found.args) if isinstance(found, RecordUnknown) else found from error
+    except DriveFaulty as error:
+        root.note_damage(str(error))
+        raise
     except ConfigError as error:
         raise DriveFaulty(f"{path}: found {error.found}, expected {error.expected}") from error
     return JournalWriter(writes, lock, root, files, clock), JournalReader(reads, root)
+
+
+def _check_log(root: Root) -> None:
+    """Refuse a log that SQLite would cut short, when what lies behind was acknowledged.
+
+    Raises:
+        DriveFaulty: it would.
+        OSError: it cannot be read.
+    """
+    damage = damage_of_log(root.path / f"{JOURNAL_DB}-wal")
+    if damage:
+        raise DriveFaulty(f"{root.path}: journal: {damage}")
 
 
 def _write_test(connection: sqlite3.Connection) -> None:

@@ -17,7 +17,7 @@ from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
 from objstore.errors import ReadQuorumLost
-from objstore.limits import SETTLE_AGE_S
+from objstore.limits import HEAL_EXAMINED_S, SETTLE_AGE_S
 from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp
 from objstore.ondisk.record import HeldShard, Record, Version, encode_record, encode_version
 from objstore.ondisk.shard_file import block_checksum
@@ -42,6 +42,7 @@ class KeyHealth:
     answers: Mapping[int, DriveAnswer]
     choices: tuple[Choice, ...]  # of every version that counts, newest first, tombstones too
     complete: bool  # every drive answered, is trusted, and has no damaged row
+    asked_s: float  # when they were asked, by the monotonic clock
 
     @property
     def skipped(self) -> tuple[Order, ...]:
@@ -69,13 +70,14 @@ async def examine(
     Raises:
         ReadQuorumLost: those that answered cannot tell what there is.
     """
+    asked_s = context.clock.monotonic_s()
     history = await read_history(context, handle, read_key(bucket, key))
     answers, last = history.answers, history.choices[-1]
     if last.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
     answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, history.choices, whole and answering)
+    return KeyHealth(answers, history.choices, whole and answering, asked_s)
 
 
 async def heal_key(
@@ -104,15 +106,19 @@ async def heal_key(
     if settled:
         health = await examine(context, handle, bucket, key)
     shard_bytes, changed = 0, settled
+    lost = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
     for choice in health.found:
         for target in sorted(targets & set(health.answers)):
-            repair = _Repair(context, handle, choice, target, health.answers[target])
-            written = await repair.run(verify=verify)
+            repair = _Repair(context, handle, choice, target, health)
+            try:
+                written = await repair.run(verify=verify)
+            except ReadQuorumLost as error:  # the other versions are healed all the same
+                lost.append(str(error))
+                continue
             shard_bytes += written or 0
             changed |= written is not None
-    lost = [choice for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
     if lost:
-        raise ReadQuorumLost(lost[0].reason)
+        raise ReadQuorumLost(lost[0])
     return Healed(shard_bytes, changed)
 
 
@@ -140,9 +146,7 @@ async def _settle_dangling(
     if len(sources) >= version.k:
         for drive in handle.writable():
             if drive not in holders:
-                await _Repair(context, handle, forward, drive, health.answers[drive]).run(
-                    verify=False
-                )
+                await _Repair(context, handle, forward, drive, health).run(verify=False)
         return True
     for drive in holders:
         await handle.drives[drive].call(Undo(bucket, key, order))
@@ -157,7 +161,11 @@ class _Repair:
     handle: SetHandle
     choice: Choice
     target: int
-    answer: DriveAnswer
+    health: KeyHealth
+
+    @property
+    def answer(self) -> DriveAnswer:
+        return self.health.answers[self.target]
 
     @property
     def version(self) -> Version:
@@ -186,11 +194,26 @@ class _Repair:
             shards = tuple(shard for shard in self.shards if (part.number, shard) in lost)
             if shards:
                 written += await self._lost_version.rebuild(part, shards)
+        if not await self._still_counts():
+            return written
         if record is None or lost or set(held) < set(self.shards):
             await self._commit(held)
         settle = Settle(self.version.bucket, self.version.key, self.version.order)
         await self._drive.call(settle)
         return written
+
+    async def _still_counts(self) -> bool:
+        """Whether the set still has this version, asked again when a rebuild took long.
+
+        Deleted meanwhile, and its tombstone forgotten, it would come back. A deletion cannot be
+        forgotten sooner than TOMBSTONE_AGE_S.
+        """
+        if self.context.clock.monotonic_s() - self.health.asked_s < HEAL_EXAMINED_S:
+            return True
+        version = self.version
+        health = await examine(self.context, self.handle, version.bucket, version.key)
+        # A version that is settled forward is on too few drives to be found.
+        return any(answer.find(version.order) for answer in health.answers.values())
 
     def _held(self, record: Record | None) -> dict[int, HeldShard]:
         """Return what the target holds of the version, perhaps under an earlier revision."""
@@ -253,7 +276,7 @@ class _Repair:
 
     async def _inline_shards(self) -> tuple[HeldShard, ...]:
         part = self.version.parts[0]
-        window = await self._lost_version.source().window(part, range(1))
+        window = await self._lost_version.source().window(part, range(1), spare=1)
         (blocks,) = window.rebuild(list(self.shards))
         return tuple(
             HeldShard(

@@ -4,7 +4,7 @@ A drive that was replaced learns of them and gets their parts; one that was away
 that ended meanwhile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -30,9 +30,17 @@ from objstore.versions.select import Source
 
 
 async def heal_uploads(
-    context: Context, handle: SetHandle, target: int, bucket: BucketName
+    context: Context,
+    handle: SetHandle,
+    target: int,
+    bucket: BucketName,
+    *,
+    suspects: Collection[tuple[UploadId, int]] = (),
 ) -> None:
     """Give the drive `target` every upload of a bucket and its shards of their parts, and no more.
+
+    Of the parts that it has, only `suspects` (upload, part number) are looked at: their files are
+    verified, and written anew where they are damaged.
 
     Raises:
         DriveError: the target failed.
@@ -55,13 +63,19 @@ async def heal_uploads(
                 cuts.append((held[-1].key, held[-1].upload_id))
         for name in sorted(uploads):
             if not cuts or name <= min(cuts):
-                await _heal_upload(context, handle, target, uploads[name])
+                await _heal_upload(context, handle, target, uploads[name], suspects)
         if not cuts:
             return
         after_key, after_upload = min(cuts)
 
 
-async def _heal_upload(context: Context, handle: SetHandle, target: int, upload: Upload) -> None:
+async def _heal_upload(
+    context: Context,
+    handle: SetHandle,
+    target: int,
+    upload: Upload,
+    suspects: Collection[tuple[UploadId, int]],
+) -> None:
     fanout = await call_all(
         context.group,
         {
@@ -91,7 +105,8 @@ async def _heal_upload(context: Context, handle: SetHandle, target: int, upload:
             if number not in newest or newest[number].stamp < part.stamp:
                 newest[number] = part
     for number, part in sorted(newest.items()):
-        if number in mine and mine[number].stamp >= part.stamp:
+        held = number in mine and mine[number].stamp >= part.stamp
+        if held and (upload.upload_id, number) not in suspects:
             continue
         await _heal_part(context, handle, target, upload, part, others)
 
