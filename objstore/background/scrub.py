@@ -3,7 +3,7 @@
 What is read, stage by stage, is in scrub_plan.py; how fast in scrub_pace.py. What is found goes to
 the heal queue, by a note like those of writes that a drive missed, and is looked at again until it
 is whole. A journal whose trees are damaged is made anew instead (tend.py). Nothing is changed here
-but rows of the index of file names, which follow from the records.
+but what follows from a record that is intact (drive/journal_mend.py).
 
 Told apart: a shard that is damaged, one that is missing although a record names it, and one that is
 whole and lies under another's name; records and rows of the journal; and files that nobody names,
@@ -36,7 +36,7 @@ from objstore.background.scrub_plan import (
 )
 from objstore.background.walk import heal_buckets
 from objstore.drive.journal_check import TABLES, Checked, JournalChecker, NamedFile, Place
-from objstore.drive.journal_names import MendName
+from objstore.drive.journal_mend import MendName, MendRows
 from objstore.drive.local import LocalDrive
 from objstore.drive.ops import DriveStatus, ReadStatus, ScrubState, VerifyShard, WriteScrub
 from objstore.drive.shard_files import ShardFiles
@@ -258,12 +258,21 @@ class Scrub:
             self._state = counted(self.state, records=checked.count)
             await self._mend_names(checked)
             for wrong in checked.wrong:
-                await self._report(Finding(*wrong))
+                await self._report_row(Finding(*wrong))
             await self._scan_all(checked.files)
             place = checked.after
             if place is not None:
                 bucket, key, order = place
                 self._state = at(self.state, Stage.ROWS, bucket=bucket, key=key, order=order)
+
+    async def _report_row(self, finding: Finding) -> None:
+        """A row follows from its record; a record is healed from those of other drives."""
+        if finding.kind != "row":
+            await self._report(finding)
+            return
+        self._is_found(finding)
+        if await self._local.call(MendRows(finding.bucket, finding.key)):
+            self._is_repaired(finding)
 
     async def _read_names(self) -> None:
         place: Place | None = Place(order=self.state.order)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
 
 from objstore.clock import Clock
-from objstore.drive.journal_names import names_in_part, names_in_record
+from objstore.drive.journal_mend import names_in_part, names_in_record
 from objstore.drive.journal_rows import files_named, open_payload, open_row
 from objstore.drive.posix import Root
 from objstore.errors import RecordUnknown

@@ -12,7 +12,7 @@ import msgspec
 from objstore.drive.journal_changes import Changes
 from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_keys import TakenUpload
-from objstore.drive.journal_names import MendName, mend_name
+from objstore.drive.journal_mend import MendName, MendRows, mend_name, mend_rows
 from objstore.drive.journal_rows import key_bytes
 from objstore.drive.journal_schema import TRUSTED, UNTRUSTED, VERSION_SCOPE
 from objstore.drive.journal_sql import Key
@@ -286,4 +286,5 @@ SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], Any]]] = {
     RequestScrub: _request_scrub,
     WriteQuarantine: _write_quarantine,
     MendName: mend_name,
+    MendRows: mend_rows,
 }

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from objstore.names import DataId
 from objstore.ondisk.paths import ShardName, parse_shard_path
 from objstore.ondisk.shard_file import HEADER_BYTES
 
@@ -54,6 +53,15 @@ SHARD_ROT: Final[dict[str, Callable[[Path, Path], None]]] = {
 }
 
 
+def empty_log(drive: Path) -> None:
+    """Bring all of a journal into its main file, as the last process that closes it does."""
+    connection = sqlite3.connect(drive / "journal.db")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 def journal_rows(drive: Path) -> Iterator[tuple[str, bytes, bytes]]:
     """Yield key, summary and record of every row of a drive's journal."""
     connection = sqlite3.connect(f"{(drive / 'journal.db').as_uri()}?mode=ro", uri=True)
@@ -91,15 +99,3 @@ def pages_of(drive: Path, table: str) -> list[int]:
 def damage_page(drive: Path, page: int, at: int = 1) -> None:
     """Flip bits in a page of the journal, by default in the header of its part of the tree."""
     flip(drive / "journal.db", (page - 1) * _PAGE + at, 0x55)
-
-
-def named_rows(drive: Path) -> list[tuple[ShardName, int]]:
-    """Return which file is named by whom, as the table `shards` says."""
-    connection = sqlite3.connect(f"{(drive / 'journal.db').as_uri()}?mode=ro", uri=True)
-    try:
-        found = connection.execute("SELECT data_id, part, shard, owner FROM shards").fetchall()
-    finally:
-        connection.close()
-    return [
-        (ShardName(DataId(data_id), part, shard), owner) for data_id, part, shard, owner in found
-    ]

@@ -1,16 +1,34 @@
-"""Mending a row of the table `shards`, which says which file is named by whom.
+"""Mending what follows from a record that is intact, on the drive itself.
 
-The rows of that table carry no checksum; but what they say follows from the record or the part
-that owns them, which does.
+A row of `rows` says of its record what a listing needs. A row of `shards` says which file is named
+by whom; it carries no checksum, but what it says follows from the record or the part that owns it.
 """
 
 from objstore.drive.journal_changes import Changes
-from objstore.drive.journal_rows import files_named
+from objstore.drive.journal_rows import (
+    files_named,
+    key_bytes,
+    open_payload,
+    open_row,
+    seal_summary,
+    summary_of,
+)
 from objstore.drive.journal_sql import load_payload
 from objstore.drive.ops import Op
 from objstore.errors import RecordUnknown
+from objstore.names import BucketName, ObjectKey
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import decode_part, decode_record
+
+
+class MendRows(Op[int], frozen=True, array_like=True):
+    """Write the rows of a key that fail their checksum anew, from those of its records that do not.
+
+    Returns how many were. Local only.
+    """
+
+    bucket: BucketName
+    key: ObjectKey
 
 
 class MendName(Op[bool], frozen=True, array_like=True):
@@ -22,6 +40,32 @@ class MendName(Op[bool], frozen=True, array_like=True):
 
     name: ShardName
     owner: int
+
+
+def mend_rows(changes: Changes, op: MendRows) -> int:
+    """Apply a MendRows."""
+    changes.write()
+    key = (op.bucket, key_bytes(op.key))
+    mended = 0
+    found = changes.connection.execute(
+        """SELECT r.ord, r.kind, r.record_id, r.summary, p.payload
+           FROM rows r JOIN records p ON p.record_id = r.record_id
+           WHERE r.bucket = ? AND r.key = ?""",
+        key,
+    ).fetchall()
+    for order, kind, record_id, summary, payload in found:
+        row = open_row(*key, order, kind, record_id, summary)
+        record = open_payload(*key, order, payload)
+        if row.summary is not None or record is None:
+            continue
+        right = int(record.version.kind)
+        sealed = seal_summary(*key, row.order, right, record_id, summary_of(record))
+        changes.connection.execute(
+            "UPDATE rows SET kind = ?, summary = ? WHERE bucket = ? AND key = ? AND ord = ?",
+            (right, sealed, *key, order),
+        )
+        mended += 1
+    return mended
 
 
 def mend_name(changes: Changes, op: MendName) -> bool:
