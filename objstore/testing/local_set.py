@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from objstore.background.ports import BackgroundContext, OwnDrive
-from objstore.clock import SystemClock
+from objstore.clock import SystemClock, SystemEntropy
 from objstore.drive.format import format_drive
 from objstore.drive.guarded import GuardedDrive
 from objstore.drive.journal_aside import set_journal_aside
@@ -21,7 +21,7 @@ from objstore.engine.store import Store
 from objstore.names import Scheme
 from objstore.ondisk.record import Bucket, encode_bucket
 from objstore.testing.local_drives import accept, identity
-from objstore.testing.memory_set import BUCKET, SeededEntropy
+from objstore.testing.memory_set import BUCKET
 from objstore.topology.layout import DriveAddress, SetLayout
 from objstore.versions.hlc import NODE_BYTES, Hlc
 
@@ -56,7 +56,7 @@ async def _restore(path: Path, clock: SystemClock) -> str:
 
 
 @asynccontextmanager
-async def local_set(scheme: Scheme, directory: Path, *, seed: int = 0) -> AsyncIterator[LocalSet]:
+async def local_set(scheme: Scheme, directory: Path) -> AsyncIterator[LocalSet]:
     """Open the drives d0, d1, ... in `directory`, formatted first if there is nothing."""
     clock, cpu = SystemClock(), Cpu(2)
     paths = [directory / f"d{index}" for index in range(scheme.slots)]
@@ -83,7 +83,7 @@ async def local_set(scheme: Scheme, directory: Path, *, seed: int = 0) -> AsyncI
             deployment=bytes(16),
             hlc=Hlc(bytes(NODE_BYTES)),
             clock=clock,
-            entropy=SeededEntropy(seed),
+            entropy=SystemEntropy(),  # names of files must not come again when it is opened again
             cpu=cpu,
             group=group,
             bracketing=0.0,

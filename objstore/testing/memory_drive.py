@@ -89,6 +89,7 @@ from objstore.ondisk.record import (
     encode_version,
 )
 from objstore.ondisk.shard_file import ShardChecker
+from objstore.testing.memory_files import MemorySink
 from objstore.testing.memory_rows import (
     HeldFile,
     HeldRow,
@@ -103,40 +104,6 @@ from objstore.versions.visible import visible
 
 _Key = tuple[BucketName, ObjectKey]
 _CAPACITY: Final = 1 << 40
-
-
-class _MemorySink:
-    """A file that is written; with `instead` one that takes a damaged one's place at its end."""
-
-    def __init__(
-        self, drive: "MemoryDrive", name: ShardKey, file: HeldFile, *, instead: bool
-    ) -> None:
-        self._drive = drive
-        self._name = name
-        self._file = file
-        self._instead = instead
-        self._over = False
-
-    async def write(self, *pieces: Buffer) -> None:
-        if self._over:
-            raise DriveRefusal("written to after it failed or ended")
-        for piece in pieces:
-            self._file.data += piece
-
-    async def finish(self) -> None:
-        if self._over:
-            raise DriveRefusal("finished after it failed or ended")
-        self._over = True
-        self._file.finished = True
-        if self._instead:
-            self._drive.files[self._name] = self._file
-            del self._drive.repairs[self._name]
-
-    async def abort(self) -> None:
-        self._over = True
-        held = self._drive.repairs if self._instead else self._drive.files
-        if held.get(self._name) is self._file:
-            del held[self._name]
 
 
 class MemoryDrive:
@@ -182,7 +149,7 @@ class MemoryDrive:
             raise DriveRefusal("being written by another")
         file = HeldFile(bytearray(), self._now_ms())
         (self.repairs if instead else self.files)[name] = file
-        return _MemorySink(self, name, file, instead=instead)
+        return MemorySink(self.files, self.repairs, name, file, instead=instead)
 
     async def read_shard(
         self, data_id: DataId, part: int, shard: int, *, offset: int, size: int

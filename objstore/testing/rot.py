@@ -3,6 +3,7 @@
 Bytes are flipped where they lie in the files, not through what wrote them.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,14 +41,18 @@ def _swap(path: Path, other: Path) -> None:
     path.write_bytes(other.read_bytes())
 
 
+def _zero(path: Path, _: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
 SHARD_ROT: Final[dict[str, Callable[[Path, Path], None]]] = {
     "a block": lambda path, _: flip(path, HEADER_BYTES + 100),
     "a checksum": lambda path, _: flip(path, HEADER_BYTES + 3, 0x80),
     "the header": lambda path, _: flip(path, 40),
     "the trailer": lambda path, _: flip(path, -50),
     "the end": lambda path, _: flip(path, -1),
-    "its length": lambda path, _: path.write_bytes(path.read_bytes()[:-1000]) and None,
-    "all of it": lambda path, _: path.write_bytes(bytes(path.stat().st_size)) and None,
+    "its length": lambda path, _: os.truncate(path, path.stat().st_size - 1000),
+    "all of it": _zero,
     "its name": _swap,
     "its presence": lambda path, _: path.unlink(),
 }

@@ -157,9 +157,9 @@ async def test_a_thousand_corruptions_are_found_and_repaired_in_one_pass(root: P
         # Nothing is left, and nothing has spread.
         for scrub in await scrub_all(m):
             assert scrub.state.found == {}
-        for drive in m.drives:
-            assert not (await drive.call(ListMissed())).entries
-            assert (await drive.call(ReadStatus())).trusted
+        for one in m.drives:
+            assert not (await one.call(ListMissed())).entries
+            assert (await one.call(ReadStatus())).trusted
 
 
 async def check(m: LocalSet, objects: dict[str, bytes]) -> None:
