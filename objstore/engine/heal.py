@@ -10,6 +10,7 @@ when k of their shards exist, else back. When a drive is away nothing is settled
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from objstore.drive.ops import Commit, CommitMode, Settle, Undo
@@ -102,7 +103,8 @@ async def heal_key(
     settled = False
     if health.complete:
         for order in health.skipped:
-            settled |= await _settle_dangling(context, handle, health, bucket, key, order)
+            with suppress(ReadQuorumLost):  # no longer readable: it stays, and the others go on
+                settled |= await _settle_dangling(context, handle, health, bucket, key, order)
     if settled:
         health = await examine(context, handle, bucket, key)
     shard_bytes, changed = 0, settled
@@ -136,6 +138,8 @@ async def _settle_dangling(
     holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
     records = [health.answers[drive].find(order) for drive in holders]
     version = next(record.version for record in records if record is not None)
+    if any(choice.version and supersedes(choice.version, version) for choice in health.found):
+        return False  # what superseded it retires it, where it is settled
     sources = {
         held.shard: Source(drive, held)
         for drive, record in zip(holders, records, strict=True)
