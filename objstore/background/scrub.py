@@ -198,6 +198,7 @@ class Scrub:
             await self._go_on(size, began_s)
 
     async def _read_structure(self) -> None:
+        await self._checked(JournalChecker.log)
         for table in TABLES:
             await self._checked(partial(JournalChecker.structure, table=table))
 
@@ -212,16 +213,14 @@ class Scrub:
         await self._recheck(findings, JournalChecker.buckets)
 
     async def _read_uploads(self) -> None:
-        place = Place(key=self.state.key)
-        while True:
-            await self._read_some_uploads(place.key)
-            checked = await self._checked(partial(JournalChecker.uploads, after=place.key))
-            if checked.after is None:
-                return
-            place = checked.after
-            self._state = at(self.state, Stage.UPLOADS, key=place.key)
+        place: Place | None = Place(key=self.state.key)
+        while place is not None:
+            place = await self._read_some_uploads(place.key)
+            if place is not None:
+                self._state = at(self.state, Stage.UPLOADS, key=place.key)
 
-    async def _read_some_uploads(self, after_id: str) -> None:
+    async def _read_some_uploads(self, after_id: str) -> Place | None:
+        """Check some uploads, heal what is wrong, and return where to go on."""
         checked = await self._checked(partial(JournalChecker.uploads, after=after_id))
         await self._mend_names(checked)
         findings = [Finding(*wrong) for wrong in checked.wrong]
@@ -231,8 +230,6 @@ class Scrub:
             if finding is not None:
                 findings.append(finding)
                 suspects.add((file.upload_id, file.name.part))
-        if not findings:
-            return
         for finding in findings:
             self._is_found(finding)
         for bucket in sorted({finding.bucket for finding in findings}):
@@ -240,7 +237,9 @@ class Scrub:
                 self._context, self._own.handle, self._own.index, bucket, suspects=suspects
             )
         records = [finding for finding in findings if finding.name is None]
-        await self._recheck(records, partial(JournalChecker.uploads, after=after_id))
+        if records:
+            await self._recheck(records, partial(JournalChecker.uploads, after=after_id))
+        return checked.after
 
     async def _recheck(
         self, findings: list[Finding], check: Callable[[JournalChecker], Checked]

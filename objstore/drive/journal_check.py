@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
 
 from objstore.clock import Clock
+from objstore.drive.journal_log import check_log
 from objstore.drive.journal_mend import names_in_part, names_in_record
 from objstore.drive.journal_rows import files_named, open_payload, open_row
 from objstore.drive.posix import Root
 from objstore.errors import RecordUnknown
 from objstore.limits import JOURNAL_CHECK_S, SCRUB_ROWS_MAX
 from objstore.names import BucketName, DataId, ObjectKey, UploadId
-from objstore.ondisk.paths import ShardName
+from objstore.ondisk.paths import JOURNAL_DB, JOURNAL_LOCK, ShardName
 from objstore.ondisk.record import Record, decode_bucket, decode_part, decode_upload
 
 T = TypeVar("T")
@@ -89,6 +90,12 @@ class JournalChecker:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def log(self) -> Checked:
+        """Check the write-ahead log."""
+        path = self.root.path
+        size, damage = check_log(path / f"{JOURNAL_DB}-wal", path / JOURNAL_LOCK)
+        return Checked(size=size, broken=damage)
 
     # --- trees -----------------------------------------------------------------------
 

@@ -4,10 +4,12 @@ The log is opened and closed freely: SQLite's locks are on other files, so that 
 lets go of none of them.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from objstore.drive.journal_writer import locked
 from objstore.ondisk.wal import FRAME_BYTES, WAL_HEADER_BYTES, wal_damage
 
 _CHUNK_FRAMES: Final = 256
@@ -34,6 +36,34 @@ def damage_of_log(path: Path) -> str:
         except FileNotFoundError:
             return ""
     return damage
+
+
+def check_log(path: Path, lock: Path) -> tuple[int, str]:
+    """Check the log of a journal that is in use, on the medium; return its size and its damage.
+
+    Frames that are written while it is read may look like damage; so that is looked at again while
+    nobody writes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0, ""
+    try:
+        size = os.fstat(handle).st_size
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+    if not damage_of_log(path):
+        return size, ""
+    held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with locked(held):
+            return size, damage_of_log(path)
+    finally:
+        os.close(held)
 
 
 def _header(file: BinaryIO) -> bytes:

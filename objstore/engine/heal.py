@@ -4,9 +4,11 @@ The healer never decides by what one drive lacks. It asks every drive, decides a
 as a GET does, and then gives each target what it should have: the record in its place in the order
 (MERGE, so that a newer write is never lowered), the shards decoded from k others, the tombstone.
 
-Only the server that has a drive heals it, so two healers never write the same shard file.
-Versions that were never acknowledged are settled once they are too old to be in flight: forward
-when k of their shards exist, else back. When a drive is away nothing is settled.
+Only the server that has a drive heals it, so two healers never write the same shard file. Where
+journals were lost with more than m drives, the shards that are left there are taken over, so that
+the version can be read again. Versions that were never acknowledged are settled once they are too
+old to be in flight: forward when k of their shards exist, else back. When a drive is away nothing
+is settled.
 """
 
 from collections.abc import Mapping
@@ -109,11 +111,11 @@ async def heal_key(
         health = await examine(context, handle, bucket, key)
     shard_bytes, changed = 0, settled
     lost = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
-    for choice in health.found:
+    for choice in health.choices:
         for target in sorted(targets & set(health.answers)):
-            repair = _Repair(context, handle, choice, target, health)
             try:
-                written = await repair.run(verify=verify)
+                repair = _Repair(context, handle, choice, target, health)
+                written = await repair.run_or_adopt(verify=verify)
             except ReadQuorumLost as error:  # the other versions are healed all the same
                 lost.append(str(error))
                 continue
@@ -185,6 +187,16 @@ class _Repair:
             if self.handle.drive_of_slot(slot) == self.target
         )
 
+    async def run_or_adopt(self, *, verify: bool) -> int | None:
+        """As `run`; of a version that cannot be read what is there may be taken over."""
+        match self.choice.outcome:
+            case Outcome.FOUND:
+                return await self.run(verify=verify)
+            case Outcome.UNDECIDED if self.choice.version is not None:
+                return 0 if await self.adopt() else None
+            case _:
+                return None
+
     async def run(self, *, verify: bool) -> int | None:
         """Return the shard bytes written, or None when the drive was whole already."""
         record = self.answer.find(self.version.order)
@@ -218,6 +230,24 @@ class _Repair:
         health = await examine(self.context, self.handle, version.bucket, version.key)
         # A version that is settled forward is on too few drives to be found.
         return any(answer.find(version.order) for answer in health.answers.values())
+
+    async def adopt(self) -> bool:
+        """Take over whole shard files of a version that too few records are left of to be read.
+
+        Journals that were lost together leave their shards behind. They are all that is needed:
+        what they are is known from the records that are left, and their headers say the same.
+        """
+        version = self.version
+        if version.kind is not Kind.OBJECT or self._inline() or not self.shards:
+            return False
+        if self.answer.trusted or self.answer.find(version.order) is not None:
+            return False  # what a trusted drive does not name may just be being written
+        for shard in self.shards:
+            for part in version.parts_with_bytes:
+                if not await self._lost_version.whole(part, shard):
+                    return False
+        await self._commit({})
+        return True
 
     def _held(self, record: Record | None) -> dict[int, HeldShard]:
         """Return what the target holds of the version, perhaps under an earlier revision."""

@@ -91,14 +91,14 @@ def flip_in_journal(drive: Path, needle: bytes, at: int) -> None:
     flip(path, place + at)
 
 
-def pages_of(drive: Path, table: str) -> list[int]:
-    """Return the page numbers (from 1) of a table's or an index's tree."""
+def root_pages(drive: Path, *tables: str) -> list[int]:
+    """Return the numbers (from 1) of the pages that the trees of some tables begin with."""
     connection = sqlite3.connect(f"{(drive / 'journal.db').as_uri()}?mode=ro", uri=True)
     try:
-        found = connection.execute("SELECT pageno FROM dbstat WHERE name = ?", (table,))
-        return [page for (page,) in found]
+        found = dict(connection.execute("SELECT name, rootpage FROM sqlite_schema").fetchall())
     finally:
         connection.close()
+    return [found[table] for table in tables]
 
 
 def damage_page(drive: Path, page: int, at: int = 1) -> None:

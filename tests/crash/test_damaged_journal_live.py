@@ -23,7 +23,7 @@ from objstore.ondisk.wal import FRAME_BYTES, WAL_HEADER_BYTES
 from objstore.testing.local_drives import accept, memory_directory
 from objstore.testing.local_set import LocalSet, local_set
 from objstore.testing.memory_set import BUCKET
-from objstore.testing.rot import damage_page, empty_log, flip, pages_of
+from objstore.testing.rot import damage_page, empty_log, flip, root_pages
 from tests.unit.engine.bodies import get, pattern, put
 
 SCHEME = Scheme(2, 2)
@@ -99,10 +99,9 @@ def _half(drive: Path) -> None:
 
 
 def _trees(drive: Path) -> None:
-    for name in ("rows", "records", "shards"):
-        for page in pages_of(drive, name):
-            damage_page(drive, page, at=1)
-            damage_page(drive, page, at=3)
+    for page in root_pages(drive, "rows", "records", "shards"):
+        damage_page(drive, page, at=1)
+        damage_page(drive, page, at=3)
 
 
 AT_A_START: dict[str, Callable[[Path], None]] = {

@@ -24,7 +24,7 @@ from objstore.testing.rot import (
     empty_log,
     flip_in_journal,
     journal_rows,
-    pages_of,
+    root_pages,
     shard_files,
 )
 from tests.unit.engine.bodies import get, pattern, put
@@ -87,9 +87,7 @@ def plant_in_records(root: Path) -> Counter[str]:
 def plant_in_pages(root: Path) -> Counter[str]:
     """Damage pages of one journal, in the trees that everything is found by."""
     drive = root / f"d{BROKEN}"
-    pages = sorted(
-        {page for name in ("rows", "records", "shards") for page in pages_of(drive, name)}
-    )
+    pages = root_pages(drive, "rows", "records", "shards")
     for number in range(PAGES):
         damage_page(drive, pages[number % len(pages)], at=3 + number // len(pages))
     return Counter(index=PAGES)

@@ -211,6 +211,21 @@ class TestQuarantine:
             assert told.count == 1
 
 
+async def test_journals_that_were_lost_together_are_rebuilt_from_the_shards_that_are_left() -> None:
+    async with memory_set(Scheme(3, 1)) as m:
+        await put(m, KEY, LARGE)
+        for drive in m.drives[:2]:
+            drive.memory.rows.clear()
+            drive.memory.trusted = False
+        with pytest.raises(ReadQuorumLost):
+            await get(m, KEY)
+        for _ in range(2):
+            for index in range(2):
+                await m.walk(index)
+        assert all([(await drive.call(ReadStatus())).trusted for drive in m.drives])
+        await reads_without(m, 1, KEY, LARGE)
+
+
 class TestRaces:
     """A healer holds what it asked for while the key goes on living."""
 
@@ -222,8 +237,9 @@ class TestRaces:
         """Whatever is acknowledged last is what is read in the end, from whichever drives."""
         chance = random.Random(seed)
         async with memory_set(scheme, seed=seed) as m:
-            current: bytes | None = pattern(STRIPE_BYTES, 0)
-            await put(m, KEY, current)
+            first = pattern(STRIPE_BYTES, 0)
+            await put(m, KEY, first)
+            current: bytes | None = first
             m.drives[0].rules.append(crashing(chance))
 
             async def healer() -> None:
