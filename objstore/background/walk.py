@@ -149,16 +149,22 @@ class Walk:
             )
         except ReadQuorumLost:
             self._count(failed=1)
-            # The heal queue lists it as quarantined, and heals it once that is possible.
-            slots = self._handle.slots_of_drive[self._own.index]
-            await note_wanting(
-                self._context, self._handle, difference.bucket, difference.key, slots
-            )
+            await self._note(difference)
             return
         except (QuorumError, DriveError):
             self._count(failed=1)
             return
         self._count(written=healed.shard_bytes)
+
+    async def _note(self, difference: Difference) -> None:
+        """Have the heal queue list a key as quarantined, and heal it once that is possible.
+
+        Not while drives are away: then it is they that are missed, by every key.
+        """
+        handle = self._handle
+        if handle.slots_on(handle.readable()) == handle.total_slots:
+            slots = handle.slots_of_drive[self._own.index]
+            await note_wanting(self._context, handle, difference.bucket, difference.key, slots)
 
     async def _differences(self, bucket: BucketName) -> AsyncIterator[tuple[list[Difference], int]]:
         """Yield, page by page, the keys to heal and how many keys the page had."""
