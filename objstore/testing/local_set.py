@@ -13,7 +13,7 @@ from objstore.drive.format import format_drive
 from objstore.drive.guarded import GuardedDrive
 from objstore.drive.journal_aside import set_journal_aside
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import PutBucket, ReadBucket
+from objstore.drive.ops import PutBucket
 from objstore.drive.posix import read_damage
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
@@ -60,6 +60,7 @@ async def local_set(scheme: Scheme, directory: Path) -> AsyncIterator[LocalSet]:
     """Open the drives d0, d1, ... in `directory`, formatted first if there is nothing."""
     clock, cpu = SystemClock(), Cpu(2)
     paths = [directory / f"d{index}" for index in range(scheme.slots)]
+    fresh = not any(path.exists() for path in paths)
     for index, path in enumerate(paths):
         if not path.exists():
             path.mkdir()
@@ -100,9 +101,8 @@ async def local_set(scheme: Scheme, directory: Path) -> AsyncIterator[LocalSet]:
             for index, path in enumerate(paths)
         )
         bucket = Bucket(BUCKET, context.stamp(), clock.now_ns() // 1_000_000, owner="me")
-        for drive in drives:
-            if drive.reason is None and not (await drive.call(ReadBucket(BUCKET))).records:
-                await drive.call(PutBucket(encode_bucket(bucket)))
+        for drive in drives if fresh else ():
+            await drive.call(PutBucket(encode_bucket(bucket)))
         try:
             yield LocalSet(
                 context, handle, drives, guards, Store(context), BackgroundContext(context, own)

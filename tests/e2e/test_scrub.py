@@ -12,7 +12,6 @@ import pytest
 from objstore.testing.rot import SHARD_ROT, damage_page, root_pages, shard_files
 from tests.e2e import faults
 from tests.e2e.content import Content
-from tests.e2e.monitoring_files import metrics_asked_for
 from tests.e2e.running import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks")]
@@ -90,10 +89,3 @@ def test_a_journal_damaged_under_running_processes_is_rebuilt(shared: Cluster) -
     (kept,) = drive.glob("journal.broken-*")
     assert (kept / "journal.damaged").read_text()
     shutil.rmtree(kept)
-
-
-def test_the_metrics_that_alerts_ask_for_are_there(shared: Cluster) -> None:
-    asked = {name for name in metrics_asked_for() if name.startswith("objstore_scrub_")}
-    assert asked
-    told = {Path(drive["path"]).name: drive["scrub"] for drive in shared.info()["drives"]}
-    assert all(one["passes"] for one in told.values())

@@ -137,7 +137,7 @@ async def test_damaged_records_of_every_table_are_found_and_repaired(root: Path)
     sql(root, "DELETE FROM shards WHERE owner = (SELECT max(owner) FROM shards)")
     sql(
         root,
-        "INSERT INTO shards SELECT data_id, part, 7, owner FROM shards WHERE owner > 0 LIMIT 1",
+        "INSERT INTO shards SELECT data_id, part, 7, owner FROM shards WHERE owner > 1 LIMIT 1",
     )
     async with local_set(SCHEME, root) as m:
         scrub = await one_pass(m)
