@@ -12,6 +12,7 @@ which are the reaper's and only counted.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -43,12 +44,19 @@ from objstore.drive.shard_files import ShardFiles
 from objstore.drive.shard_scan import ShardScan, is_misplaced
 from objstore.engine.heal_upload import heal_uploads
 from objstore.engine.notes import note_wanting
-from objstore.errors import DriveError, QuorumError, RecordUnknown, ShardCorrupt, ShardMissing
+from objstore.errors import (
+    DriveError,
+    DriveRefusal,
+    QuorumError,
+    RecordUnknown,
+    ShardCorrupt,
+    ShardMissing,
+)
 from objstore.limits import (
+    SCRUB_AGAIN_S,
     SCRUB_BYTES_PER_S,
     SCRUB_FILES_AT_ONCE_MAX,
     SCRUB_LOOK_S,
-    SCRUB_NOTE_AGAIN_S,
     SCRUB_OPEN_FINDINGS_MAX,
     SCRUB_SAVE_S,
     SHARD_REWRITE_AGE_S,
@@ -68,6 +76,16 @@ class Finding(NamedTuple):
     bucket: BucketName = BucketName("")
     key: ObjectKey = ObjectKey("")
     name: ShardName | None = None
+
+
+class _Noted(NamedTuple):
+    """When a finding was noted for the heal queue last, and how often; the first time soon again.
+
+    What could not be repaired by then is looked at less often: that reads it all each time.
+    """
+
+    at_s: float
+    times: int = 1
 
 
 class _LeftOff(Exception):
@@ -100,7 +118,7 @@ class Scrub:
         self._began_s = self._clock.monotonic_s()
         self._state: ScrubState | None = None
         self._full_speed = False
-        self._open: dict[Finding, float] = {}  # and when it was noted last
+        self._open: dict[Finding, _Noted] = {}
         self._saved_s = self._looked_s = self._began_s
         self._stages: Mapping[Stage, Callable[[], Awaitable[None]]] = {
             Stage.PAGES: self._read_pages,
@@ -233,9 +251,10 @@ class Scrub:
         for finding in findings:
             self._is_found(finding)
         for bucket in sorted({finding.bucket for finding in findings}):
-            await heal_uploads(
-                self._context, self._own.handle, self._own.index, bucket, suspects=suspects
-            )
+            with suppress(QuorumError, DriveRefusal):  # it stays open, and the pass goes on
+                await heal_uploads(
+                    self._context, self._own.handle, self._own.index, bucket, suspects=suspects
+                )
         records = [finding for finding in findings if finding.name is None]
         if records:
             await self._recheck(records, partial(JournalChecker.uploads, after=after_id))
@@ -385,7 +404,7 @@ class Scrub:
             key=finding.key,
         )
         if len(self._open) < SCRUB_OPEN_FINDINGS_MAX:
-            self._open[finding] = self._clock.monotonic_s()
+            self._open[finding] = _Noted(self._clock.monotonic_s())
 
     def _is_repaired(self, finding: Finding) -> None:
         if self._open.pop(finding, None) is not None:
@@ -394,18 +413,23 @@ class Scrub:
     async def _note(self, finding: Finding) -> None:
         slots = self._own.handle.slots_of_drive[self._own.index]
         await note_wanting(self._context, self._own.handle, finding.bucket, finding.key, slots)
-        self._open[finding] = self._clock.monotonic_s()
 
     async def _look_again(self) -> None:
         """Look at what was found earlier: whole by now, or to be noted once more."""
         before = self.state.repaired_ever
-        for finding, noted_s in list(self._open.items())[:_RECHECKED_MAX]:
-            if finding.kind == "page":
-                continue
+        now_s = self._clock.monotonic_s()
+        due = [
+            (finding, noted)
+            for finding, noted in self._open.items()
+            if finding.kind != "page" and (noted.times == 1 or now_s - noted.at_s > SCRUB_AGAIN_S)
+        ]
+        for finding, noted in due[:_RECHECKED_MAX]:
             if await self._is_whole(finding):
                 self._is_repaired(finding)
-            elif finding.key and self._clock.monotonic_s() - noted_s > SCRUB_NOTE_AGAIN_S:
-                await self._note(finding)
+            elif now_s - noted.at_s > SCRUB_AGAIN_S:
+                self._open[finding] = _Noted(now_s, noted.times + 1)
+                if finding.key:
+                    await self._note(finding)
         if self.state.repaired_ever > before:
             await self._save()
 
@@ -449,5 +473,7 @@ class Scrub:
     async def _save(self) -> None:
         """Store how far it is, on the drive, where every process can read it."""
         self._saved_s = self._clock.monotonic_s()
-        self._state = msgspec.structs.replace(self.state, updated_ms=self._context.now_ms())
+        self._state = msgspec.structs.replace(
+            self.state, updated_ms=self._context.now_ms(), open=len(self._open)
+        )
         await self._drive.call(WriteScrub(self.state))

@@ -73,7 +73,7 @@ def is_scrubbing(drives: Iterable[DriveInfo], *, quarantined: int) -> bool:
     return any(
         scrub.waiting
         or (scrub.asked and scrub.under_way)
-        or (scrub.asked and not quarantined and scrub.repaired < sum(scrub.found.values()))
+        or (scrub.asked and not quarantined and scrub.open > 0)
         for drive in drives
         if (scrub := drive.scrub) is not None and drive.state not in {"offline", "faulty"}
     )

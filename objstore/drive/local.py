@@ -279,6 +279,9 @@ class LocalDrive:
                 pages = self._pages_of(path)
                 return (0, False) if pages is None else pages.compare(offset, buffer)
             except OSError as error:
+                if error.errno == errno.EIO:
+                    session.root.read_once()  # else it is the drive, and not its journal
+                    session.root.note_damage(f"{path}: at {offset}: {error.strerror}")
                 raise session.root.explain(error, str(path)) from error
 
         result: tuple[int, bool] = await self._io(session, compare)

@@ -205,6 +205,7 @@ class ScrubState(msgspec.Struct, frozen=True, array_like=True):
     found_ever: dict[str, int] = {}
     repaired_ever: int = 0
     asked: bool = False  # the pass was asked for
+    open: int = 0  # findings that are looked at again until they are whole
 
 
 class Quarantined(msgspec.Struct, frozen=True, array_like=True):

@@ -18,6 +18,7 @@ from objstore.drive.new_shard import ALIGN, NewShard, aligned_buffer
 from objstore.drive.open_files import OpenFiles
 from objstore.drive.posix import Root, drive_error, remove_quietly
 from objstore.errors import (
+    DriveError,
     DriveFull,
     DriveReadOnly,
     DriveRefusal,
@@ -179,8 +180,22 @@ class ShardFiles:
         except FileNotFoundError as error:
             raise ShardMissing(path) from error
         except OSError as error:
-            raise self.root.explain(error, path) from error
+            raise self.explain_read(error, path) from error
         checker.finish()
+
+    def explain_read(self, error: OSError, path: str) -> DriveError:
+        """Say what an error while one file was checked means.
+
+        A medium that cannot give one file has damaged that file; one that gives nothing is faulty.
+        """
+        if error.errno == errno.EIO:
+            try:
+                self.root.check()
+                self.root.read_once()
+            except DriveError as gone:
+                return gone
+            return ShardCorrupt(f"{path}: {error.strerror}")
+        return self.root.explain(error, path)
 
     @contextlib.contextmanager
     def _uncached(self, path: str) -> Iterator[int]:

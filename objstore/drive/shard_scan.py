@@ -56,7 +56,7 @@ class ShardScan:
         except FileNotFoundError as error:
             raise ShardMissing(path) from error
         except OSError as error:
-            raise files.root.explain(error, path) from error
+            raise files.explain_read(error, path) from error
         self._offset += count
         return count
 

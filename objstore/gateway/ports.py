@@ -155,6 +155,7 @@ class ScrubInfo(msgspec.Struct, frozen=True, kw_only=True):
     bytes_ever: int = 0
     found_ever: dict[str, int] = {}
     repaired_ever: int = 0
+    open: int = 0  # found, and not seen whole again yet
 
 
 class QuarantinedKey(msgspec.Struct, frozen=True, kw_only=True):

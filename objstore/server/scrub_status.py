@@ -31,6 +31,7 @@ def scrub_info(status: DriveStatus) -> ScrubInfo:
         bytes_ever=state.bytes_ever,
         found_ever=state.found_ever,
         repaired_ever=state.repaired_ever,
+        open=state.open,
     )
 
 

@@ -57,8 +57,8 @@ def test_the_line_says_whether_every_drive_was_read() -> None:
         (ScrubInfo(waiting=True), 0, True),
         (ScrubInfo(asked=True, under_way=True), 0, True),
         (ScrubInfo(under_way=True), 0, False),  # by itself: nobody waits for it
-        (ScrubInfo(asked=True, found={"shard": 2}, repaired=1), 0, True),
-        (ScrubInfo(asked=True, found={"shard": 2}, repaired=1), 1, False),
+        (ScrubInfo(asked=True, found={"shard": 2}, repaired=1, open=1), 0, True),
+        (ScrubInfo(asked=True, found={"shard": 2}, repaired=1, open=1), 1, False),
         (ScrubInfo(asked=True, found={"shard": 2}, repaired=2), 0, False),
     ],
 )
