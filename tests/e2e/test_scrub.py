@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,10 +47,10 @@ def read_without_each_other_drive(cluster: Cluster, drive: int) -> None:
 
 
 def scrubbed(cluster: Cluster) -> dict[str, Any]:
-    """Do one pass to its end; return what each drive says, by its name."""
+    """Do one pass to its end; return what each drive says, by its path."""
     text = cluster.admin("scrub", "--full-speed", "--follow", "--json", server=1)
     drives = json.loads(text)["drives"]
-    return {Path(drive["path"]).name: drive["scrub"] for drive in drives}
+    return {drive["path"]: drive["scrub"] for drive in drives}
 
 
 def test_damaged_shards_are_found_and_repaired(shared: Cluster) -> None:
@@ -60,12 +59,14 @@ def test_damaged_shards_are_found_and_repaired(shared: Cluster) -> None:
     kinds = list(SHARD_ROT)
     for number, kind in enumerate(kinds):
         SHARD_ROT[kind](files[number], files[len(kinds)])
-    told = scrubbed(shared)[drive.name]
+    told = scrubbed(shared)[str(drive)]
     assert sum(told["found"].values()) == len(kinds)
     assert told["repaired"] == len(kinds)
     assert (told["found"]["shard missing"], told["found"]["shard misplaced"]) == (1, 1)
-    assert told["bytes_done"] > sum(path.stat().st_size for path in shard_files(drive).values())
-    assert all(one["found"] == {} for one in scrubbed(shared).values())
+    again = scrubbed(shared)
+    assert all(one["found"] == {} for one in again.values())
+    size = sum(path.stat().st_size for path in shard_files(drive).values())
+    assert again[str(drive)]["bytes_done"] > size
     read_without_each_other_drive(shared, 1)
     assert re.search(rf"{len(kinds)} found, {len(kinds)} repaired", shared.admin("info"))
 
@@ -74,6 +75,7 @@ def test_a_journal_damaged_under_running_processes_is_rebuilt(shared: Cluster) -
     for server in (0, 1):
         shared.stop_server(server)  # which brings all of the journals into their main files
         shared.start_server(server)
+        shared.wait_ready()
     shared.wait_healthy()
     read_all(shared)
     drive = shared.drives[2]

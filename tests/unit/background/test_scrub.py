@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.scrub import Finding, Scrub
-from objstore.background.scrub_plan import Stage
+from objstore.background.scrub_plan import Stage, at, begun
 from objstore.clock import Clock
-from objstore.drive.ops import ListMissed, ReadStatus, RequestScrub
+from objstore.drive.ops import ListMissed, ReadKey, ReadStatus, RequestScrub, WriteScrub
 from objstore.engine.ports import Attributes
 from objstore.limits import SCRUB_PASS_S, SCRUB_START_S
 from objstore.names import ObjectKey, Scheme
+from objstore.ondisk.record import decode_record
 from objstore.testing.fake_clock import FakeClock
 from objstore.testing.local_drives import memory_directory
 from objstore.testing.local_set import LocalSet, local_set
@@ -167,22 +169,17 @@ async def test_a_damaged_shard_of_an_upload_in_progress_is_repaired(root: Path) 
 
 async def test_a_pass_goes_on_after_a_restart_where_it_was(root: Path) -> None:
     async with filled(root) as m:
-        slowly = dataclasses.replace(m.background, scrub_bytes_per_s=1000)
-        own = m.background.own[0]
-        assert own.local is not None
-        scrub = Scrub(slowly, own, own.local)
-        await m.drives[0].call(RequestScrub(m.context.now_ms()))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2):
-                await scrub.look()
-        stored = (await m.drives[0].call(ReadStatus())).scrub
-        assert stored is not None
-        assert stored.stage == Stage.ROWS.value
+        whole = await one_pass(m)
+        (record,) = (await m.drives[0].call(ReadKey(BUCKET, ObjectKey("file/1")))).records
+        order = decode_record(record).version.order
+        under_way = begun(whole.state, now_ms=m.context.now_ms(), requested_ms=0, bytes_total=1)
+        there = at(under_way, Stage.ROWS, bucket=BUCKET, key="file/1", order=order)
+        await m.drives[0].call(WriteScrub(msgspec.structs.replace(there, asked=True)))
     async with local_set(SCHEME, root) as m:
         scrub = scrub_of(m)
         await scrub.look()  # it was asked for, so it goes on at once
-        assert scrub.state.finished_ms >= scrub.state.started_ms == stored.started_ms
-        assert scrub.state.bytes_done > stored.bytes_done
+        assert scrub.state.passes == 2
+        assert (scrub.state.files_done, scrub.state.records_done) == (2, 6)
 
 
 async def test_by_itself_a_pass_begins_after_the_start_and_again_some_days_later(
