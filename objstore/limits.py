@@ -114,6 +114,14 @@ TRASH_INTERVAL_S: Final = 5.0
 ORPHAN_PASS_S: Final = 3_600.0  # one look at every shard file's name
 SHARD_REWRITE_AGE_S: Final = 60  # a stray shard file younger than this may still be written
 SHARD_VERIFY_DEADLINE_S: Final = 600.0
+HEAL_EXAMINED_S: Final = 60.0  # what the set said of a key holds so long for a healer
+SCRUB_START_S: Final = 60.0  # after the start of a server
+SCRUB_PASS_S: Final = 3 * 86_400.0  # from the beginning of a pass to that of the next
+SCRUB_SAVE_S: Final = 60.0  # its position is made durable so often
+SCRUB_LOOK_S: Final = 5.0  # whether it was asked for, and whether what it found is repaired
+SCRUB_AGAIN_S: Final = 60.0  # what is not repaired by then is noted once more
+SCRUB_PAUSE_S_MAX: Final = 5.0  # it goes on after so long, however busy the drive is
+JOURNAL_CHECK_S: Final = 60.0  # for the structure of one table of a journal, in one look
 LIFECYCLE_DAY_SECONDS: Final = 86_400
 LIFECYCLE_AFTER_MIDNIGHT_S: Final = 300  # as far as clocks may differ
 LIFECYCLE_START_S_MAX: Final = 60.0  # after the start of a server
@@ -142,6 +150,12 @@ READ_WINDOW_STRIPES: Final = 2  # a download holds two windows: one sent, one re
 READ_HEDGE_S: Final = 0.3  # a shard that takes longer is made up for by parity
 DRIVE_CALLS_WAITING_MAX: Final = 4096
 HEALS_AT_ONCE_MAX: Final = 8
+QUARANTINE_SHOWN_MAX: Final = 16  # keys that cannot be healed now, by name
+SCRUB_ROWS_MAX: Final = 64  # of the journal in one look
+SCRUB_FILES_AT_ONCE_MAX: Final = 4  # at full speed
+SCRUB_OPEN_FINDINGS_MAX: Final = 10_000  # that are looked at again until they are repaired
+SCRUB_BYTES_PER_S: Final = 16 * MIB  # of one drive; 10 TB take a week
+SCRUB_BYTES_PER_S_MAX: Final = 16 * GIB
 LIFECYCLE_ACTIONS_AT_ONCE_MAX: Final = 8
 READ_GROUP_OPS_MAX: Final = 64
 KEY_ROWS_MAX: Final = 128  # of one key in one answer
@@ -159,6 +173,8 @@ assert STRIPE_BYTES <= CHUNK_DATA_BYTES_MAX
 assert INLINE_SHARD_BYTES_MAX * 128 <= RPC_FRAME_BYTES_MAX
 assert INLINE_SHARD_BYTES_MAX * KEY_ROWS_MAX * 2 <= RPC_FRAME_BYTES_MAX
 assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
+# A deletion that a healer did not hear of is not forgotten before it asks again.
+assert HEAL_EXAMINED_S + CALL_DEADLINE_S < TOMBSTONE_AGE_S
 # What is due at midnight is due by every server's clock when the pass begins.
 assert LIFECYCLE_AFTER_MIDNIGHT_S >= CLOCK_DRIFT_SECONDS_MAX
 # A server that went away without a word is noticed before a request has waited too long for it.

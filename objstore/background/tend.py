@@ -6,18 +6,26 @@ back, or just started    catch up: compare with the set, deletions included
 the other server wrote   return: the same as catching up, once it does not write alone any more
 alone, by the witness
 asked by the operator    heal: the same, and verify every block
+its journal is damaged   the journal is set aside, and it is rebuilt; its shards stay where they are
 """
 
 import asyncio
 from enum import Enum
+from functools import partial
 
 import structlog
 
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
 from objstore.drive.ops import DriveStatus, ReadStatus
+from objstore.engine.fanout import call_all
 from objstore.errors import ConfigError, DriveError, QuorumError
-from objstore.limits import DRIVE_PROBE_INTERVAL_S, HEAL_RETRY_S, REPLACEMENT_PROBE_INTERVAL_S
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    DRIVE_PROBE_INTERVAL_S,
+    HEAL_RETRY_S,
+    REPLACEMENT_PROBE_INTERVAL_S,
+)
 
 log = structlog.get_logger()
 
@@ -55,11 +63,21 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
         if not drive.can_read:
             compared = False
             background.returning.lost(own)
-            said = await _look_for_replacement(own, path, said)
+            # A journal that does not open says nothing any more: nothing is lost without it.
+            if not await _restore_journal(own, path, await own.damage()):
+                said = await _look_for_replacement(own, path, said)
             await asyncio.sleep(REPLACEMENT_PROBE_INTERVAL_S)
             continue
         try:
             status = await drive.call(ReadStatus())
+            if status.journal_damage:
+                # It still says most of what it knew, which the others may need as long as they
+                # are not well themselves.
+                compared = False
+                if await _others_are_well(background, own):
+                    await _restore_journal(own, path, status.journal_damage)
+                await asyncio.sleep(REPLACEMENT_PROBE_INTERVAL_S)
+                continue
             if healed_ms == 0:
                 # What was asked before this process started is done when its job finished.
                 healed_ms = _last_heal(status)
@@ -76,6 +94,43 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
             compared = False
             await asyncio.sleep(HEAL_RETRY_S)
         await asyncio.sleep(DRIVE_PROBE_INTERVAL_S)
+
+
+async def _others_are_well(background: BackgroundContext, own: OwnDrive) -> bool:
+    """Whether every other drive of the set answers, and is trusted."""
+    handle = own.handle
+    others = [
+        index
+        for index, slots in enumerate(handle.slots_of_drive)
+        if slots and index != own.index and handle.drives[index].can_read
+    ]
+    if handle.slots_on([*others, own.index]) < handle.total_slots:
+        return False
+    fanout = await call_all(
+        background.engine.group,
+        {index: partial(handle.drives[index].call, ReadStatus()) for index in others},
+        deadline_s=CALL_DEADLINE_S,
+    )
+    return len(fanout.answers) == len(others) and all(
+        status.trusted for status in fanout.answers.values()
+    )
+
+
+async def _restore_journal(own: OwnDrive, path: str, damage: str) -> bool:
+    """Set a damaged journal aside, if it is one; the drive is rebuilt when it is seen next."""
+    if not damage:
+        return False
+    try:
+        aside = await own.restore()
+    except ConfigError as error:
+        log.warning("journal damaged", drive=path, why=f"{error.found}; {error.remedy}")
+        return False
+    except DriveError as error:
+        log.warning("journal damaged", drive=path, damage=damage, why=str(error))
+        return False
+    if aside:
+        log.error("journal was damaged: set aside, rebuilding", drive=path, why=damage, kept=aside)
+    return bool(aside)
 
 
 def _last_heal(status: DriveStatus) -> int:

@@ -30,6 +30,7 @@ from objstore.drive.ops import (
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
+from objstore.engine.notes import note_wanting
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
@@ -108,14 +109,7 @@ class Walk:
     # --- buckets ---------------------------------------------------------------------
 
     async def _heal_buckets(self) -> list[BucketName]:
-        """Give the drive the newest record of every bucket; return those that exist."""
-        newest = await newest_buckets(self._context, self._handle)
-        mine = _by_name(await self._drive.call(ListBuckets()))
-        for name, bucket in newest.items():
-            held = mine.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                await self._drive.call(PutBucket(encode_bucket(bucket), force=True))
-        return sorted(name for name, bucket in newest.items() if not bucket.deleted)
+        return await heal_buckets(self._context, self._handle, self._own.index)
 
     # --- keys ------------------------------------------------------------------------
 
@@ -155,10 +149,24 @@ class Walk:
                 frozenset({self._own.index}),
                 verify=self._verify,
             )
+        except ReadQuorumLost:
+            self._count(failed=1)
+            await self._note(difference)
+            return
         except (QuorumError, DriveError):
             self._count(failed=1)
             return
         self._count(written=healed.shard_bytes)
+
+    async def _note(self, difference: Difference) -> None:
+        """Have the heal queue list a key as quarantined, and heal it once that is possible.
+
+        Not while drives are away: then it is they that are missed, by every key.
+        """
+        handle = self._handle
+        if handle.slots_on(handle.readable()) == handle.total_slots:
+            slots = handle.slots_of_drive[self._own.index]
+            await note_wanting(self._context, handle, difference.bucket, difference.key, slots)
 
     async def _differences(self, bucket: BucketName) -> AsyncIterator[tuple[list[Difference], int]]:
         """Yield, page by page, the keys to heal and how many keys the page had."""
@@ -231,6 +239,22 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
         if end is None or position_of(entry.key, entry.order) <= end:
             versions.setdefault(entry.key, []).append(entry)
     return versions
+
+
+async def heal_buckets(context: Context, handle: SetHandle, target: int) -> list[BucketName]:
+    """Give a drive the newest record of every bucket; return those that exist.
+
+    Raises:
+        DriveError: the drive failed.
+    """
+    drive = handle.drives[target]
+    newest = await newest_buckets(context, handle)
+    mine = _by_name(await drive.call(ListBuckets()))
+    for name, bucket in newest.items():
+        held = mine.get(name)
+        if held is None or held.stamp < bucket.stamp:
+            await drive.call(PutBucket(encode_bucket(bucket), force=True))
+    return sorted(name for name, bucket in newest.items() if not bucket.deleted)
 
 
 async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:

@@ -67,14 +67,21 @@ _Work = _KeyWork | AnyCall | RecordUnknown
 
 
 def apply_calls(
-    changes: Changes, calls: Sequence[AnyCall], *, has_room: bool, now_ms: int
+    changes: Changes,
+    calls: Sequence[AnyCall],
+    *,
+    has_room: bool,
+    now_ms: int,
+    damaged: bool = False,
 ) -> list[Outcome]:
     """Apply calls within the transaction that is open; return results and refusals.
+
+    A `damaged` journal may have lost rows, as one that is not trusted.
 
     Raises:
         sqlite3.Error: the transaction has to be rolled back.
     """
-    group = _Group(changes, has_room=has_room, now_ms=now_ms)
+    group = _Group(changes, has_room=has_room, now_ms=now_ms, damaged=damaged)
     outcomes = [outcome for run in _runs(calls) for outcome in group.apply(run)]
     changes.finish()
     return outcomes
@@ -116,10 +123,11 @@ def _completes(call: KeyCall) -> bool:
 
 
 class _Group:
-    def __init__(self, changes: Changes, *, has_room: bool, now_ms: int) -> None:
+    def __init__(self, changes: Changes, *, has_room: bool, now_ms: int, damaged: bool) -> None:
         self._changes = changes
         self._has_room = has_room
         self._now_ms = now_ms
+        self._damaged = damaged
         self._buckets: dict[str, Bucket | RecordUnknown] = {}
 
     def apply(self, run: Sequence[_Work]) -> list[Outcome]:
@@ -187,7 +195,8 @@ class _Group:
             raise RecordUnknown(*bucket.args)
         if record.version.kind == Kind.OBJECT and not self._has_room:
             raise DriveFull("only the reserve is left")
-        if call.not_above is not None and not is_trusted(self._changes.connection):
+        trusted = not self._damaged and is_trusted(self._changes.connection)
+        if call.not_above is not None and not trusted:
             raise DriveRefusal("may have lost a newer row, so it cannot tell")
         upload = load_taken(self._changes, call.completes) if call.completes else None
         change = decide_commit(call, record, rows, bucket, upload)

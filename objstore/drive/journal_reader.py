@@ -6,7 +6,7 @@ keys in a row are answered with one statement.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,11 +43,13 @@ from objstore.drive.ops import (
     MissedPage,
     Op,
     Progress,
+    Quarantine,
     ReadBucket,
     ReadKey,
     ReadStatus,
     ReadUpload,
     ReadUsage,
+    ScrubState,
     TombstonePage,
     UploadPage,
     UploadState,
@@ -60,6 +62,8 @@ from objstore.limits import KEY_ROWS_MAX, LIST_ROWS_EXAMINED_MAX
 from objstore.names import BucketName, Kind, ObjectKey, Order
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import decode_bucket, decode_part, decode_upload
+
+T = TypeVar("T")
 
 
 class IsNamed(Op[bool], frozen=True, array_like=True):
@@ -94,7 +98,8 @@ class JournalReader:
             self._root.check()
             self._connection.execute("BEGIN")
             try:
-                self._trusted = is_trusted(self._connection)
+                # A damaged journal may lack what it once had, as one that was lost does.
+                self._trusted = is_trusted(self._connection) and not self._root.is_damaged()
                 return [outcome for run in _runs(calls) for outcome in self._answer(run)]
             finally:
                 if self._connection.in_transaction:
@@ -278,16 +283,25 @@ class JournalReader:
             missed=missed,
             missed_bytes=missed_bytes,
             missed_since_ms=since_ms,
-            progress=self._progress(),
+            progress=self._stored("progress", Progress),
             heal_requested_ms=int(self._meta("heal_requested_ms") or b"0"),
+            scrub=self._stored("scrub", ScrubState),
+            scrub_requested_ms=int((self._meta("scrub_requested") or b"0").split()[0]),
+            scrub_full_speed=(self._meta("scrub_requested") or b"").endswith(b" 1"),
+            quarantine=self._stored("quarantine", Quarantine),
+            journal_damage=self._root.damage(),
         )
 
-    def _progress(self) -> Progress | None:
-        stored = self._meta("progress")
+    def _stored(self, name: str, kind: type[T]) -> T | None:
+        """Return what a background job stored; None when it is damaged, as it can be done without.
+
+        It says how far a job was, or what it found.
+        """
+        stored = self._meta(name)
         try:
-            return None if stored is None else msgspec.msgpack.decode(stored, type=Progress)
+            return None if stored is None else msgspec.msgpack.decode(stored, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None  # it only says how far a job was
+            return None
 
     def _is_named(self, op: IsNamed) -> bool:
         return names_file(self._connection, op.name)

@@ -77,7 +77,7 @@ def open_journal(path: Path, *, cache_kib: int, writes: bool) -> sqlite3.Connect
 
     Raises:
         sqlite3.Error: it cannot be opened or read.
-        DriveFaulty: it is some other database.
+        DriveFaulty: it is some other database, or its tables are not those of a journal.
         ConfigError: a newer objstore wrote it.
     """
     connection = sqlite3.connect(
@@ -128,6 +128,16 @@ def _check_format(connection: sqlite3.Connection, *, writes: bool) -> None:
         )
     if version < FORMAT_VERSION and writes:
         _raise_format(connection)
+    _check_tables(connection)
+
+
+def _check_tables(connection: sqlite3.Connection) -> None:
+    """Compare the tables with those that were made: a name in them may have been damaged."""
+    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema")}
+    for table in _TABLES:
+        if table not in found:
+            name = table.partition("(")[0].strip()
+            raise DriveFaulty(f"journal.db does not have what {name!r} made: it is damaged")
 
 
 def _raise_format(connection: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from objstore.drive.journal_changes import Changes
 from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_keys import TakenUpload
+from objstore.drive.journal_mend import MendName, MendRows, mend_name, mend_rows
 from objstore.drive.journal_rows import key_bytes
 from objstore.drive.journal_schema import TRUSTED, UNTRUSTED, VERSION_SCOPE
 from objstore.drive.journal_sql import Key
@@ -24,8 +25,11 @@ from objstore.drive.ops import (
     PutPart,
     PutUpload,
     RequestHeal,
+    RequestScrub,
     Settle,
     WriteProgress,
+    WriteQuarantine,
+    WriteScrub,
 )
 from objstore.errors import (
     BucketMissing,
@@ -253,11 +257,23 @@ def _request_heal(changes: Changes, op: RequestHeal) -> None:
     _write_meta(changes, "heal_requested_ms", str(op.requested_ms).encode())
 
 
+def _write_scrub(changes: Changes, op: WriteScrub) -> None:
+    _write_meta(changes, "scrub", msgspec.msgpack.encode(op.state))
+
+
+def _request_scrub(changes: Changes, op: RequestScrub) -> None:
+    _write_meta(changes, "scrub_requested", f"{op.requested_ms} {int(op.full_speed)}".encode())
+
+
+def _write_quarantine(changes: Changes, op: WriteQuarantine) -> None:
+    _write_meta(changes, "quarantine", msgspec.msgpack.encode(op.quarantine))
+
+
 def _write_meta(changes: Changes, name: str, value: bytes) -> None:
     changes.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], None]]] = {
+SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], Any]]] = {
     PutBucket: _put_bucket,
     PutUpload: _put_upload,
     PutPart: _put_part,
@@ -266,4 +282,9 @@ SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], None]]] = {
     DiscardShards: _discard_shards,
     WriteProgress: _write_progress,
     RequestHeal: _request_heal,
+    WriteScrub: _write_scrub,
+    RequestScrub: _request_scrub,
+    WriteQuarantine: _write_quarantine,
+    MendName: mend_name,
+    MendRows: mend_rows,
 }

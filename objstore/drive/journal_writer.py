@@ -68,9 +68,12 @@ class JournalWriter:
         changes = Changes(self._connection)
         now_ms = self._clock.now_ns() // 1_000_000
         _, _, has_room = self._root.space()
+        damaged = self._root.is_damaged()
         try:
             with self._transaction():
-                outcomes = apply_calls(changes, calls, has_room=has_room, now_ms=now_ms)
+                outcomes = apply_calls(
+                    changes, calls, has_room=has_room, now_ms=now_ms, damaged=damaged
+                )
         except sqlite3.Error as error:
             found = journal_error(error, self._root)
             if not isinstance(found, RecordUnknown):

@@ -177,6 +177,53 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     finished_ms: int = 0
 
 
+class ScrubState(msgspec.Struct, frozen=True, array_like=True):
+    """How far the scrub of a drive is: of the pass under way, and what all passes found.
+
+    `stage` and (bucket, key, order) are where it goes on after a restart. What is found is
+    counted by kind: "shard", "shard missing", "shard misplaced", "record", "row", "upload", "name",
+    "journal". `repaired` are those that were looked at again and are whole.
+    """
+
+    started_ms: int = 0  # of the pass under way; 0: none is
+    updated_ms: int = 0
+    stage: str = ""
+    bucket: str = ""
+    key: str = ""
+    order: bytes = b""
+    bytes_done: int = 0
+    bytes_total: int = 0  # an estimate, of what the drive has in use
+    files_done: int = 0
+    records_done: int = 0
+    found: dict[str, int] = {}
+    repaired: int = 0
+    unnamed: int = 0  # files that no record names: the reaper's
+    foreign: int = 0  # files whose names are not ours: nobody's
+    finished_ms: int = 0  # when the last complete pass ended
+    passes: int = 0
+    bytes_ever: int = 0
+    found_ever: dict[str, int] = {}
+    repaired_ever: int = 0
+    asked: bool = False  # the pass was asked for
+    open: int = 0  # findings that are looked at again until they are whole
+
+
+class Quarantined(msgspec.Struct, frozen=True, array_like=True):
+    """A key that cannot be healed now: of some version fewer than k shards can be read."""
+
+    bucket: BucketName
+    key: ObjectKey
+    reason: str
+
+
+class Quarantine(msgspec.Struct, frozen=True, array_like=True):
+    """How many keys of a set cannot be healed now, as one server found, and some of them."""
+
+    count: int = 0
+    looked_ms: int = 0
+    some: tuple[Quarantined, ...] = ()
+
+
 class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
     """A drive at one moment."""
 
@@ -190,6 +237,11 @@ class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
     missed_since_ms: int  # the oldest, 0 when there is none
     progress: Progress | None = None
     heal_requested_ms: int = 0
+    scrub: ScrubState | None = None
+    scrub_requested_ms: int = 0
+    scrub_full_speed: bool = False
+    quarantine: Quarantine | None = None
+    journal_damage: str = ""  # why its journal is about to be made anew; it counts as not trusted
 
 
 # --- versions ------------------------------------------------------------------------
@@ -449,6 +501,28 @@ class RequestHeal(Op[None], frozen=True, array_like=True):
     requested_ms: int
 
 
+class WriteScrub(Op[None], frozen=True, array_like=True):
+    """Store how far the scrub of this drive is."""
+
+    state: ScrubState
+
+
+class RequestScrub(Op[None], frozen=True, array_like=True):
+    """Ask the background process that owns this drive to begin a scrub now.
+
+    At full speed it does not pause but for what clients ask of the drive.
+    """
+
+    requested_ms: int
+    full_speed: bool = False
+
+
+class WriteQuarantine(Op[None], frozen=True, array_like=True):
+    """Store which keys of the drive's set cannot be healed now."""
+
+    quarantine: Quarantine
+
+
 AnyOp = (
     Commit
     | Undo
@@ -474,6 +548,9 @@ AnyOp = (
     | ReadStatus
     | WriteProgress
     | RequestHeal
+    | WriteScrub
+    | RequestScrub
+    | WriteQuarantine
 )
 
 # What each op returns, for whoever has to decode an answer. Total, as the assertion says.
@@ -502,5 +579,8 @@ RESULTS: dict[type[AnyOp], object] = {
     ReadStatus: DriveStatus,
     WriteProgress: None,
     RequestHeal: None,
+    WriteScrub: None,
+    RequestScrub: None,
+    WriteQuarantine: None,
 }
 assert set(RESULTS) == set(AnyOp.__args__)

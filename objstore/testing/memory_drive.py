@@ -35,6 +35,7 @@ from objstore.drive.ops import (
     PutBucket,
     PutPart,
     PutUpload,
+    Quarantine,
     R,
     ReadBucket,
     ReadKey,
@@ -42,6 +43,8 @@ from objstore.drive.ops import (
     ReadUpload,
     ReadUsage,
     RequestHeal,
+    RequestScrub,
+    ScrubState,
     Settle,
     Tombstone,
     TombstonePage,
@@ -52,6 +55,8 @@ from objstore.drive.ops import (
     VerifyShard,
     VersionPage,
     WriteProgress,
+    WriteQuarantine,
+    WriteScrub,
 )
 from objstore.errors import (
     BucketMissing,
@@ -84,6 +89,7 @@ from objstore.ondisk.record import (
     encode_version,
 )
 from objstore.ondisk.shard_file import ShardChecker
+from objstore.testing.memory_files import MemorySink
 from objstore.testing.memory_rows import (
     HeldFile,
     HeldRow,
@@ -100,31 +106,6 @@ _Key = tuple[BucketName, ObjectKey]
 _CAPACITY: Final = 1 << 40
 
 
-class _MemorySink:
-    def __init__(self, drive: "MemoryDrive", name: ShardKey, file: HeldFile) -> None:
-        self._drive = drive
-        self._name = name
-        self._file = file
-        self._over = False
-
-    async def write(self, *pieces: Buffer) -> None:
-        if self._over:
-            raise DriveRefusal("written to after it failed or ended")
-        for piece in pieces:
-            self._file.data += piece
-
-    async def finish(self) -> None:
-        if self._over:
-            raise DriveRefusal("finished after it failed or ended")
-        self._over = True
-        self._file.finished = True
-
-    async def abort(self) -> None:
-        self._over = True
-        if self._drive.files.get(self._name) is self._file:
-            del self._drive.files[self._name]
-
-
 class MemoryDrive:
     """Everything a drive holds. What is public is for tests to look at and to damage."""
 
@@ -134,11 +115,15 @@ class MemoryDrive:
         self.trusted = trusted
         self.rows: dict[_Key, list[HeldRow]] = {}
         self.files: dict[ShardKey, HeldFile] = {}
+        self.repairs: dict[ShardKey, HeldFile] = {}
         self._buckets: dict[BucketName, tuple[Bucket, bytes]] = {}
         self._uploads: dict[UploadId, HeldUpload] = {}
         self._missed: dict[_Key, Missed] = {}
         self._progress: Progress | None = None
         self._heal_requested_ms = 0
+        self._scrub: ScrubState | None = None
+        self._scrub_requested = RequestScrub(0)
+        self._quarantine: Quarantine | None = None
         self._handle = self._handlers()
 
     @property
@@ -156,13 +141,15 @@ class MemoryDrive:
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         name = (data_id, part, shard)
         old = self.files.get(name)
-        if old is not None and self._is_named(name):
-            if self._is_whole(name):
-                raise DriveRefusal("is named by a record, and whole")
-        elif old is not None and self._now_ms() - old.written_ms < SHARD_REWRITE_AGE_S * 1000:
+        instead = old is not None and self._is_named(name)
+        if instead and self._is_whole(name):
+            raise DriveRefusal("is named by a record, and whole")
+        written = self.repairs.get(name) if instead else old
+        if written and self._now_ms() - written.written_ms < SHARD_REWRITE_AGE_S * 1000:
             raise DriveRefusal("being written by another")
-        file = self.files[name] = HeldFile(bytearray(), self._now_ms())
-        return _MemorySink(self, name, file)
+        file = HeldFile(bytearray(), self._now_ms())
+        (self.repairs if instead else self.files)[name] = file
+        return MemorySink(self.files, self.repairs, name, file, instead=instead)
 
     async def read_shard(
         self, data_id: DataId, part: int, shard: int, *, offset: int, size: int
@@ -210,6 +197,9 @@ class MemoryDrive:
             ReadStatus: self._read_status,
             WriteProgress: self._write_progress,
             RequestHeal: self._request_heal,
+            WriteScrub: self._write_scrub,
+            RequestScrub: self._request_scrub,
+            WriteQuarantine: self._write_quarantine,
         }
 
     # --- what is held ------------------------------------------------------------------
@@ -582,6 +572,10 @@ class MemoryDrive:
             missed_since_ms=min((entry.since_ms for entry in missed), default=0),
             progress=self._progress,
             heal_requested_ms=self._heal_requested_ms,
+            scrub=self._scrub,
+            scrub_requested_ms=self._scrub_requested.requested_ms,
+            scrub_full_speed=self._scrub_requested.full_speed,
+            quarantine=self._quarantine,
         )
 
     def _write_progress(self, op: WriteProgress) -> None:
@@ -591,6 +585,15 @@ class MemoryDrive:
 
     def _request_heal(self, op: RequestHeal) -> None:
         self._heal_requested_ms = op.requested_ms
+
+    def _write_scrub(self, op: WriteScrub) -> None:
+        self._scrub = op.state
+
+    def _request_scrub(self, op: RequestScrub) -> None:
+        self._scrub_requested = op
+
+    def _write_quarantine(self, op: WriteQuarantine) -> None:
+        self._quarantine = op.quarantine
 
 
 _CONFORMS: type[Drive] = MemoryDrive
