@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from objstore.drive.ops import Comparison
 from objstore.engine.sets import Context, SetHandle
 from objstore.limits import LIFECYCLE_DAY_SECONDS
 
@@ -46,6 +47,14 @@ class HealCounters(Protocol):
 
     def healed(self, keys: int) -> None:
         """So many keys are whole now, and off the queue."""
+        ...
+
+
+class CompareCounters(Protocol):
+    """Where comparisons of trees are counted for the operator."""
+
+    def compared(self, result: Comparison) -> None:
+        """A drive was compared with its set."""
         ...
 
 
@@ -92,6 +101,9 @@ class _NotCounted:
     def healed(self, keys: int) -> None:
         pass
 
+    def compared(self, result: Comparison) -> None:
+        pass
+
     def looked_at(self, count: int) -> None:
         pass
 
@@ -116,6 +128,7 @@ class BackgroundContext:
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     lifecycle: LifecycleCounters = NOT_COUNTED
     heal: HealCounters = _NOT_COUNTED
+    compare: CompareCounters = _NOT_COUNTED
     returning: Comparisons = NOTHING_DUE
 
     def own_of(self, handle: SetHandle) -> frozenset[int]:

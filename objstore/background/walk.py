@@ -14,15 +14,13 @@ from functools import partial
 
 import msgspec
 
+from objstore.background.bucket_heal import heal_buckets
 from objstore.background.ports import OwnDrive
 from objstore.drive.ops import (
-    BucketPage,
     KeyEntry,
-    ListBuckets,
     ListTombstones,
     ListVersions,
     Progress,
-    PutBucket,
     ReadStatus,
     VersionPage,
     WriteProgress,
@@ -31,11 +29,10 @@ from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
-from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, RecordUnknown
+from objstore.engine.sets import Context
+from objstore.errors import DriveError, QuorumError
 from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
-from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class Walk:
         """
         await self._estimate()
         await self._save(force=True)
-        buckets = await self._heal_buckets()
+        buckets = await heal_buckets(self._context, self._handle, self._own.index)
         for bucket in buckets:
             await heal_uploads(self._context, self._handle, self._own.index, bucket)
         for bucket in buckets:
@@ -102,18 +99,6 @@ class Walk:
         self._written = now
         self._progress = msgspec.structs.replace(self._progress, updated_ms=self._context.now_ms())
         await self._drive.call(WriteProgress(self._progress, trusted))
-
-    # --- buckets ---------------------------------------------------------------------
-
-    async def _heal_buckets(self) -> list[BucketName]:
-        """Give the drive the newest record of every bucket; return those that exist."""
-        newest = await newest_buckets(self._context, self._handle)
-        mine = _by_name(await self._drive.call(ListBuckets()))
-        for name, bucket in newest.items():
-            held = mine.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                await self._drive.call(PutBucket(encode_bucket(bucket), force=True))
-        return sorted(name for name, bucket in newest.items() if not bucket.deleted)
 
     # --- keys ------------------------------------------------------------------------
 
@@ -218,30 +203,3 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
         if end is None or position_of(entry.key, entry.order) <= end:
             versions.setdefault(entry.key, []).append(entry)
     return versions
-
-
-async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:
-    """Join what every drive of a set knows of buckets, tombstones too."""
-    fanout = await call_all(
-        context.group,
-        {index: partial(handle.drives[index].call, ListBuckets()) for index in handle.readable()},
-        deadline_s=CALL_DEADLINE_S,
-    )
-    newest: dict[BucketName, Bucket] = {}
-    for page in fanout.answers.values():
-        for name, bucket in _by_name(page).items():
-            held = newest.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                newest[name] = bucket
-    return newest
-
-
-def _by_name(page: BucketPage) -> dict[BucketName, Bucket]:
-    buckets: dict[BucketName, Bucket] = {}
-    for sealed in page.records:
-        try:
-            bucket = decode_bucket(sealed)
-        except RecordUnknown:
-            continue
-        buckets[bucket.name] = bucket
-    return buckets

@@ -40,6 +40,7 @@ from objstore.drive.ops import (
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     VerifyShard,
@@ -59,10 +60,12 @@ from objstore.limits import (
     DRIVE_PROBE_INTERVAL_S,
     GROUP_COMMIT_OPS_MAX,
     READ_GROUP_OPS_MAX,
+    TREE_LEAF_LEVEL,
 )
 from objstore.names import DataId, DriveId
 from objstore.ondisk.drive_identity import DriveIdentity, decode_identity
 from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, JOURNAL_LOCK, ShardName
+from objstore.ondisk.tree import TreeHash
 
 T = TypeVar("T")
 IoJob = Callable[[memoryview], Any]
@@ -81,6 +84,7 @@ _READS: Final = frozenset(
         ReadUsage,
         ListTombstones,
         ReadStatus,
+        ReadTree,
         IsNamed,
     }
 )
@@ -97,6 +101,7 @@ class LocalDriveSettings:
     direct_io: bool = True  # write shards with O_DIRECT where the file system allows it
     io_threads: int = DRIVE_IO_THREADS
     bucket_changed: Callable[[], None] | None = None  # called when a bucket's record was written
+    tree_leaf_level: int = TREE_LEAF_LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +363,10 @@ class LocalDrive:
         identity = self._identify(root)
         direct = self._settings.direct_io and probe_direct(root)
         files = ShardFiles(root, self._clock, direct=direct)
-        writer, reader = _open_journal(root, files, self._clock)
+        tree = TreeHash(
+            identity.deployment, identity.drive, leaf_level=self._settings.tree_leaf_level
+        )
+        writer, reader = _open_journal(root, files, self._clock, tree)
         return _Opened(identity, root, files, writer, reader)
 
     def _identify(self, root: Root) -> DriveIdentity:
@@ -466,17 +474,17 @@ def _run_control(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def _open_journal(
-    root: Root, files: ShardFiles, clock: Clock
+    root: Root, files: ShardFiles, clock: Clock, tree: TreeHash
 ) -> tuple[JournalWriter, JournalReader]:
     path = root.path / JOURNAL_DB
     try:
         lock = os.open(root.path / JOURNAL_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with locked(lock):
-                writes = open_journal(path, cache_kib=_WRITER_CACHE_KIB, writes=True)
+                writes = open_journal(path, tree, cache_kib=_WRITER_CACHE_KIB, writes=True)
                 try:
                     _write_test(writes)
-                    reads = open_journal(path, cache_kib=_READER_CACHE_KIB, writes=False)
+                    reads = open_journal(path, tree, cache_kib=_READER_CACHE_KIB, writes=False)
                 except BaseException:
                     writes.close()
                     raise
@@ -490,7 +498,8 @@ def _open_journal(
         raise DriveFaulty(*found.args) if isinstance(found, RecordUnknown) else found from error
     except ConfigError as error:
         raise DriveFaulty(f"{path}: found {error.found}, expected {error.expected}") from error
-    return JournalWriter(writes, lock, root, files, clock), JournalReader(reads, root)
+    writer = JournalWriter(writes, lock, root, files, clock, tree)
+    return writer, JournalReader(reads, root, tree)
 
 
 def _write_test(connection: sqlite3.Connection) -> None:

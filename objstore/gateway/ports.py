@@ -134,6 +134,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     remaining_s: float | None = None
 
 
+class ComparisonInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last comparison of a drive's tree with those of its set came to."""
+
+    finished_ms: int
+    seconds: float
+    differences: int  # places where some other drive had something else
+    failed: int  # of which could not be healed
+    read_bytes: int  # exchanged with other drives
+    mended: int  # leaves of its tree that were wrong
+
+
 class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One drive."""
 
@@ -153,6 +164,7 @@ class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     object_bytes: int = 0  # before encoding
     missed_bytes: int = 0  # of the noted versions, before encoding
     missed_since_ms: int = 0  # the oldest note; 0: none
+    comparison: ComparisonInfo | None = None
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +218,7 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[OperationStatus, ...] = ()
     certificates: tuple[CertificateInfo, ...] = ()  # of the server that was asked
     witness: WitnessInfo | None = None  # None: the setting is off
+    comparing: bool = False  # a comparison that `compare` asked for is waiting or running
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +248,13 @@ class Admin(Protocol):
 
     async def heal(self) -> None:
         """Begin a full comparison and repair of all drives; returns once it has begun."""
+        ...
+
+    async def compare(self) -> None:
+        """Begin to compare the trees of all drives, and to heal what differs.
+
+        Returns once that is asked for.
+        """
         ...
 
     async def usage(self) -> UsageInfo:

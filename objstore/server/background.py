@@ -20,7 +20,7 @@ from objstore.drive.reaper import run_drive_reaper
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
-from objstore.server.background_metrics import HealMetrics, LifecycleMetrics
+from objstore.server.background_metrics import CompareMetrics, HealMetrics, LifecycleMetrics
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, internal_port
 from objstore.server.publish import publishing
@@ -131,5 +131,6 @@ def _context(node: Node, engine: Engine, returning: Returning | None) -> Backgro
         lifecycle_day_s=node.order.settings.lifecycle_day_seconds,
         lifecycle=LifecycleMetrics(),
         heal=HealMetrics(node.clock),
+        compare=CompareMetrics(),
         returning=returning or NOTHING_DUE,
     )

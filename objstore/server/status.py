@@ -8,8 +8,8 @@ from typing import Final
 
 from objstore.cluster.membership import METHOD_STATE, ServerState, decode_state
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
+from objstore.drive.ops import Comparison, Op, RequestCompare, RequestHeal
 from objstore.drive.ops import Progress as JobProgress
-from objstore.drive.ops import RequestHeal
 from objstore.engine.fanout import call_all
 from objstore.engine.ports import Location
 from objstore.engine.sets import SetHandle
@@ -20,6 +20,7 @@ from objstore.gateway.ports import (
     BucketInfo,
     CertificateInfo,
     ClusterInfo,
+    ComparisonInfo,
     DriveInfo,
     Progress,
     ServerInfo,
@@ -129,6 +130,7 @@ class ObservedCluster:
             operations=explain(sets, drives, ready=self._serving),
             certificates=tuple(self._certificates()),
             witness=self.witness(),
+            comparing=any(_compare_waits(guard) for guard in self._engine.guards.values()),
         )
 
     async def _ask_peers(self) -> Mapping[str, ServerState]:
@@ -147,12 +149,20 @@ class ObservedCluster:
         return states
 
     async def heal(self) -> None:
-        """Ask every drive's server to compare and repair it.
+        await self._request(RequestHeal(self._now_ms()))
+
+    async def compare(self) -> None:
+        await self._request(RequestCompare(self._now_ms()))
+
+    def _now_ms(self) -> int:
+        return self._node.clock.now_ns() // 1_000_000
+
+    async def _request(self, op: Op[None]) -> None:
+        """Ask every drive's server to do something about it.
 
         Raises:
             WriteQuorumLost: no drive could be asked.
         """
-        op = RequestHeal(self._node.clock.now_ns() // 1_000_000)
         guards = tuple(self._engine.guards.values())
         fanout = await call_all(
             self._engine.context.group,
@@ -207,6 +217,7 @@ class ObservedCluster:
                     object_bytes=status.object_bytes if status else 0,
                     missed_bytes=status.missed_bytes if status else 0,
                     missed_since_ms=status.missed_since_ms if status else 0,
+                    comparison=_comparison(status.comparison) if status else None,
                 )
 
     def _server_info(self, server: str, states: Mapping[str, ServerState]) -> ServerInfo:
@@ -249,6 +260,27 @@ class ObservedCluster:
         if progress is None or progress.job != "heal" or not progress.finished_ms:
             return True
         return progress.started_ms < status.heal_requested_ms
+
+
+def _compare_waits(guard: GuardedDrive) -> bool:
+    status = guard.health.status
+    if status is None or guard.health.state is DriveState.OFFLINE:
+        return False
+    started_ms = status.comparison.started_ms if status.comparison is not None else 0
+    return started_ms < status.compare_requested_ms
+
+
+def _comparison(last: Comparison | None) -> ComparisonInfo | None:
+    if last is None:
+        return None
+    return ComparisonInfo(
+        finished_ms=last.finished_ms,
+        seconds=(last.finished_ms - last.started_ms) / 1000,
+        differences=last.differences,
+        failed=last.failed,
+        read_bytes=last.read_bytes,
+        mended=last.mended,
+    )
 
 
 def _state_of(health: DriveHealth | None) -> tuple[str, str]:

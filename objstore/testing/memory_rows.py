@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from objstore.drive.api import Buffer
 from objstore.drive.ops import KeyEntry, ListKeys, ListVersions
+from objstore.errors import DriveRefusal
 from objstore.names import DataId, Kind, Order
 from objstore.ondisk.record import HeldShard, Record, Upload
 
+DEPLOYMENT = "a" * 32
 ShardKey = tuple[DataId, int, int]
 
 
@@ -83,6 +86,33 @@ class HeldFile:
     finished: bool = False
 
 
+class MemorySink:
+    """A shard file that is being written to a drive in memory."""
+
+    def __init__(self, files: dict[ShardKey, HeldFile], name: ShardKey, file: HeldFile) -> None:
+        self._files = files
+        self._name = name
+        self._file = file
+        self._over = False
+
+    async def write(self, *pieces: Buffer) -> None:
+        if self._over:
+            raise DriveRefusal("written to after it failed or ended")
+        for piece in pieces:
+            self._file.data += piece
+
+    async def finish(self) -> None:
+        if self._over:
+            raise DriveRefusal("finished after it failed or ended")
+        self._over = True
+        self._file.finished = True
+
+    async def abort(self) -> None:
+        self._over = True
+        if self._files.get(self._name) is self._file:
+            del self._files[self._name]
+
+
 def filled_in(record: Record, upload: HeldUpload) -> tuple[HeldShard, ...]:
     """Return the shards of a record that completes `upload`, with the parts they lack here."""
     here = upload.names()
@@ -108,10 +138,15 @@ def common_prefix(op: ListKeys | ListVersions, key: str) -> str | None:
     return None if at < 0 else key[: at + len(op.delimiter)]
 
 
+def lacks_shards(record: Record) -> bool:
+    """Whether this drive lacks a shard of an object that it has a record of."""
+    lacks = not record.held or any(held.missing_parts for held in record.held)
+    return record.version.kind is Kind.OBJECT and record.version.size > 0 and lacks
+
+
 def entry_of(row: HeldRow) -> KeyEntry:
     """Return a row as a listing shows it."""
     version = row.record.version
-    lacks = not row.record.held or any(held.missing_parts for held in row.record.held)
     return KeyEntry(
         key=version.key,
         order=row.order,
@@ -122,7 +157,7 @@ def entry_of(row: HeldRow) -> KeyEntry:
         storage_class=version.storage_class,
         checksum=",".join(version.checksums),
         checksum_type=version.checksum_type,
-        degraded=row.live and version.size > 0 and lacks,
+        degraded=lacks_shards(row.record),
         null_version=version.null_version,
         owner=version.owner,
     )
