@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -24,10 +25,17 @@ import msgspec
 from bench.tree_set import TreeSet, tree_set
 from objstore.clock import SystemClock
 from objstore.drive.format import format_drive
+from objstore.drive.journal_schema import open_journal
+from objstore.drive.journal_writer import JournalWriter
 from objstore.drive.local import LocalDrive
 from objstore.drive.ops import Commit, CommitMode, Settle
+from objstore.drive.posix import Root
+from objstore.drive.shard_files import ShardFiles
 from objstore.names import ObjectKey, Stamp
+from objstore.ondisk.drive_identity import decode_identity
+from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, JOURNAL_LOCK
 from objstore.ondisk.record import Record, decode_record, encode_record, encode_version
+from objstore.ondisk.tree import TreeHash
 from objstore.testing.drive_values import BUCKET, commit, order, put_bucket, version
 from objstore.testing.local_drives import accept, identity
 
@@ -120,7 +128,8 @@ class _Built:
         self._at = int.from_bytes(template.stamp, "big") + 1
         self._mine = [await self._set.record_on(drive, template) for drive in range(DRIVES)]
         for drive in range(DRIVES):
-            await self._write(drive, range(self._records))
+            path = self._set.drives[drive].inner.path
+            await asyncio.to_thread(_fill, path, self._mine[drive], self._records, self._at)
         self._at += self._records
         return time.perf_counter() - started
 
@@ -141,6 +150,28 @@ class _Built:
                     tasks.create_task(inner.call(Commit(sealed, CommitMode.MERGE)))
                     name = (BUCKET, ObjectKey(_key(number)), decode_record(sealed).version.order)
                     tasks.create_task(inner.call(Settle(*name)))
+
+
+def _fill(path: Path, record: Record, records: int, at: int) -> None:
+    """Commit all objects to a drive as its writer does, beside the process that has it open."""
+    root = Root(path)
+    clock = SystemClock()
+    tree = TreeHash(
+        identity().deployment,
+        decode_identity((path / DRIVE_JSON).read_bytes(), where=str(path)).drive,
+    )
+    files = ShardFiles(root, clock, direct=False)
+    with (
+        closing(open_journal(path / JOURNAL_DB, tree, cache_kib=4096, writes=True)) as connection,
+        (path / JOURNAL_LOCK).open("r+b") as lock,
+    ):
+        writer = JournalWriter(connection, lock.fileno(), root, files, clock, tree)
+        for first in range(0, records, GROUP):
+            numbers = range(first, min(records, first + GROUP))
+            sealed = (_again(record, number, at + number) for number in numbers)
+            with writer.hold():
+                outcomes = writer.apply([Commit(one, CommitMode.MERGE) for one in sealed])
+            assert not any(isinstance(outcome, Exception) for outcome in outcomes)
 
 
 def _key(number: int) -> str:
