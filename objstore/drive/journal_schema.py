@@ -50,7 +50,6 @@ _TABLES: Final = (
         PRIMARY KEY (bucket, key)) WITHOUT ROWID""",
     "CREATE INDEX missed_by_age ON missed (since_ms)",
     TREE_TABLE,
-    FIRST_LEAF,
 )
 
 
@@ -67,6 +66,7 @@ def create_journal(path: Path, *, trusted: bool) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for table in _TABLES:
             connection.execute(table)
+        connection.execute(FIRST_LEAF)
         state = TRUSTED if trusted else UNTRUSTED
         connection.execute("INSERT INTO meta VALUES ('trusted', ?)", (state,))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
