@@ -212,7 +212,10 @@ class Compare:
 
     async def _heal_place(self, place: bytes) -> bool:
         """Heal what is at a place; return whether the drive has now what it should."""
-        bucket, key = _names(place)
+        try:
+            bucket, key = _names(place)
+        except UnicodeDecodeError:
+            return False  # damage made the name of something that no one can ask for
         try:
             if key is None:
                 await heal_bucket(self._context, self._handle, self._own.index, bucket)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from objstore.drive.journal_changes import Changes
-from objstore.drive.journal_scan import Group, add_up, scan
-from objstore.drive.journal_tree import begins_leaf, first_from, leaves_in, mend, stored_leaves
+from objstore.drive.journal_scan import Group, add_up, holds, scan
+from objstore.drive.journal_tree import begins_leaf, leaves_in, mend, stored_leaves
 from objstore.drive.ops import CheckTree, ReadTree, TreeCheck, TreePage
 from objstore.errors import DriveRefusal
 from objstore.limits import TREE_CHECK_ENTRIES, TREE_NODES_MAX
@@ -90,9 +90,8 @@ def _leaves(
 
 
 def _check_place(place: bytes) -> None:
-    """Refuse what is no place: it would be compared with text that it cannot be."""
-    parts = split_place(place)
-    if place == _FIRST or (parts is not None and parts[0].isascii()):
+    """Refuse what is no place."""
+    if place == _FIRST or split_place(place) is not None:
         return
     raise DriveRefusal(f"{place[:80]!r} is no place of a tree")
 
@@ -126,7 +125,7 @@ def _leaf_of(connection: sqlite3.Connection, tree: TreeHash, place: bytes) -> by
         (place,) = connection.execute(
             "SELECT ifnull(max(place), x'') FROM tree WHERE place <= ?", (place,)
         ).fetchone()
-        if tree.begins(place, tree.leaf_level) and first_from(connection, tree, place) == place:
+        if tree.begins(place, tree.leaf_level) and holds(connection, place):
             return place
         (place,) = connection.execute(
             "SELECT ifnull(max(place), x'') FROM tree WHERE place < ?", (place,)

@@ -24,6 +24,10 @@ _REST_OF_KEY: Final = """
     SELECT CAST(bucket AS BLOB) AS c0, key AS c1, ord AS c2, kind AS c3, record_id AS c4,
            summary AS c5
     FROM rows WHERE bucket = CAST(? AS TEXT) AND key = ? AND ord < ? ORDER BY ord DESC LIMIT ?"""
+_HOLDS_KEY: Final = "SELECT EXISTS (SELECT 1 FROM rows WHERE bucket = CAST(? AS TEXT) AND key = ?)"
+_HOLDS_BUCKET: Final = """
+    SELECT EXISTS (SELECT 1 FROM buckets WHERE name = CAST(? AS TEXT))
+        OR EXISTS (SELECT 1 FROM uploads WHERE bucket = CAST(? AS TEXT) AND taken IS NULL)"""
 _FLAGS_AT: Final = 9  # in a summary: after the checksum, and the one byte that says "array of 8"
 
 # A place, how many entries lie there (or from there to the next group), and the sum of their
@@ -66,6 +70,16 @@ def add_up(
         entries += len(rows)
         total += _hash_rows(connection, tree, rows)
     return entries, total
+
+
+def holds(connection: sqlite3.Connection, place: bytes) -> bool:
+    """Whether something lies at a place."""
+    bucket, key = _columns(place)
+    if key:
+        found = connection.execute(_HOLDS_KEY, (bucket, key))
+    else:
+        found = connection.execute(_HOLDS_BUCKET, (bucket, bucket))
+    return bool(found.fetchone()[0])
 
 
 # --- keys --------------------------------------------------------------------------------
@@ -112,7 +126,8 @@ def _runs(
             rows = fetch_rows(connection, _REST_OF_KEY, [*key, order, _RUN], "bbbiib")
             yield rows
             order = rows[-1][2] if rows else b""
-        bounds[:2] = key[0], key[1] + b"\0"
+        # What damage has made text of sorts before all bytes.
+        bounds[:2] = key[0], key[1] + b"\0" if type(key[1]) is bytes else b""
 
 
 def _columns(place: bytes) -> tuple[bytes, bytes]:

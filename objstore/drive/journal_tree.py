@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_rows import HeldRow
-from objstore.drive.journal_scan import Group, add_up, row_hash, scan
+from objstore.drive.journal_scan import Group, add_up, holds, row_hash, scan
 from objstore.drive.journal_sql import batches
 from objstore.ondisk.tree import TOTAL_MASK, TreeHash
 
 _RUN: Final = 1024
+_HALF: Final = (1 << 32) - 1
 
 
 class TreeChanges:
@@ -64,7 +65,7 @@ class TreeChanges:
         """Let a leaf begin at a place if something lies there, else let it go on."""
         connection = self._connection
         stored = begins_leaf(connection, place)
-        if stored == (first_from(connection, self.hash, place) == place):
+        if stored == holds(connection, place):
             return
         before, after = _neighbours(connection, place)
         if stored:
@@ -84,12 +85,6 @@ class TreeChanges:
 
 
 # --- leaves ------------------------------------------------------------------------------
-
-
-def first_from(connection: sqlite3.Connection, tree: TreeHash, place: bytes) -> bytes | None:
-    """Return `place` when something lies there, else None."""
-    found = next(scan(connection, tree, place, place + b"\0", verify=False), None)
-    return None if found is None else found[0]
 
 
 def leaves_in(tree: TreeHash, begin: bytes, groups: Iterable[Group]) -> list[Group]:
@@ -168,11 +163,11 @@ def _add_to_leaves(connection: sqlite3.Connection, deltas: Sequence[Group]) -> N
 
 @cache
 def _add_sql(count: int) -> str:
-    # Halves of 32 bits, each added up by itself: SQLite would make a real number of a sum that
-    # does not fit. They are put together, modulo 2^64, by whoever reads them.
+    # Halves of 32 bits, because SQLite would make a real number of a sum that does not fit into 63.
     return f"""
-        UPDATE tree SET entries = tree.entries + d.entries, low = tree.low + d.low,
-                        high = tree.high + d.high
+        UPDATE tree SET entries = tree.entries + d.entries,
+                        low = (tree.low + d.low) & {_HALF},
+                        high = (tree.high + d.high + ((tree.low + d.low) >> 32)) & {_HALF}
         FROM (SELECT (SELECT max(place) FROM tree WHERE place <= column1) AS leaf,
                      sum(column2) AS entries, sum(column3) AS low, sum(column4) AS high
               FROM (VALUES {_marks(count)}) GROUP BY leaf) AS d
@@ -185,7 +180,7 @@ def _marks(count: int) -> str:
 
 
 def _halved(groups: Sequence[Group]) -> list[Any]:
-    """Return groups as columns, a negative sum with negative halves."""
+    """Return groups as columns, each sum as two halves."""
     columns: list[Any] = []
     for place, entries, total in groups:
         high, low = divmod(total, 1 << 32)
