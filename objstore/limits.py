@@ -160,6 +160,12 @@ LIFECYCLE_ACTIONS_AT_ONCE_MAX: Final = 8
 READ_GROUP_OPS_MAX: Final = 64
 KEY_ROWS_MAX: Final = 128  # of one key in one answer
 LIST_ROWS_EXAMINED_MAX: Final = 20_000  # then a page ends early and says where to go on
+TREE_LEAF_LEVEL: Final = 2  # of the nodes a journal keeps: 16^2 keys each, on average
+TREE_NODES_MAX: Final = 1000  # in one answer
+TREE_CHECK_ENTRIES: Final = 4096  # added up in one transaction; about 10 ms
+COMPARE_SPANS_AT_ONCE_MAX: Final = 16
+COMPARE_CHECKS_MAX: Final = 64  # leaves that one comparison adds up anew
+COMPARE_INTERVAL_S: Final = 3_600.0  # between two comparisons of a drive with its set
 DRIVE_IO_THREADS: Final = 4  # per drive and process, each with one buffer
 DRIVE_IO_BUFFER_BYTES: Final = 1 * MIB
 SHARD_FILES_OPEN_MAX: Final = 128  # per drive and process
@@ -175,6 +181,7 @@ assert INLINE_SHARD_BYTES_MAX * KEY_ROWS_MAX * 2 <= RPC_FRAME_BYTES_MAX
 assert LIST_KEYS_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
 # A deletion that a healer did not hear of is not forgotten before it asks again.
 assert HEAL_EXAMINED_S + CALL_DEADLINE_S < TOMBSTONE_AGE_S
+assert TREE_NODES_MAX * (KEY_BYTES_MAX + 512) <= RPC_FRAME_BYTES_MAX
 # What is due at midnight is due by every server's clock when the pass begins.
 assert LIFECYCLE_AFTER_MIDNIGHT_S >= CLOCK_DRIFT_SECONDS_MAX
 # A server that went away without a word is noticed before a request has waited too long for it.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from objstore.drive.local import LocalDrive
+from objstore.drive.ops import Comparison
 from objstore.engine.sets import Context, SetHandle
 from objstore.limits import LIFECYCLE_DAY_SECONDS, SCRUB_BYTES_PER_S
 
@@ -66,6 +67,14 @@ class HealCounters(Protocol):
         ...
 
 
+class CompareCounters(Protocol):
+    """Where comparisons of trees are counted for the operator."""
+
+    def compared(self, result: Comparison) -> None:
+        """A drive was compared with its set."""
+        ...
+
+
 class Comparisons(Protocol):
     """Which drives are to be compared with their sets because another server wrote alone."""
 
@@ -109,6 +118,9 @@ class _NotCounted:
     def healed(self, keys: int) -> None:
         pass
 
+    def compared(self, result: Comparison) -> None:
+        pass
+
     def looked_at(self, count: int) -> None:
         pass
 
@@ -133,6 +145,7 @@ class BackgroundContext:
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     lifecycle: LifecycleCounters = NOT_COUNTED
     heal: HealCounters = _NOT_COUNTED
+    compare: CompareCounters = _NOT_COUNTED
     returning: Comparisons = NOTHING_DUE
     scrub_bytes_per_s: int = SCRUB_BYTES_PER_S  # of each drive; 0: only when asked
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
+from objstore.background.bucket_heal import heal_buckets
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.scrub_pace import Pace
 from objstore.background.scrub_plan import (
@@ -35,11 +36,24 @@ from objstore.background.scrub_plan import (
     stages_left,
     what_is_due,
 )
-from objstore.background.walk import heal_buckets
-from objstore.drive.journal_check import TABLES, Checked, JournalChecker, NamedFile, Place
+from objstore.drive.journal_check import (
+    ROW_BYTES,
+    TABLES,
+    Checked,
+    JournalChecker,
+    NamedFile,
+    Place,
+)
 from objstore.drive.journal_mend import MendName, MendRows
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import DriveStatus, ReadStatus, ScrubState, VerifyShard, WriteScrub
+from objstore.drive.ops import (
+    CheckTree,
+    DriveStatus,
+    ReadStatus,
+    ScrubState,
+    VerifyShard,
+    WriteScrub,
+)
 from objstore.drive.shard_files import ShardFiles
 from objstore.drive.shard_scan import ShardScan, is_misplaced
 from objstore.engine.heal_upload import heal_uploads
@@ -126,6 +140,7 @@ class Scrub:
             Stage.BUCKETS: self._read_buckets,
             Stage.UPLOADS: self._read_uploads,
             Stage.ROWS: self._read_rows,
+            Stage.TREE: self._read_tree,
             Stage.NAMES: self._read_names,
             Stage.FILES: self._read_files,
         }
@@ -291,6 +306,21 @@ class Scrub:
         self._is_found(finding)
         if await self._local.call(MendRows(finding.bucket, finding.key)):
             self._is_repaired(finding)
+
+    async def _read_tree(self) -> None:
+        """Add up the tree anew; what was wrong is right at once."""
+        place: bytes | None = self.state.order
+        while place is not None:
+            began_s = self._clock.monotonic_s()
+            checked = await self._local.call(CheckTree(place))
+            for _ in range(checked.mended):
+                self._state = repaired(found(self.state, "tree"))
+            if checked.mended:
+                log.warning("rot found", drive=self._own.path, kind="tree", leaves=checked.mended)
+            await self._go_on(checked.entries * ROW_BYTES, began_s)
+            place = checked.next
+            if place is not None:
+                self._state = at(self.state, Stage.TREE, order=place)
 
     async def _read_names(self) -> None:
         place: Place | None = Place(order=self.state.order)

@@ -15,16 +15,14 @@ from objstore.limits import SCRUB_PASS_S, SCRUB_START_S
 
 
 class Stage(Enum):
-    """What a pass reads, in this order.
-
-    A tree of hashes over the records is to be compared with them after ROWS, which has read both.
-    """
+    """What a pass reads, in this order."""
 
     PAGES = "pages"  # of the journal, on the medium against those in the cache
     STRUCTURE = "structure"  # the journal's trees and indexes
     BUCKETS = "buckets"
     UPLOADS = "uploads"  # and every block of their parts' shards
     ROWS = "rows"  # and their records, and every block of the shards these name
+    TREE = "tree"  # of hashes, against the rows that were found whole or mended
     NAMES = "names"  # who names which file, from the files' side
     FILES = "files"  # which lie there and are nobody's
 

@@ -5,8 +5,14 @@ back and not trusted     rebuild: it has lost what it once acknowledged
 back, or just started    catch up: compare with the set, deletions included
 the other server wrote   return: the same as catching up, once it does not write alone any more
 alone, by the witness
-asked by the operator    heal: the same, and verify every block
+asked by the operator    heal: all that the set has is walked over, and every block verified
 its journal is damaged   the journal is set aside, and it is rebuilt; its shards stay where they are
+every hour, and when     compare: the same as catching up
+the operator asks
+
+Catching up compares trees (background/compare.py), which takes a moment however much there is; the
+other jobs walk over every key (background/walk.py). So does catching up with a set in which too
+many servers run a version that knows no trees.
 """
 
 import asyncio
@@ -15,6 +21,7 @@ from functools import partial
 
 import structlog
 
+from objstore.background.compare import Compare, NoTree
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
 from objstore.drive.ops import DriveStatus, ReadStatus
@@ -22,6 +29,7 @@ from objstore.engine.fanout import call_all
 from objstore.errors import ConfigError, DriveError, QuorumError
 from objstore.limits import (
     CALL_DEADLINE_S,
+    COMPARE_INTERVAL_S,
     DRIVE_PROBE_INTERVAL_S,
     HEAL_RETRY_S,
     REPLACEMENT_PROBE_INTERVAL_S,
@@ -38,10 +46,16 @@ class Job(Enum):
     CATCH_UP = "catch-up"
     HEAL = "heal"
     RETURN = "return"
+    COMPARE = "compare"
 
 
-def job_for(status: DriveStatus, *, compared: bool, healed_ms: int, returning: bool) -> Job:
-    """Decide what a drive that answers needs. `compared`: no absence since the last walk.
+_WALKS = (Job.REBUILD, Job.HEAL)
+
+
+def job_for(
+    status: DriveStatus, *, compared: bool, healed_ms: int, returning: bool, now_ms: int
+) -> Job:
+    """Decide what a drive that answers needs. `compared`: no absence since that was last done.
 
     `returning`: it is to be compared because the other server wrote alone.
     """
@@ -51,7 +65,18 @@ def job_for(status: DriveStatus, *, compared: bool, healed_ms: int, returning: b
         return Job.HEAL
     if returning:
         return Job.RETURN
-    return Job.NOTHING if compared else Job.CATCH_UP
+    if not compared:
+        return Job.CATCH_UP
+    return Job.COMPARE if _is_due(status, now_ms) else Job.NOTHING
+
+
+def _is_due(status: DriveStatus, now_ms: int) -> bool:
+    """Whether the last comparison is too old, or older than the operator's wish for one."""
+    last = status.comparison
+    if last is None or last.started_ms < status.compare_requested_ms:
+        return True
+    age_ms = now_ms - last.finished_ms
+    return not 0 <= age_ms < COMPARE_INTERVAL_S * 1000  # a clock may have gone back
 
 
 async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
@@ -59,6 +84,7 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
     drive = own.handle.drives[own.index]
     path = own.handle.layout.drives[own.index].path
     compared, said, healed_ms = False, "", 0
+    job = Job.NOTHING
     while True:
         if not drive.can_read:
             compared = False
@@ -82,16 +108,22 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
                 # What was asked before this process started is done when its job finished.
                 healed_ms = _last_heal(status)
             due = background.returning.due(own)
-            job = job_for(status, compared=compared, healed_ms=healed_ms, returning=due > 0)
+            job = job_for(
+                status,
+                compared=compared,
+                healed_ms=healed_ms,
+                returning=due > 0,
+                now_ms=background.engine.now_ms(),
+            )
             if job is not Job.NOTHING and drive.can_write and not background.returning.is_near():
                 healed_ms = max(healed_ms, status.heal_requested_ms)
-                compared = await _walk(background, own, job, path)
+                compared = await _do(background, own, job, path)
                 if compared:
                     background.returning.compared(own, due)
                 await asyncio.sleep(0 if compared else HEAL_RETRY_S)
         except (DriveError, QuorumError) as error:
-            log.warning("walk interrupted", drive=path, reason=str(error))
-            compared = False
+            log.warning("job interrupted", drive=path, job=job.value, reason=str(error))
+            compared = compared and job is Job.COMPARE
             await asyncio.sleep(HEAL_RETRY_S)
         await asyncio.sleep(DRIVE_PROBE_INTERVAL_S)
 
@@ -150,6 +182,39 @@ async def _look_for_replacement(own: OwnDrive, path: str, said: str) -> str:
     if found != said:
         log.warning("drive away", drive=path, found=found)
     return found
+
+
+async def _do(background: BackgroundContext, own: OwnDrive, job: Job, path: str) -> bool:
+    """Do a job; return whether nothing was left undone."""
+    if job in _WALKS:
+        return await _walk(background, own, job, path)
+    try:
+        return await _compare(background, own, job, path)
+    except NoTree as error:
+        if job is Job.COMPARE:
+            raise
+        log.info("trees cannot be compared", drive=path, reason=str(error))
+        return await _walk(background, own, job, path)
+
+
+async def _compare(background: BackgroundContext, own: OwnDrive, job: Job, path: str) -> bool:
+    """Compare; return whether nothing was left undone."""
+    shown = "" if job is Job.COMPARE else job.value
+    result = await Compare(background.engine, own, shown).run()
+    background.compare.compared(result)
+    if shown or result.differences or result.mended:
+        log.info(
+            "trees compared",
+            drive=path,
+            job=job.value,
+            differences=result.differences,
+            failed=result.failed,
+            mended=result.mended,
+            calls=result.calls,
+            bytes=result.read_bytes,
+            seconds=round((result.finished_ms - result.started_ms) / 1000, 3),
+        )
+    return job is Job.COMPARE or not result.failed
 
 
 async def _walk(background: BackgroundContext, own: OwnDrive, job: Job, path: str) -> bool:

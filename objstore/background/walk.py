@@ -14,15 +14,13 @@ from functools import partial
 
 import msgspec
 
+from objstore.background.bucket_heal import heal_buckets
 from objstore.background.ports import OwnDrive
 from objstore.drive.ops import (
-    BucketPage,
     KeyEntry,
-    ListBuckets,
     ListTombstones,
     ListVersions,
     Progress,
-    PutBucket,
     ReadStatus,
     VersionPage,
     WriteProgress,
@@ -30,14 +28,12 @@ from objstore.drive.ops import (
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
-from objstore.engine.notes import note_wanting
+from objstore.engine.notes import note_unhealed
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
-from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
+from objstore.engine.sets import Context
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost
 from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
-from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
-from objstore.quorum.reduce import describe_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class Walk:
         """
         await self._estimate()
         await self._save(force=True)
-        buckets = await self._heal_buckets()
+        buckets = await heal_buckets(self._context, self._handle, self._own.index)
         for bucket in buckets:
             failed = await heal_uploads(self._context, self._handle, self._own.index, bucket)
             self._count(failed=failed)
@@ -105,11 +101,6 @@ class Walk:
         self._written = now
         self._progress = msgspec.structs.replace(self._progress, updated_ms=self._context.now_ms())
         await self._drive.call(WriteProgress(self._progress, trusted))
-
-    # --- buckets ---------------------------------------------------------------------
-
-    async def _heal_buckets(self) -> list[BucketName]:
-        return await heal_buckets(self._context, self._handle, self._own.index)
 
     # --- keys ------------------------------------------------------------------------
 
@@ -151,22 +142,14 @@ class Walk:
             )
         except ReadQuorumLost:
             self._count(failed=1)
-            await self._note(difference)
+            await note_unhealed(
+                self._context, self._handle, self._own.index, difference.bucket, difference.key
+            )
             return
         except (QuorumError, DriveError):
             self._count(failed=1)
             return
         self._count(written=healed.shard_bytes)
-
-    async def _note(self, difference: Difference) -> None:
-        """Have the heal queue list a key as quarantined, and heal it once that is possible.
-
-        Not while drives are away: then it is they that are missed, by every key.
-        """
-        handle = self._handle
-        if handle.slots_on(handle.readable()) == handle.total_slots:
-            slots = handle.slots_of_drive[self._own.index]
-            await note_wanting(self._context, handle, difference.bucket, difference.key, slots)
 
     async def _differences(self, bucket: BucketName) -> AsyncIterator[tuple[list[Difference], int]]:
         """Yield, page by page, the keys to heal and how many keys the page had."""
@@ -210,8 +193,6 @@ class Walk:
                 heard.append(index)
             if index == self._own.index:
                 continue
-            if (await self._handle.drives[index].call(ReadStatus())).trusted:
-                heard.append(index)
             after: tuple[str, str, Order] = ("", "", NO_ORDER)
             while True:
                 op = ListTombstones(_END_OF_TIME, *after)
@@ -239,57 +220,3 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
         if end is None or position_of(entry.key, entry.order) <= end:
             versions.setdefault(entry.key, []).append(entry)
     return versions
-
-
-async def heal_buckets(context: Context, handle: SetHandle, target: int) -> list[BucketName]:
-    """Give a drive the newest record of every bucket; return those that exist.
-
-    Raises:
-        DriveError: the drive failed.
-    """
-    drive = handle.drives[target]
-    newest = await newest_buckets(context, handle)
-    mine = _by_name(await drive.call(ListBuckets()))
-    for name, bucket in newest.items():
-        held = mine.get(name)
-        if held is None or held.stamp < bucket.stamp:
-            await drive.call(PutBucket(encode_bucket(bucket), force=True))
-    return sorted(name for name, bucket in newest.items() if not bucket.deleted)
-
-
-async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:
-    """Join what every drive of a set knows of buckets, tombstones too.
-
-    Raises:
-        ReadQuorumLost: those that answered could all have missed one. Without this a drive that was
-            replaced would find that there is nothing to rebuild while it is alone.
-    """
-    fanout = await call_all(
-        context.group,
-        {index: partial(handle.drives[index].call, ListBuckets()) for index in handle.readable()},
-        deadline_s=CALL_DEADLINE_S,
-    )
-    trusted = [drive for drive, page in fanout.answers.items() if page.trusted]
-    if not handle.is_fresh(trusted):
-        raise ReadQuorumLost(
-            f"{handle.slots_on(trusted)} of {handle.total_slots} slots told of the buckets; "
-            f"{describe_errors(fanout.errors)}"
-        )
-    newest: dict[BucketName, Bucket] = {}
-    for page in fanout.answers.values():
-        for name, bucket in _by_name(page).items():
-            held = newest.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                newest[name] = bucket
-    return newest
-
-
-def _by_name(page: BucketPage) -> dict[BucketName, Bucket]:
-    buckets: dict[BucketName, Bucket] = {}
-    for sealed in page.records:
-        try:
-            bucket = decode_bucket(sealed)
-        except RecordUnknown:
-            continue
-        buckets[bucket.name] = bucket
-    return buckets

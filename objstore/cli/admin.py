@@ -22,6 +22,7 @@ from rich.text import Text
 from objstore.cli.admin_client import AdminClient, AdminError
 from objstore.cli.admin_tables import (
     certificates_line,
+    compare_table,
     drives_table,
     heal_table,
     is_healing,
@@ -220,6 +221,39 @@ def heal(
         _print_json(raw)
     elif not follow:
         Console().print(heal_table(msgspec.json.decode(raw, type=ClusterInfo).drives))
+
+
+@app.command()
+def compare(
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait until every drive within reach is compared.")
+    ] = False,
+) -> None:
+    """Compare what all drives say they have, heal what differs, and show what that was.
+
+    Takes seconds; drives do it by themselves every hour. Nothing of the objects is read:
+    that is `heal`.
+    """
+    try:
+        client = _client(directory, endpoint, access_key, secret_key, ca_file)
+        client.post("compare")
+        raw = client.get("info")
+        while follow and msgspec.json.decode(raw, type=ClusterInfo).comparing:
+            time.sleep(_FOLLOW_INTERVAL_S)
+            raw = client.get("info")
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+    else:
+        drives = msgspec.json.decode(raw, type=ClusterInfo).drives
+        Console().print(compare_table(drives, SystemClock().now_ns() // 1_000_000))
 
 
 def _follow(client: AdminClient, *, quiet: bool) -> bytes:

@@ -253,6 +253,28 @@ def heal_table(drives: Sequence[DriveInfo]) -> Table:
     return table
 
 
+def compare_table(drives: Sequence[DriveInfo], now_ms: int) -> Table:
+    """One row for each drive with what its last comparison came to."""
+    below = _directory_of(drives)
+    table = new_table(
+        _title("Compared", below), "drive", "state", "when", "took", "exchanged", "differed", "left"
+    )
+    for drive in drives:
+        last = drive.comparison
+        if last is None:
+            cells = ("never", "-", "-", "-", "-")
+        else:
+            cells = (
+                f"{format_duration(max(0, now_ms - last.finished_ms) / 1000)} ago",
+                f"{last.seconds:.2f} s",
+                format_bytes(last.read_bytes),
+                str(last.differences),
+                str(last.failed),
+            )
+        table.add_row(_drive(drive, below), _state(drive.state, drive.reason), *cells)
+    return table
+
+
 def usage_table(usage: UsageInfo) -> Table:
     """One row for each bucket."""
     table = new_table(

@@ -28,9 +28,9 @@ from objstore.ondisk.record import Record, decode_bucket, decode_part, decode_up
 T = TypeVar("T")
 
 TABLES: Final = ("meta", "buckets", "usage", "rows", "records", "shards", "uploads", "parts",
-                 "missed", "sqlite_sequence")  # fmt: skip
+                 "missed", "tree", "sqlite_sequence")  # fmt: skip
 _STEPS_BETWEEN_LOOKS: Final = 100_000  # of SQLite's machine: some milliseconds
-_ROW_BYTES: Final = 150  # about, beside its record
+ROW_BYTES: Final = 150  # about, beside its record
 
 
 class Place(NamedTuple):
@@ -195,7 +195,7 @@ class JournalChecker:
     ) -> None:
         kind, record_id, summary, payload = rest
         checked.count += 1
-        checked.size += _ROW_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
+        checked.size += ROW_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
         try:
             names = BucketName(bucket.decode()), ObjectKey(key.decode())
         except UnicodeDecodeError:
@@ -250,7 +250,7 @@ class JournalChecker:
             if data_id == last:
                 break
             checked.count += 1
-            checked.size += _ROW_BYTES
+            checked.size += ROW_BYTES
             name = _shard_name(data_id, part, shard)
             if name is None or not isinstance(owner, int):
                 checked.broken = "a file's name that is none"

@@ -18,6 +18,7 @@ from objstore.drive.journal_keys import (
     rows_after,
     usage_of,
 )
+from objstore.drive.journal_nodes import check_tree
 from objstore.drive.journal_rows import (
     NAMES_FILES,
     HeldRow,
@@ -37,7 +38,7 @@ from objstore.drive.journal_uploads import (
     mark_upload,
     remember_missed,
 )
-from objstore.drive.ops import Commit, Forget, Op, PutPart, PutUpload, Settle, Undo
+from objstore.drive.ops import CheckTree, Commit, Forget, Op, PutPart, PutUpload, Settle, Undo
 from objstore.errors import DriveFull, DriveRefusal, RecordUnknown
 from objstore.names import Kind
 from objstore.ondisk.record import (
@@ -48,6 +49,7 @@ from objstore.ondisk.record import (
     encode_record,
     encode_version,
 )
+from objstore.ondisk.tree import place_of
 
 AnyCall = Op[Any]
 Outcome = Any
@@ -147,6 +149,8 @@ class _Group:
         if isinstance(call, _GROWS) and not self._has_room:
             return DriveFull("only the reserve is left")
         try:
+            if isinstance(call, CheckTree):
+                return check_tree(self._changes, call)
             return SINGLE_CALLS[type(call)](self._changes, call)
         except (DriveRefusal, RecordUnknown) as error:
             return error
@@ -215,6 +219,8 @@ class _Group:
             end_upload(self._changes, key, order)
         for order in change.frees_uploads:
             free_upload(self._changes, key, order)
+        if added is not None or change.remove:
+            self._changes.tree.change_rows(place_of(*key), change.remove, added)
         after = rows_after(rows, change, added)
         self._changes.count_key(key[0], usage_of(rows), usage_of(after))
 

@@ -19,6 +19,7 @@ from objstore.errors import RecordUnknown
 from objstore.names import BucketName, ObjectKey
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import decode_part, decode_record
+from objstore.ondisk.tree import place_of
 
 
 class MendRows(Op[int], frozen=True, array_like=True):
@@ -64,6 +65,7 @@ def mend_rows(changes: Changes, op: MendRows) -> int:
             "UPDATE rows SET kind = ?, summary = ? WHERE bucket = ? AND key = ? AND ord = ?",
             (right, sealed, *key, order),
         )
+        changes.tree.unsure(place_of(*key))
         mended += 1
     return mended
 

@@ -19,6 +19,7 @@ from objstore.drive.journal_listing import (
     list_tombstones,
     list_versions,
 )
+from objstore.drive.journal_nodes import read_tree
 from objstore.drive.journal_rows import key_bytes, open_payload
 from objstore.drive.journal_schema import (
     BUCKET_SCOPE,
@@ -30,6 +31,7 @@ from objstore.drive.journal_sql import Key, LoadedRow, load_payloads, load_some_
 from objstore.drive.lanes import again
 from objstore.drive.ops import (
     BucketPage,
+    Comparison,
     DriveStatus,
     KeyPage,
     KeyState,
@@ -47,21 +49,24 @@ from objstore.drive.ops import (
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     ScrubState,
     TombstonePage,
+    TreePage,
     UploadPage,
     UploadState,
     Usage,
     VersionPage,
 )
 from objstore.drive.posix import Root, journal_error
-from objstore.errors import DriveError, RecordUnknown
+from objstore.errors import DriveError, DriveRefusal, RecordUnknown
 from objstore.limits import KEY_ROWS_MAX, LIST_ROWS_EXAMINED_MAX
 from objstore.names import BucketName, Kind, ObjectKey, Order
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import decode_bucket, decode_part, decode_upload
+from objstore.ondisk.tree import TreeHash
 
 T = TypeVar("T")
 
@@ -79,11 +84,13 @@ class JournalReader:
         self,
         connection: sqlite3.Connection,
         root: Root,
+        tree: TreeHash,
         *,
         examined_max: int = LIST_ROWS_EXAMINED_MAX,
     ) -> None:
         self._connection = connection
         self._root = root
+        self._tree = tree
         self._examined_max = examined_max
         self._trusted = False
         self._handle = self._answers()
@@ -122,6 +129,7 @@ class JournalReader:
             ListUploads: self._list_uploads,
             ListMissed: self._list_missed,
             ReadStatus: self._read_status,
+            ReadTree: self._read_tree,
             IsNamed: self._is_named,
         }
 
@@ -139,7 +147,7 @@ class JournalReader:
             if len(run) == 1:
                 return [found]
             return [outcome for call in run for outcome in self._answer([call])]
-        except RecordUnknown as error:
+        except (RecordUnknown, DriveRefusal) as error:
             return [error]
 
     def _meta(self, name: str) -> bytes | None:
@@ -252,6 +260,15 @@ class JournalReader:
 
     # --- healing and state -------------------------------------------------------------
 
+    def _read_tree(self, op: ReadTree) -> TreePage:
+        return read_tree(
+            self._connection,
+            self._tree,
+            op,
+            trusted=self._trusted,
+            examined_max=self._examined_max,
+        )
+
     def _list_missed(self, op: ListMissed) -> MissedPage:
         found = fetch_rows(
             self._connection,
@@ -289,6 +306,8 @@ class JournalReader:
             scrub_requested_ms=int((self._meta("scrub_requested") or b"0").split()[0]),
             scrub_full_speed=(self._meta("scrub_requested") or b"").endswith(b" 1"),
             quarantine=self._stored("quarantine", Quarantine),
+            comparison=self._stored("comparison", Comparison),
+            compare_requested_ms=int(self._meta("compare_requested_ms") or b"0"),
             journal_damage=self._root.damage(),
         )
 

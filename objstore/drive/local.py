@@ -38,6 +38,7 @@ from objstore.drive.ops import (
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     VerifyShard,
@@ -56,10 +57,12 @@ from objstore.errors import (
 from objstore.limits import (
     DRIVE_IO_THREADS,
     DRIVE_PROBE_INTERVAL_S,
+    TREE_LEAF_LEVEL,
 )
 from objstore.names import DataId, DriveId
 from objstore.ondisk.drive_identity import DriveIdentity, decode_identity
 from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, ShardName
+from objstore.ondisk.tree import TreeHash
 
 T = TypeVar("T")
 IdentityCheck = Callable[[DriveIdentity], None]
@@ -77,6 +80,7 @@ _READS: Final = frozenset(
         ReadUsage,
         ListTombstones,
         ReadStatus,
+        ReadTree,
         IsNamed,
     }
 )
@@ -89,6 +93,7 @@ class LocalDriveSettings:
     direct_io: bool = True  # write shards with O_DIRECT where the file system allows it
     io_threads: int = DRIVE_IO_THREADS
     bucket_changed: Callable[[], None] | None = None  # called when a bucket's record was written
+    tree_leaf_level: int = TREE_LEAF_LEVEL
 
 
 class LocalDrive:
@@ -338,8 +343,11 @@ class LocalDrive:
         identity = self._identify(root)
         direct = self._settings.direct_io and probe_direct(root)
         files = ShardFiles(root, self._clock, direct=direct)
-        writer, reader = open_both(root, files, self._clock)
-        return Opened(identity, root, files, writer, reader)
+        tree = TreeHash(
+            identity.deployment, identity.drive, leaf_level=self._settings.tree_leaf_level
+        )
+        writer, reader = open_both(root, files, self._clock, tree)
+        return Opened(identity, root, files, writer, reader, tree)
 
     def _identify(self, root: Root) -> DriveIdentity:
         path = self._path / DRIVE_JSON

@@ -22,6 +22,7 @@ from objstore.names import (
     Stamp,
     UploadId,
 )
+from objstore.ondisk.tree import TreeNode
 
 R = TypeVar("R")
 
@@ -163,6 +164,41 @@ class TombstonePage(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[Tombstone, ...]
 
 
+class TreePage(msgspec.Struct, frozen=True, array_like=True):
+    """Nodes of a drive's tree, in order.
+
+    They add up to everything from where the call begins to `next`; without one, to where it ends.
+    Every level but 0 has a node that begins where the call does, whatever lies there.
+    """
+
+    nodes: tuple[TreeNode, ...]
+    next: bytes | None
+    trusted: bool
+
+
+class TreeCheck(msgspec.Struct, frozen=True, array_like=True):
+    """A part of a tree was added up anew: `mended` leaves had another sum than they should.
+
+    `next`, when not None, is where to go on.
+    """
+
+    next: bytes | None
+    entries: int
+    mended: int
+
+
+class Comparison(msgspec.Struct, frozen=True, array_like=True):
+    """The last time that a drive's tree was compared with those of its set."""
+
+    started_ms: int
+    finished_ms: int
+    differences: int = 0  # places that some other drive says something else of
+    failed: int = 0  # of which could not be healed
+    read_bytes: int = 0  # exchanged with the other drives
+    calls: int = 0  # to them
+    mended: int = 0  # leaves of the drive's own tree that were wrong
+
+
 class Progress(msgspec.Struct, frozen=True, array_like=True):
     """How far a background job on a drive is. `finished_ms` 0 means it runs."""
 
@@ -181,8 +217,8 @@ class ScrubState(msgspec.Struct, frozen=True, array_like=True):
     """How far the scrub of a drive is: of the pass under way, and what all passes found.
 
     `stage` and (bucket, key, order) are where it goes on after a restart. What is found is
-    counted by kind: "shard", "shard missing", "shard misplaced", "record", "row", "upload", "name",
-    "journal". `repaired` are those that were looked at again and are whole.
+    counted by kind: "shard", "shard missing", "shard misplaced", "record", "row", "tree", "upload",
+    "name", "journal". `repaired` are those that were looked at again and are whole.
     """
 
     started_ms: int = 0  # of the pass under way; 0: none is
@@ -242,6 +278,8 @@ class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
     scrub_full_speed: bool = False
     quarantine: Quarantine | None = None
     journal_damage: str = ""  # why its journal is about to be made anew; it counts as not trusted
+    comparison: Comparison | None = None
+    compare_requested_ms: int = 0
 
 
 # --- versions ------------------------------------------------------------------------
@@ -495,6 +533,38 @@ class WriteProgress(Op[None], frozen=True, array_like=True):
     trusted: bool | None = None
 
 
+class ReadTree(Op[TreePage], frozen=True, array_like=True):
+    """Read nodes of the tree from the place `begin` to the place `end` (empty: to the end).
+
+    Of level 0 that is one node for every place with something. Places and nodes are those of
+    ondisk/tree.py; docs/format/journal.md says what is added up.
+    """
+
+    level: int
+    begin: bytes = b""
+    end: bytes = b""
+    limit: int = 1000
+
+
+class CheckTree(Op[TreeCheck], frozen=True, array_like=True):
+    """Add up the tree anew from the leaf of `begin` on, over some `limit` entries, and mend it."""
+
+    begin: bytes = b""
+    limit: int = 4096
+
+
+class WriteComparison(Op[None], frozen=True, array_like=True):
+    """Store what a comparison of the drive came to."""
+
+    comparison: Comparison
+
+
+class RequestCompare(Op[None], frozen=True, array_like=True):
+    """Ask the background process that owns this drive to compare its tree soon."""
+
+    requested_ms: int
+
+
 class RequestHeal(Op[None], frozen=True, array_like=True):
     """Ask the background process that owns this drive to compare and heal all of it."""
 
@@ -551,6 +621,10 @@ AnyOp = (
     | WriteScrub
     | RequestScrub
     | WriteQuarantine
+    | ReadTree
+    | CheckTree
+    | WriteComparison
+    | RequestCompare
 )
 
 # What each op returns, for whoever has to decode an answer. Total, as the assertion says.
@@ -582,5 +656,9 @@ RESULTS: dict[type[AnyOp], object] = {
     WriteScrub: None,
     RequestScrub: None,
     WriteQuarantine: None,
+    ReadTree: TreePage,
+    CheckTree: TreeCheck,
+    WriteComparison: None,
+    RequestCompare: None,
 }
 assert set(RESULTS) == set(AnyOp.__args__)

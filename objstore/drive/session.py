@@ -25,6 +25,7 @@ from objstore.errors import ConfigError, DriveError, DriveFaulty, RecordUnknown
 from objstore.limits import GROUP_COMMIT_OPS_MAX, READ_GROUP_OPS_MAX
 from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.ondisk.paths import JOURNAL_DB, JOURNAL_LOCK, JOURNAL_LOG
+from objstore.ondisk.tree import TreeHash
 
 IoJob = Callable[[memoryview], Any]
 CheckJob = Callable[[JournalChecker], Any]
@@ -45,6 +46,7 @@ class Opened:
     files: ShardFiles
     writer: JournalWriter
     reader: JournalReader
+    tree: TreeHash
 
     def close(self) -> None:
         """Close the journal."""
@@ -77,6 +79,7 @@ class Session:
         )
         self.io: Lane[IoJob] = Lane(f"{name}-io", _begin_io, postbox, threads=io_threads)
         self._clock = clock
+        self._tree = opened.tree
         self._postbox = postbox
         self._checks: Lane[CheckJob] | None = None
 
@@ -84,7 +87,7 @@ class Session:
     def checks(self) -> "Lane[CheckJob]":
         """A thread for the scrub, begun when it is first needed: most processes never do."""
         if self._checks is None:
-            checker = _LateChecker(self.root, self._clock)
+            checker = _LateChecker(self.root, self._clock, self._tree)
             name = f"{self.root.path.name}-check"
             self._checks = Lane(name, lambda: checker.run, self._postbox, end=checker.close)
         return self._checks
@@ -114,9 +117,10 @@ class Session:
 class _LateChecker:
     """Runs checks of a journal, on a connection that is opened for the first of them."""
 
-    def __init__(self, root: Root, clock: Clock) -> None:
+    def __init__(self, root: Root, clock: Clock, tree: TreeHash) -> None:
         self._root = root
         self._clock = clock
+        self._tree = tree
         self._checker: JournalChecker | None = None
 
     def run(self, jobs: Sequence[CheckJob]) -> list[Any]:
@@ -126,7 +130,7 @@ class _LateChecker:
         try:
             self._root.check()
             if self._checker is None:
-                self._checker = _open_checker(self._root, self._clock)
+                self._checker = _open_checker(self._root, self._clock, self._tree)
             return job(self._checker)
         except DriveError as error:
             return error
@@ -140,12 +144,12 @@ class _LateChecker:
             self._checker.close()
 
 
-def _open_checker(root: Root, clock: Clock) -> JournalChecker:
+def _open_checker(root: Root, clock: Clock, tree: TreeHash) -> JournalChecker:
     lock = os.open(root.path / JOURNAL_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         with locked(lock):
             path = root.path / JOURNAL_DB
-            connection = open_journal(path, cache_kib=_CHECKER_CACHE_KIB, writes=False)
+            connection = open_journal(path, tree, cache_kib=_CHECKER_CACHE_KIB, writes=False)
     finally:
         os.close(lock)
     return JournalChecker(connection, root, clock)
@@ -168,7 +172,9 @@ def run_job(job: IoJob, buffer: memoryview) -> object:
         return error
 
 
-def open_both(root: Root, files: ShardFiles, clock: Clock) -> tuple[JournalWriter, JournalReader]:
+def open_both(
+    root: Root, files: ShardFiles, clock: Clock, tree: TreeHash
+) -> tuple[JournalWriter, JournalReader]:
     """Open the journal of a drive, for writing and for reading.
 
     Raises:
@@ -181,10 +187,10 @@ def open_both(root: Root, files: ShardFiles, clock: Clock) -> tuple[JournalWrite
             with locked(lock):
                 _check_log(root)
                 _write_log_again(root)
-                writes = open_journal(path, cache_kib=_WRITER_CACHE_KIB, writes=True)
+                writes = open_journal(path, tree, cache_kib=_WRITER_CACHE_KIB, writes=True)
                 try:
                     _write_test(writes)
-                    reads = open_journal(path, cache_kib=_READER_CACHE_KIB, writes=False)
+                    reads = open_journal(path, tree, cache_kib=_READER_CACHE_KIB, writes=False)
                 except BaseException:
                     writes.close()
                     raise
@@ -201,7 +207,8 @@ def open_both(root: Root, files: ShardFiles, clock: Clock) -> tuple[JournalWrite
         raise
     except ConfigError as error:
         raise DriveFaulty(f"{path}: found {error.found}, expected {error.expected}") from error
-    return JournalWriter(writes, lock, root, files, clock), JournalReader(reads, root)
+    writer = JournalWriter(writes, lock, root, files, clock, tree)
+    return writer, JournalReader(reads, root, tree)
 
 
 def _check_log(root: Root) -> None:

@@ -28,3 +28,14 @@ async def note_wanting(
         deadline_s=CALL_DEADLINE_S,
     )
     return len(fanout.answers)
+
+
+async def note_unhealed(
+    context: Context, handle: SetHandle, target: int, bucket: BucketName, key: ObjectKey
+) -> None:
+    """Have the heal queue list a key as quarantined, and heal it once that is possible.
+
+    Not while drives are away: then it is they that are missed, by every key.
+    """
+    if handle.slots_on(handle.readable()) == handle.total_slots:
+        await note_wanting(context, handle, bucket, key, handle.slots_of_drive[target])

@@ -166,6 +166,17 @@ class QuarantinedKey(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class ComparisonInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last comparison of a drive's tree with those of its set came to."""
+
+    finished_ms: int
+    seconds: float
+    differences: int  # places where some other drive had something else
+    failed: int  # of which could not be healed
+    read_bytes: int  # exchanged with other drives
+    mended: int  # leaves of its tree that were wrong
+
+
 class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One drive."""
 
@@ -186,6 +197,7 @@ class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     missed_bytes: int = 0  # of the noted versions, before encoding
     missed_since_ms: int = 0  # the oldest note; 0: none
     scrub: ScrubInfo | None = None  # None: the drive was never asked
+    comparison: ComparisonInfo | None = None
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +253,7 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[OperationStatus, ...] = ()
     certificates: tuple[CertificateInfo, ...] = ()  # of the server that was asked
     witness: WitnessInfo | None = None  # None: the setting is off
+    comparing: bool = False  # a comparison that `compare` asked for is waiting or running
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,6 +287,16 @@ class Admin(Protocol):
 
     async def scrub(self, *, full_speed: bool) -> None:
         """Begin a pass of the scrub on all drives; returns once they know of it.
+
+        Raises:
+            QuorumError: no drive could be asked.
+        """
+        ...
+
+    async def compare(self) -> None:
+        """Begin to compare the trees of all drives, and to heal what differs.
+
+        Returns once that is asked for.
 
         Raises:
             QuorumError: no drive could be asked.

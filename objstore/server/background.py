@@ -21,7 +21,7 @@ from objstore.engine.sets import SetHandle
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
-from objstore.server.background_metrics import HealMetrics, LifecycleMetrics
+from objstore.server.background_metrics import CompareMetrics, HealMetrics, LifecycleMetrics
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, internal_port
 from objstore.server.publish import publishing
@@ -132,6 +132,7 @@ def _context(node: Node, engine: Engine, returning: Returning | None) -> Backgro
         lifecycle_day_s=node.order.settings.lifecycle_day_seconds,
         lifecycle=LifecycleMetrics(),
         heal=HealMetrics(node.clock),
+        compare=CompareMetrics(),
         returning=returning or NOTHING_DUE,
         scrub_bytes_per_s=node.order.settings.scrub_bytes_per_second,
     )

@@ -8,8 +8,8 @@ from typing import Final
 
 from objstore.cluster.membership import METHOD_STATE, ServerState, decode_state
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
+from objstore.drive.ops import Comparison, Op, RequestCompare, RequestHeal, RequestScrub
 from objstore.drive.ops import Progress as JobProgress
-from objstore.drive.ops import RequestHeal, RequestScrub
 from objstore.engine.fanout import call_all
 from objstore.engine.ports import Location
 from objstore.engine.sets import SetHandle
@@ -20,6 +20,7 @@ from objstore.gateway.ports import (
     BucketInfo,
     CertificateInfo,
     ClusterInfo,
+    ComparisonInfo,
     DriveInfo,
     Progress,
     QuarantinedKey,
@@ -135,6 +136,7 @@ class ObservedCluster:
             operations=explain(sets, drives, ready=self._serving),
             certificates=tuple(self._certificates()),
             witness=self.witness(),
+            comparing=any(_compare_waits(guard) for guard in self._engine.guards.values()),
         )
 
     async def _ask_peers(self) -> Mapping[str, ServerState]:
@@ -153,24 +155,23 @@ class ObservedCluster:
         return states
 
     async def heal(self) -> None:
-        """Ask every drive's server to compare and repair it.
+        await self._request(RequestHeal(self._now_ms()))
 
-        Raises:
-            WriteQuorumLost: no drive could be asked.
-        """
-        await self._ask_drives(RequestHeal(self._node.clock.now_ns() // 1_000_000))
+    async def compare(self) -> None:
+        await self._request(RequestCompare(self._now_ms()))
 
     async def scrub(self, *, full_speed: bool) -> None:
-        """Ask every drive's server to read all of it now.
+        await self._request(RequestScrub(self._now_ms(), full_speed=full_speed))
+
+    def _now_ms(self) -> int:
+        return self._node.clock.now_ns() // 1_000_000
+
+    async def _request(self, op: Op[None]) -> None:
+        """Ask every drive's server to do something about it.
 
         Raises:
             WriteQuorumLost: no drive could be asked.
         """
-        await self._ask_drives(
-            RequestScrub(self._node.clock.now_ns() // 1_000_000, full_speed=full_speed)
-        )
-
-    async def _ask_drives(self, op: RequestHeal | RequestScrub) -> None:
         guards = tuple(self._engine.guards.values())
         fanout = await call_all(
             self._engine.context.group,
@@ -230,6 +231,7 @@ class ObservedCluster:
                     missed_bytes=status.missed_bytes if status else 0,
                     missed_since_ms=status.missed_since_ms if status else 0,
                     scrub=scrub_info(status) if status else None,
+                    comparison=_comparison(status.comparison) if status else None,
                 )
 
     def _server_info(self, server: str, states: Mapping[str, ServerState]) -> ServerInfo:
@@ -272,6 +274,27 @@ class ObservedCluster:
         if progress is None or progress.job != "heal" or not progress.finished_ms:
             return True
         return progress.started_ms < status.heal_requested_ms
+
+
+def _compare_waits(guard: GuardedDrive) -> bool:
+    status = guard.health.status
+    if status is None or guard.health.state is DriveState.OFFLINE:
+        return False
+    started_ms = status.comparison.started_ms if status.comparison is not None else 0
+    return started_ms < status.compare_requested_ms
+
+
+def _comparison(last: Comparison | None) -> ComparisonInfo | None:
+    if last is None:
+        return None
+    return ComparisonInfo(
+        finished_ms=last.finished_ms,
+        seconds=(last.finished_ms - last.started_ms) / 1000,
+        differences=last.differences,
+        failed=last.failed,
+        read_bytes=last.read_bytes,
+        mended=last.mended,
+    )
 
 
 def _state_of(health: DriveHealth | None) -> tuple[str, str]:

@@ -143,6 +143,9 @@ class FixedCluster:
     async def usage(self) -> UsageInfo:
         return UsageInfo(buckets=())
 
+    async def compare(self) -> None:
+        raise NotImplementedError
+
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         version = (await self.store.open_object(bucket, key)).version
         place = ShardPlace(shard=0, letter="A", server="", drive="/d1", slot=0, state="ok")
