@@ -1,6 +1,8 @@
 """The demonstrations' S3 client: many requests at a time over kept connections."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +14,7 @@ from objstore.config import Secrets
 from objstore.wire.sigv4 import sign
 
 REGION: Final = "us-east-1"
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _TIMEOUT_S: Final = 60.0
 _CODE: Final = re.compile(r"<Code>([^<]+)</Code>")
 
@@ -44,16 +47,26 @@ class DemoClient:
         """Return an object's bytes."""
         return await self.call("GET", f"/{bucket}/{quote(key, safe='/~')}")
 
-    async def call(self, method: str, target: str, body: bytes = b"") -> bytes:
+    async def delete(self, bucket: str, key: str) -> None:
+        """Delete an object."""
+        await self.call("DELETE", f"/{bucket}/{quote(key, safe='/~')}")
+
+    async def call(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> bytes:
         """Send one request and return the answer's body.
 
         Raises:
             S3Refusal: any answer of 300 and above, a broken answer, or none.
         """
-        headers = sign(
+        signed = sign(
             method=method,
             raw_target=target,
-            headers={"host": urlsplit(self._endpoint).netloc},
+            headers={"host": urlsplit(self._endpoint).netloc, **headers},
             access_key=self._credentials.root_user,
             secret_key=self._credentials.root_password,
             region=REGION,
@@ -64,7 +77,7 @@ class DemoClient:
                 method,
                 URL(self._endpoint + target, encoded=True),
                 data=body,
-                headers=headers,
+                headers=signed,
                 skip_auto_headers=("Content-Type",),  # it would have to be signed
                 timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
             ) as answer:
