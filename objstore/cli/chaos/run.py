@@ -310,13 +310,13 @@ async def run_chaos(
             await stack.enter_async_context(links.running(local))
         stage = await stack.enter_async_context(opened(cluster, console))
         injector = Injector(cluster, links, stage.clock)
-        await stack.enter_async_context(_started(cluster, injector))
+        await stack.enter_async_context(started(cluster, injector))
         load = Load(stage.clients, stage.clock, stage.entropy)
         return await Run(wish, stage, injector, load, shape_of(local), interrupted).perform()
 
 
 @contextlib.asynccontextmanager
-async def _started(cluster: LocalCluster, injector: Injector) -> AsyncIterator[None]:
+async def started(cluster: LocalCluster, injector: Injector) -> AsyncIterator[None]:
     """Run the servers; stop them in the end, whatever was done to them."""
     try:
         cluster.start()
