@@ -46,6 +46,20 @@ def job_for(status: DriveStatus, *, compared: bool, healed_ms: int, returning: b
     return Job.NOTHING if compared else Job.CATCH_UP
 
 
+def heal_waits(status: DriveStatus) -> bool:
+    """Say whether a heal that an operator asked for is still to be done, or under way.
+
+    Only the last job is known. A rebuild may begin before a heal; any other job begins when no heal
+    is left to be done, and so tells that the one asked for before is over.
+    """
+    asked_ms, last = status.heal_requested_ms, status.progress
+    if not asked_ms:
+        return False
+    if last is None or last.started_ms < asked_ms or last.job == Job.REBUILD.value:
+        return True
+    return last.job == Job.HEAL.value and not last.finished_ms
+
+
 async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
     """Tend a drive for ever."""
     drive = own.handle.drives[own.index]
@@ -61,13 +75,14 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
         try:
             status = await drive.call(ReadStatus())
             if healed_ms == 0:
-                # What was asked before this process started is done when its job finished.
-                healed_ms = _last_heal(status)
+                # What was asked before this process started may be left to be done.
+                healed_ms = 1 if heal_waits(status) else max(1, status.heal_requested_ms)
             due = background.returning.due(own)
             job = job_for(status, compared=compared, healed_ms=healed_ms, returning=due > 0)
             if job is not Job.NOTHING and drive.can_write and not background.returning.is_near():
-                healed_ms = max(healed_ms, status.heal_requested_ms)
-                compared = await _walk(background, own, job, path)
+                compared = await _walk(background, own, job, path, status.heal_requested_ms)
+                if job is Job.HEAL:  # one that was interrupted is begun again
+                    healed_ms = status.heal_requested_ms
                 if compared:
                     background.returning.compared(own, due)
                 await asyncio.sleep(0 if compared else HEAL_RETRY_S)
@@ -76,12 +91,6 @@ async def run_tend(background: BackgroundContext, own: OwnDrive) -> None:
             compared = False
             await asyncio.sleep(HEAL_RETRY_S)
         await asyncio.sleep(DRIVE_PROBE_INTERVAL_S)
-
-
-def _last_heal(status: DriveStatus) -> int:
-    progress = status.progress
-    finished = progress is not None and progress.job == Job.HEAL.value and progress.finished_ms
-    return progress.started_ms if progress is not None and finished else 1
 
 
 async def _look_for_replacement(own: OwnDrive, path: str, said: str) -> str:
@@ -97,9 +106,11 @@ async def _look_for_replacement(own: OwnDrive, path: str, said: str) -> str:
     return found
 
 
-async def _walk(background: BackgroundContext, own: OwnDrive, job: Job, path: str) -> bool:
+async def _walk(
+    background: BackgroundContext, own: OwnDrive, job: Job, path: str, asked_ms: int
+) -> bool:
     """Walk; return whether nothing was left undone."""
-    walk = Walk(background.engine, own, job.value, verify=job is Job.HEAL)
+    walk = Walk(background.engine, own, job.value, verify=job is Job.HEAL, asked_ms=asked_ms)
     log.info("walk started", drive=path, job=job.value)
     progress = await walk.run()
     log.info(

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from objstore.background.tend import heal_waits
 from objstore.cluster.membership import METHOD_STATE, ServerState, decode_state
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
 from objstore.drive.ops import Progress as JobProgress
@@ -124,7 +125,10 @@ class ObservedCluster:
             servers=tuple(self._server_info(one, states) for one in self._node.layout.servers),
             drives=drives,
             sets=tuple(_set_info(one, drives) for one in sets),
-            healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
+            healing=any(
+                guard.health.status is not None and heal_waits(guard.health.status)
+                for guard in self._engine.guards.values()
+            ),
             server=self._node.order.server,
             operations=explain(sets, drives, ready=self._serving),
             certificates=tuple(self._certificates()),
@@ -240,15 +244,6 @@ class ObservedCluster:
                 names=port.leaf.names,
                 expires_in_s=port.leaf.not_after_s - now_s,
             )
-
-    def _heal_waits(self, guard: GuardedDrive) -> bool:
-        status = guard.health.status
-        if status is None or not status.heal_requested_ms:
-            return False
-        progress = status.progress
-        if progress is None or progress.job != "heal" or not progress.finished_ms:
-            return True
-        return progress.started_ms < status.heal_requested_ms
 
 
 def _state_of(health: DriveHealth | None) -> tuple[str, str]:

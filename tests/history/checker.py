@@ -164,7 +164,7 @@ class _Search:
         before = self._ended_before(event.start)
         options = []
         for place, write in enumerate(self.writes):
-            if place == own or write.start >= event.end or not event.sees(write.value):
+            if place == own or write.start >= event.until or not event.sees(write.value):
                 continue
             later = before & ~self.ended[place] & ~(1 << place)
             # It had ended before another began that had ended before this event did.

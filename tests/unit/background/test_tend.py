@@ -2,11 +2,13 @@
 
 import pytest
 
-from objstore.background.tend import Job, job_for
-from objstore.drive.ops import DriveStatus
+from objstore.background.tend import Job, heal_waits, job_for
+from objstore.drive.ops import DriveStatus, Progress
 
 
-def status(*, trusted: bool = True, heal_requested_ms: int = 0) -> DriveStatus:
+def status(
+    *, trusted: bool = True, heal_requested_ms: int = 0, progress: Progress | None = None
+) -> DriveStatus:
     return DriveStatus(
         total_bytes=1,
         free_bytes=1,
@@ -17,6 +19,7 @@ def status(*, trusted: bool = True, heal_requested_ms: int = 0) -> DriveStatus:
         missed_bytes=0,
         missed_since_ms=0,
         heal_requested_ms=heal_requested_ms,
+        progress=progress,
     )
 
 
@@ -33,3 +36,31 @@ def status(*, trusted: bool = True, heal_requested_ms: int = 0) -> DriveStatus:
 )
 def test_the_job(told: DriveStatus, compared: bool, returning: bool, job: Job) -> None:
     assert job_for(told, compared=compared, healed_ms=1, returning=returning) is job
+
+
+def last(job: Job, *, started_ms: int, finished: bool = True) -> Progress:
+    ended_ms = started_ms + 10 if finished else 0
+    return Progress(job=job.value, started_ms=started_ms, updated_ms=0, finished_ms=ended_ms)
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "progress", "waits"),
+    [
+        (0, None, False),
+        (0, last(Job.HEAL, started_ms=5), False),
+        (50, None, True),
+        (50, last(Job.CATCH_UP, started_ms=40), True),
+        (50, last(Job.HEAL, started_ms=40), True),
+        (50, last(Job.HEAL, started_ms=50, finished=False), True),
+        (50, last(Job.HEAL, started_ms=50), False),
+        # A drive that was away after it was healed: nobody asked for a second heal.
+        (50, last(Job.CATCH_UP, started_ms=90), False),
+        (50, last(Job.CATCH_UP, started_ms=90, finished=False), False),
+        (50, last(Job.RETURN, started_ms=90), False),
+        (50, last(Job.REBUILD, started_ms=90), True),
+    ],
+)
+def test_a_heal_waits_until_it_is_done_and_no_longer(
+    asked_ms: int, progress: Progress | None, waits: bool
+) -> None:
+    assert heal_waits(status(heal_requested_ms=asked_ms, progress=progress)) is waits
