@@ -25,7 +25,7 @@ def start(home: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def test_chaos(tmp_path: Path) -> None:
-    done = start(tmp_path, "--duration", "12s", "--seed", "5", "--json")
+    done = start(tmp_path, "--duration", "8s", "--seed", "5", "--json")
     out, err = done.communicate(timeout=350)
     assert done.returncode == 0, out[-4000:] + err[-4000:]
     report = json.loads(out)
@@ -40,7 +40,7 @@ def test_chaos(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it_in_order(tmp_path: Path) -> None:
     running = start(tmp_path, "--duration", "10m", "--seed", "1")
-    time.sleep(6)
+    time.sleep(4)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130, out + err

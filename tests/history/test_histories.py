@@ -7,7 +7,7 @@ import pytest
 from tests.history import campaign
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks"), pytest.mark.timeout(300)]
-_DURATION_S = 25.0
+_DURATION_S = 18.0
 
 
 @pytest.mark.parametrize(("seed", "parity"), [(1, 2)])

@@ -39,7 +39,9 @@ def _in_real_time(order: Sequence[Event], place: int) -> bool:
 
 def _condition_held(order: Sequence[Event], place: int) -> bool:
     write, before = order[place], order[place - 1]
-    return write.verb not in CONDITIONAL or (write.sees(before.value) and before.start < write.until)
+    return write.verb not in CONDITIONAL or (
+        write.sees(before.value) and before.start < write.until
+    )
 
 
 def _is_seen(order: Sequence[Event], read: Event) -> bool:

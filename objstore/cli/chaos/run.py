@@ -203,7 +203,8 @@ class Run:
 
     async def _left_to_heal(self) -> list[str]:
         try:
-            return await self.stage.left_to_heal()
+            left = await self.stage.left_to_heal()
+            return left or ["a comparison that was asked for does not end"]
         except S3Refusal as refusal:
             return [f"a server does not tell what is left: {refusal}"]
 
