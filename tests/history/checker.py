@@ -66,12 +66,15 @@ def shortest(events: Sequence[Event]) -> tuple[Event, ...]:
     kept = set(range(len(ordered)))
     size = len(ordered)
     while size >= 1:
-        for first in range(0, len(ordered), size):
+        before = kept
+        # The latest first: what a later one may be due to is needed until that is gone.
+        for first in reversed(range(0, len(ordered), size)):
             fewer = kept - set(range(first, first + size))
             complete = all(needed[place] <= fewer for place in fewer)
             if complete and fewer < kept and not is_possible([ordered[n] for n in sorted(fewer)]):
                 kept = fewer
-        size //= 2
+        if kept == before or size > 1:
+            size //= 2
     return tuple(ordered[n] for n in sorted(kept))
 
 

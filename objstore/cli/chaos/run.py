@@ -204,9 +204,9 @@ class Run:
     async def _left_to_heal(self) -> list[str]:
         try:
             left = await self.stage.left_to_heal()
-            return left or ["a comparison that was asked for does not end"]
         except S3Refusal as refusal:
             return [f"a server does not tell what is left: {refusal}"]
+        return left or ["a comparison that was asked for does not end"]
 
     async def _drives(self) -> list[DriveInfo]:
         every = [await self.stage.info(server=server) for server in self.stage.cluster.servers]
