@@ -22,6 +22,7 @@ from tests.history.nemeses import JumpingCluster, Nemeses
 from tests.history.recording import BUCKET, Recorder
 
 CLIENTS = 6
+SERVERS = 2
 WHOLE_S = 120.0
 # Refusals, and requests that a killed server left without an answer. Nothing else is an answer.
 EXPECTED_CODES = ("0 ", "404 NoSuchKey", "409 ConditionalRequestConflict", "412 ", "503 SlowDown")
@@ -62,7 +63,9 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        return self.violation is None and self.whole and not self.strange
+        keys = len({event.key for event in self.events})
+        every = self.reads_in_the_end == keys * SERVERS
+        return self.violation is None and self.whole and every and not self.strange
 
 
 async def run(directory: Path, *, seed: int, duration_s: float, parity: int = 2) -> Verdict:
@@ -91,7 +94,12 @@ async def _cluster(
     directory: Path, parity: int
 ) -> AsyncIterator[tuple[JumpingCluster, Injector, Stage]]:
     local = uniform_layout(
-        directory, servers=2, drives=2, parity=parity, base_port=free_ports(2), peer_host=PEER_HOST
+        directory,
+        servers=SERVERS,
+        drives=2,
+        parity=parity,
+        base_port=free_ports(SERVERS),
+        peer_host=PEER_HOST,
     )
     links = Links()
     cluster = JumpingCluster(directory, local, draw_secrets())

@@ -23,6 +23,8 @@ _MISSING = (404, "NoSuchKey")
 _ENTRY = re.compile(
     r"<Contents>.*?<Key>([^<]*)</Key>.*?<ETag>&quot;([0-9a-f]{32})&quot;</ETag>", re.DOTALL
 )
+_NOT_SENT = "ClientConnectorError"  # nobody listens
+_DOWN_S = 0.2
 _DEFINITE = frozenset({412, 404})
 
 
@@ -98,6 +100,9 @@ class Recorder:
             await self.clients[server].call(method, f"/{BUCKET}/{quote(key)}", body, headers)
         except S3Refusal as refusal:
             self._note(refusal)
+            if refusal.code == _NOT_SENT:
+                await asyncio.sleep(_DOWN_S)
+                return
             refused = refusal.status in _DEFINITE and verb in {Verb.CREATE, Verb.SWAP}
             outcome = Outcome.REFUSED if refused else Outcome.MAYBE
         if value is not None and outcome is Outcome.OK:
@@ -113,6 +118,7 @@ class Recorder:
                 self._add(Event(Verb.GET, key, start, self._now(), client=who))
             else:
                 self._note(refusal)
+                await asyncio.sleep(_DOWN_S if refusal.code == _NOT_SENT else 0)
             return
         value = self._by_digest.get(hashlib.sha256(body).digest(), f"unknown {body[:80]!r}")
         self._add(Event(Verb.GET, key, start, self._now(), value=value, client=who))

@@ -1,5 +1,6 @@
 """The demonstrations' S3 client: many requests at a time over kept connections."""
 
+import io
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -26,6 +27,23 @@ class S3Refusal(Exception):
         super().__init__(f"{status} {code}")
         self.status = status
         self.code = code
+
+
+class NotAnswered(aiohttp.ClientError):
+    """The connection broke; whether the server did what it was asked is not known."""
+
+
+async def ask_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send a request once: aiohttp would send a PUT whose connection broke again, and say nothing.
+
+    Sent twice it could take effect twice, with another client's write between.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise NotAnswered(type(error).__name__) from error
 
 
 class DemoClient:
@@ -76,15 +94,20 @@ class DemoClient:
             async with self._http.request(
                 method,
                 URL(self._endpoint + target, encoded=True),
-                data=body,
+                data=io.BytesIO(body) if body else None,  # large bytes it would warn of
                 headers=signed,
                 skip_auto_headers=("Content-Type",),  # it would have to be signed
                 timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise S3Refusal(0, type(error).__name__) from error
+            raise S3Refusal(0, _name(error)) from error
         if answer.status >= 300:
             found = _CODE.search(content.decode("utf-8", "replace"))
             raise S3Refusal(answer.status, found[1] if found else "")
         return content
+
+
+def _name(error: Exception) -> str:
+    """Name what happened to a connection; the words differ each time, and can not be counted."""
+    return str(error) if isinstance(error, NotAnswered) else type(error).__name__

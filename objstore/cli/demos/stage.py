@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from rich.console import Console
 
-from objstore.cli.demos.client import DemoClient, S3Refusal
+from objstore.cli.demos.client import DemoClient, S3Refusal, ask_once
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import LocalLayout
 from objstore.cli.trust import client_context
@@ -229,7 +229,7 @@ async def opened(cluster: LocalCluster, console: Console) -> AsyncIterator[Stage
     """Give a stage on a cluster, which need not run yet, and has no bucket."""
     clock = SystemClock()
     connector = aiohttp.TCPConnector(ssl=client_context(cluster.ca_file))
-    async with aiohttp.ClientSession(connector=connector) as http:
+    async with aiohttp.ClientSession(connector=connector, middlewares=(ask_once,)) as http:
         clients = tuple(
             DemoClient(http, endpoint, cluster.credentials, clock) for endpoint in cluster.endpoints
         )
