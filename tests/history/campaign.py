@@ -102,7 +102,9 @@ async def _cluster(
         peer_host=PEER_HOST,
     )
     links = Links()
-    cluster = JumpingCluster(directory, local, draw_secrets())
+    cluster = JumpingCluster(
+        directory, local, draw_secrets(), environment={"TMPDIR": str(directory)}
+    )
     async with links.running(local), opened(cluster, Console(quiet=True)) as stage:
         injector = Injector(cluster, links, stage.clock)
         async with started(cluster, injector):

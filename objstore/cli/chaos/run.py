@@ -305,7 +305,9 @@ async def run_chaos(
         ConfigError: a port is taken, or partitions cannot be made here.
     """
     links = Links()
-    cluster = LocalCluster(directory, local, draw_secrets())
+    # What a killed server leaves among the temporary files is to go with the directory too.
+    environment = {"TMPDIR": str(directory)}
+    cluster = LocalCluster(directory, local, draw_secrets(), environment=environment)
     async with contextlib.AsyncExitStack() as stack:
         if Kind.PARTITION in wish.kinds:
             await stack.enter_async_context(links.running(local))
