@@ -66,6 +66,8 @@ class Run:
     async def perform(self) -> Report:
         """Load, hurt, wait, verify; a promise that broke is in the report."""
         await self._until_whole(READY_S)
+        if self.interrupted.is_set():
+            return self._report(0.0, None, 0, 0)
         await self.stage.clients[0].call("PUT", f"/{BUCKET}")
         self.began_s = self.last_end_s = self._now_s()
         stop = asyncio.Event()
