@@ -209,7 +209,9 @@ def draw(path: Path, lines: Sequence[Line]) -> None:
 
 
 def _label(line: Line) -> str:
-    against = line.ratio_to.partition(",")[0].removesuffix(" 64 MiB").removesuffix(" 4 KiB")
+    against = line.ratio_to.partition(",")[0]
+    for suffix in (" 64 MiB", " 4 KiB", " server"):  # there is little room
+        against = against.removesuffix(suffix)
     ratio = f"\n{line.ratio:.2f} x {against}" if line.ratio is not None else ""
     return f"{line.median:,.0f}{ratio}"
 

@@ -32,10 +32,11 @@ from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, RecordUnknown
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
 from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
 from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
+from objstore.quorum.reduce import describe_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class Walk:
         await self._save(force=True)
         buckets = await self._heal_buckets()
         for bucket in buckets:
-            await heal_uploads(self._context, self._handle, self._own.index, bucket)
+            failed = await heal_uploads(self._context, self._handle, self._own.index, bucket)
+            self._count(failed=failed)
         for bucket in buckets:
             await self._walk_bucket(bucket)
         await self._walk_tombstones()
@@ -194,8 +196,15 @@ class Walk:
     # --- tombstones --------------------------------------------------------------------
 
     async def _walk_tombstones(self) -> None:
-        """Bring the tombstones that any other drive has: a deletion must not lose its votes."""
+        """Bring the tombstones that any other drive has: a deletion must not lose its votes.
+
+        Verifying looks at those that are there too: a record may be damaged, or what it hides may
+        not be retired yet.
+        """
+        heard: list[int] = []
         for index in self._handle.readable():
+            if (await self._handle.drives[index].call(ReadStatus())).trusted:
+                heard.append(index)
             if index == self._own.index:
                 continue
             after: tuple[str, str, Order] = ("", "", NO_ORDER)
@@ -204,12 +213,14 @@ class Walk:
                 theirs = (await self._handle.drives[index].call(op)).entries
                 mine = set((await self._drive.call(op)).entries)
                 for entry in theirs:
-                    if entry not in mine:
+                    if self._verify or entry not in mine:
                         await self._heal(Difference(entry.bucket, entry.key))
                 if len(theirs) < op.limit:
                     break
                 after = (theirs[-1].bucket, theirs[-1].key, theirs[-1].order)
                 await self._save()
+        if not self._handle.is_fresh(heard):
+            raise ReadQuorumLost(f"of deletions {len(heard)} drives told, which are too few")
 
 
 _Versions = dict[ObjectKey, list[KeyEntry]]
@@ -226,12 +237,23 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
 
 
 async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:
-    """Join what every drive of a set knows of buckets, tombstones too."""
+    """Join what every drive of a set knows of buckets, tombstones too.
+
+    Raises:
+        ReadQuorumLost: those that answered could all have missed one. Without this a drive that was
+            replaced would find that there is nothing to rebuild while it is alone.
+    """
     fanout = await call_all(
         context.group,
         {index: partial(handle.drives[index].call, ListBuckets()) for index in handle.readable()},
         deadline_s=CALL_DEADLINE_S,
     )
+    trusted = [drive for drive, page in fanout.answers.items() if page.trusted]
+    if not handle.is_fresh(trusted):
+        raise ReadQuorumLost(
+            f"{handle.slots_on(trusted)} of {handle.total_slots} slots told of the buckets; "
+            f"{describe_errors(fanout.errors)}"
+        )
     newest: dict[BucketName, Bucket] = {}
     for page in fanout.answers.values():
         for name, bucket in _by_name(page).items():

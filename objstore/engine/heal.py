@@ -6,7 +6,8 @@ as a GET does, and then gives each target what it should have: the record in its
 
 Only the server that has a drive heals it, so two healers never write the same shard file.
 Versions that were never acknowledged are settled once they are too old to be in flight: forward
-when k of their shards exist, else back. When a drive is away nothing is settled.
+when k of their shards exist, else back. So is what is left of an acknowledged one that was retired
+while some drives were away: back, as it is superseded. When a drive is away nothing is settled.
 """
 
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ async def _settle_dangling(
     key: ObjectKey,
     order: Order,
 ) -> bool:
-    """Settle a version that was never acknowledged: forward when it can be read, else back."""
+    """Settle a version that too few hold: forward when it can be read and counts, else back."""
     if wall_ms_of(Stamp(order[18:] or order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
         return False  # it may be in flight
     holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
@@ -137,7 +138,11 @@ async def _settle_dangling(
         for held in record.held
     }
     forward = Choice(Outcome.FOUND, version, sources, newest=order)
-    if len(sources) >= version.k:
+    superseded = any(
+        choice.version is not None and supersedes(choice.version, version)
+        for choice in health.found
+    )
+    if len(sources) >= version.k and not superseded:
         for drive in handle.writable():
             if drive not in holders:
                 await _Repair(context, handle, forward, drive, health.answers[drive]).run(

@@ -1,7 +1,8 @@
 """Heal uploads in progress.
 
 A drive that was replaced learns of them and gets their parts; one that was away forgets those
-that ended meanwhile.
+that ended meanwhile. One that has ended must not begin again on a drive that took part in its end:
+while others are away, a trusted drive is told only of what W slots can not have ended.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from objstore.engine.fanout import call_all
 from objstore.engine.multipart import may_be_open
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import RecordUnknown, UploadMissing
+from objstore.errors import ReadQuorumLost, RecordUnknown, UploadMissing
 from objstore.limits import CALL_DEADLINE_S, SETTLE_AGE_S
 from objstore.names import BucketName, Kind, UploadId
 from objstore.ondisk.record import (
@@ -29,15 +30,16 @@ from objstore.ondisk.record import (
 from objstore.versions.select import Source
 
 
-async def heal_uploads(
-    context: Context, handle: SetHandle, target: int, bucket: BucketName
-) -> None:
+async def heal_uploads(context: Context, handle: SetHandle, target: int, bucket: BucketName) -> int:
     """Give the drive `target` every upload of a bucket and its shards of their parts, and no more.
+
+    Returns how much could not be done because other drives are away. A part of which too few shards
+    are left although all answer is beyond repair, and holds nothing up.
 
     Raises:
         DriveError: the target failed.
-        ReadQuorumLost: a part can not be rebuilt.
     """
+    failed = 0
     after_key, after_upload = "", ""
     while True:
         op = ListUploads(bucket, "", after_key, after_upload)
@@ -55,13 +57,13 @@ async def heal_uploads(
                 cuts.append((held[-1].key, held[-1].upload_id))
         for name in sorted(uploads):
             if not cuts or name <= min(cuts):
-                await _heal_upload(context, handle, target, uploads[name])
+                failed += await _heal_upload(context, handle, target, uploads[name])
         if not cuts:
-            return
+            return failed
         after_key, after_upload = min(cuts)
 
 
-async def _heal_upload(context: Context, handle: SetHandle, target: int, upload: Upload) -> None:
+async def _heal_upload(context: Context, handle: SetHandle, target: int, upload: Upload) -> int:
     fanout = await call_all(
         context.group,
         {
@@ -71,7 +73,6 @@ async def _heal_upload(context: Context, handle: SetHandle, target: int, upload:
         deadline_s=CALL_DEADLINE_S,
     )
     states = fanout.answers
-    others = {drive: _parts(state) for drive, state in states.items() if drive != target}
     without = [drive for drive, one in states.items() if one.trusted and one.upload is None]
     if not may_be_open(handle, without):
         # One that is young may be about to begin: its record has not come to the others yet.
@@ -79,21 +80,43 @@ async def _heal_upload(context: Context, handle: SetHandle, target: int, upload:
         if target in states and states[target].upload is not None and not young:
             with suppress(UploadMissing):  # a Complete has it, which settles it too
                 await handle.drives[target].call(AbortUpload(upload.upload_id))
-        return
-    if not any(state.upload for drive, state in states.items() if drive != target):
-        return  # it ended meanwhile
-    mine = _parts(states[target]) if target in states else {}
-    if target not in states or states[target].upload is None:
+        return 0
+    holders = frozenset(drive for drive, one in states.items() if one.upload is not None)
+    if not holders - {target}:
+        return 0  # it ended meanwhile
+    some_away = handle.slots_on(states) < handle.total_slots
+    if target not in holders:
+        if some_away and not handle.is_fresh(holders):
+            return int(target not in states or not states[target].trusted)
         await handle.drives[target].call(PutUpload(encode_upload(upload)))
+    lost = await _heal_parts(context, handle, target, upload, states)
+    return lost if some_away else 0
+
+
+async def _heal_parts(
+    context: Context,
+    handle: SetHandle,
+    target: int,
+    upload: Upload,
+    states: Mapping[int, UploadState],
+) -> int:
+    """Give the target the newest part of every number; return how many cannot be rebuilt."""
+    mine = _parts(states[target]) if target in states else {}
+    others = {drive: _parts(state) for drive, state in states.items() if drive != target}
     newest: dict[int, UploadedPart] = {}
     for parts in others.values():
         for number, part in parts.items():
             if number not in newest or newest[number].stamp < part.stamp:
                 newest[number] = part
+    lost = 0
     for number, part in sorted(newest.items()):
         if number in mine and mine[number].stamp >= part.stamp:
             continue
-        await _heal_part(context, handle, target, upload, part, others)
+        try:
+            await _heal_part(context, handle, target, upload, part, others)
+        except ReadQuorumLost:
+            lost += 1
+    return lost
 
 
 async def _heal_part(

@@ -2,7 +2,7 @@
 
 Of each set as many drives are asked as it takes to share a slot with every acknowledged write.
 Where they disagree (a write in flight, a drive that missed a delete), the key is resolved as a
-GET would, so a listing shows exactly what a GET finds.
+GET would, so a listing shows exactly what a GET finds, or would find if enough shards were there.
 """
 
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ async def _live(
 async def _resolved(
     context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
 ) -> Version | None:
-    version = (await resolve(context, handle, bucket, key)).version
+    version = (await resolve(context, handle, bucket, key, named=True)).version
     return version if version is not None and version.kind is Kind.OBJECT else None
 
 

@@ -52,8 +52,13 @@ async def resolve(
     bucket: BucketName,
     key: ObjectKey,
     version_id: VersionId = CURRENT,
+    *,
+    named: bool = False,
 ) -> Choice:
     """Choose the version of a key that answers: FOUND (an object or a delete marker) or ABSENT.
+
+    `named`: only its name is asked for. A version that every drive has that answered may then be
+    UNDECIDED for want of shards: drives that agree on a name are not asked for shards either.
 
     Raises:
         ReadQuorumLost: the slots that answered cannot tell, or too few shards are left.
@@ -93,7 +98,7 @@ async def resolve(
     if choice.moving or (choice.outcome is Outcome.UNDECIDED and unread):
         choice, history = await read_current(context, handle, op, drives=tuple(answers))
         errors = {**fanout.errors, **history.errors}
-    if choice.outcome is Outcome.UNDECIDED:
+    if choice.outcome is Outcome.UNDECIDED and not (named and choice.version and not choice.moving):
         raise ReadQuorumLost(f"{choice.reason}; {describe_errors(errors)}")
     return choice
 

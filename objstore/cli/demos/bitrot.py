@@ -9,10 +9,12 @@ from rich.console import Console
 from objstore.cli.demos.stage import Stage, set_stage
 from objstore.cli.local_layout import LocalLayout, uniform_layout
 from objstore.gateway.ports import ADMIN_PREFIX
+from objstore.ondisk.paths import JOURNAL_DB
 
 _WHOLE_S = 120.0
 _SHARD_HEADER_BYTES = 4096
 _RECORD_MAGIC = b"OSV1"
+_RESTARTS_MAX = 5
 
 
 async def bitrot(console: Console) -> None:
@@ -23,13 +25,31 @@ async def bitrot(console: Console) -> None:
         for number in range(100):
             await stage.put(f"small/{number:03d}", 2_000)
         await stage.wait_whole("every drive has all that is its")
-        stage.say("restart, so that the journals' records lie in their database files")
-        stage.cluster.stop()
-        stage.cluster.start()
-        await stage.wait_ready()
+        await _restart_until_settled(stage)
         for server in stage.cluster.servers:
             for drive in (1, 2):
                 await _rot_one(stage, server, drive)
+
+
+async def _restart_until_settled(stage: Stage) -> None:
+    """Restart until the journals' records lie in their database files.
+
+    The last process that closes a journal moves them there. Two that close it at the same moment
+    may each take the other for the last one; then they are still in the log, where they are as
+    durable, but a byte that is flipped there shows something else.
+    """
+    stage.say("restart, so that the journals' records lie in their database files")
+    for _ in range(_RESTARTS_MAX):
+        stage.cluster.stop()
+        settled = all(
+            _records_in(stage.cluster.drive_path(server, drive))
+            for server in stage.cluster.servers
+            for drive in (1, 2)
+        )
+        stage.cluster.start()
+        await stage.wait_ready()
+        if settled:
+            break
 
 
 def _two_by_two(directory: Path, port: int) -> LocalLayout:
@@ -97,17 +117,26 @@ def flip_in_shard(file: Path, seed: int) -> None:
 
 def flip_in_journal(drive: Path) -> int:
     """Flip one byte behind the start of every fifth record in the journal's database file."""
-    file = drive / "journal.db"
-    content = file.read_bytes()
+    chosen = _records_in(drive)[::5]
+    with _journal_of(drive).open("r+b") as handle:
+        for place in chosen:
+            _flip(handle, place + 40)
+    return len(chosen)
+
+
+def _records_in(drive: Path) -> list[int]:
+    """Return where records begin in the journal's database file."""
+    content = _journal_of(drive).read_bytes()
     found = []
     place = content.find(_RECORD_MAGIC)
     while place >= 0:
         found.append(place)
         place = content.find(_RECORD_MAGIC, place + 1)
-    with file.open("r+b") as handle:
-        for place in found[::5]:
-            _flip(handle, place + 40)
-    return len(found[::5])
+    return found
+
+
+def _journal_of(drive: Path) -> Path:
+    return drive / JOURNAL_DB
 
 
 def _flip(handle: BinaryIO, place: int) -> None:

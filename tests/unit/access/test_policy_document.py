@@ -1,7 +1,7 @@
 """Policies are read as AWS reads them, and refused with its sentences."""
 
 import json
-from time import process_time
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -357,6 +357,9 @@ HOSTILE = [
 def test_no_policy_takes_long_to_read(hostile: dict[str, Any]) -> None:
     data = document(hostile)
     assert len(data) <= POLICY_BYTES_MAX
-    began = process_time()
-    assert reason_of(data) in ("", "MalformedPolicy")
-    assert process_time() - began < 0.3
+    took_s = []
+    for _ in range(3):  # the machine may do something else in one of them
+        began_s = thread_time()
+        assert reason_of(data) in ("", "MalformedPolicy")
+        took_s.append(thread_time() - began_s)
+    assert min(took_s) < 0.3

@@ -114,6 +114,19 @@ async def test_a_listing_needs_no_shards_and_waits_for_none() -> None:
         assert len(asked) <= 2 * 5, "each key once, and once more to see that it stands still"
 
 
+async def test_a_listing_shows_a_name_that_reaches_the_other_drive_while_it_asks() -> None:
+    """Two drives are left; they disagree about a key when they are listed, and then no more."""
+    async with memory_set(Scheme(3, 1)) as m:
+        m.drives[1].rules.append(on("Commit", Late(10 * LATE_S)))
+        await put(m, KEY, b"hello")
+        m.drives[2].pull()
+        m.drives[3].pull()
+        m.drives[0].rules.append(on("ReadKey", Late(10 * LATE_S)))
+        m.drives[1].rules.append(on("ReadKey", Late(10 * LATE_S)))
+        listing = await m.store.list_objects(BUCKET, prefix="", delimiter="", after="", limit=10)
+        assert [one.key for one in listing.objects] == [KEY]
+
+
 async def test_what_was_deleted_stays_deleted_while_drives_are_heard() -> None:
     async with memory_set(Scheme(3, 1)) as m:
         await put(m, KEY, b"old")
