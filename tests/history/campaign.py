@@ -17,12 +17,13 @@ from objstore.cli.demos.stage import Stage, draw_secrets, opened
 from objstore.cli.local_layout import uniform_layout
 from tests.e2e.running import free_ports
 from tests.history.checker import Violation, check
-from tests.history.events import Event
+from tests.history.events import Event, Mishap, told
 from tests.history.nemeses import JumpingCluster, Nemeses
 from tests.history.recording import BUCKET, Recorder
 
 CLIENTS = 6
 SERVERS = 2
+HISTORY_FILE = "history.txt"  # all that was asked and done, in the campaign's directory
 WHOLE_S = 120.0
 # Refusals, and requests that a killed server left without an answer. Nothing else is an answer.
 EXPECTED_CODES = ("0 ", "404 NoSuchKey", "409 ConditionalRequestConflict", "412 ", "503 SlowDown")
@@ -34,6 +35,7 @@ class Verdict:
 
     seed: int
     events: tuple[Event, ...]
+    mishaps: tuple[Mishap, ...]
     codes: Counter[str]
     nemeses: Counter[str]
     whole: bool
@@ -59,7 +61,15 @@ class Verdict:
             lines.append(f"not whole after {WHOLE_S:.0f} s")
         if self.strange:
             lines.append(f"strange answers: {', '.join(self.strange)}")
-        return "\n".join([*lines, str(self.violation or "the history is possible")])
+        if self.violation is None:
+            return "\n".join([*lines, "the history is possible"])
+        return "\n".join([*lines, str(self.violation), "with what went wrong meanwhile:", self.why])
+
+    @property
+    def why(self) -> str:
+        """What the violation speaks of, and what the nemeses did meanwhile."""
+        assert self.violation is not None
+        return told(self.violation.excerpt, self.mishaps)
 
     @property
     def good(self) -> bool:
@@ -71,10 +81,10 @@ class Verdict:
 async def run(directory: Path, *, seed: int, duration_s: float, parity: int = 2) -> Verdict:
     """Run a campaign in an empty directory."""
     async with _cluster(directory, parity) as (cluster, injector, stage):
-        nemeses = Nemeses(cluster, injector, stage, Random(seed))
+        recorder = Recorder(stage.clients, stage.clock.monotonic_s())
+        nemeses = Nemeses(cluster, injector, stage, Random(seed), recorder.zero_s)
         assert await nemeses.is_whole_within(WHOLE_S), "the cluster does not start"
         await stage.clients[0].call("PUT", f"/{BUCKET}")
-        recorder = Recorder(stage.clients)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for number in range(CLIENTS):
@@ -85,8 +95,9 @@ async def run(directory: Path, *, seed: int, duration_s: float, parity: int = 2)
                 stop.set()
         whole = await nemeses.is_whole_within(WHOLE_S)
         reads = await recorder.read_all()
-    events = tuple(recorder.events)
-    return Verdict(seed, events, recorder.codes, nemeses.made, whole, reads, check(events))
+    events, mishaps = tuple(recorder.events), tuple(nemeses.mishaps)
+    (directory / HISTORY_FILE).write_text(told(events, mishaps))
+    return Verdict(seed, events, mishaps, recorder.codes, nemeses.made, whole, reads, check(events))
 
 
 @contextlib.asynccontextmanager

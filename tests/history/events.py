@@ -5,6 +5,7 @@ saw. `None` is the value of a key that holds nothing: at the beginning, and afte
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,3 +80,25 @@ class Event:
             f"{self.start:9.3f} .. {self.end:9.3f}  {self.client:>14}  {self.key}  {asked}"
             f"{'' if self.outcome is Outcome.OK else f'  ({self.outcome})'}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """What a nemesis did, so that a history can be read beside it."""
+
+    start: float
+    end: float
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.start:9.3f} .. {self.end:9.3f}  {'nemesis':>14}  {self.what}"
+
+
+def told(events: Sequence[Event], mishaps: Sequence[Mishap]) -> str:
+    """Tell what happened, in order of its beginning, and what went wrong at the time."""
+    if not events:
+        return ""
+    begin = min(event.start for event in events)
+    end = max(event.end for event in events)
+    meanwhile = [one for one in mishaps if one.start < end and one.end > begin]
+    return "\n".join(map(str, sorted([*events, *meanwhile], key=lambda one: one.start)))

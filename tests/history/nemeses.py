@@ -19,6 +19,7 @@ from objstore.cli.chaos.plan import Fault, How, Kind
 from objstore.cli.demos.client import S3Refusal
 from objstore.cli.demos.stage import Stage
 from objstore.cli.local_cluster import LocalCluster
+from tests.history.events import Mishap
 
 _CLOCKS = Path(__file__).parent / "clock"
 _JUMP_S_MAX = 14.0
@@ -61,7 +62,8 @@ class Nemeses:
     injector: Injector
     stage: Stage
     random: Random
-    made: Counter[str] = field(default_factory=Counter)
+    zero_s: float  # of the monotonic clock: the history's beginning
+    mishaps: list[Mishap] = field(default_factory=list)
 
     async def rage(self, duration_s: float) -> None:
         """Go on for some time; afterwards everything runs, and has something to heal."""
@@ -72,44 +74,69 @@ class Nemeses:
             if not turns:  # each has its turn before one comes twice
                 turns = self.random.sample(_NEMESES, len(_NEMESES))
             name = turns.pop()
-            self.made[name] += 1
             await self._make(name)
             await asyncio.sleep(self.random.uniform(0.2, 1.0))
         for server in self.cluster.servers:
             self.cluster.set_clock(server, 0.0)
 
+    @property
+    def made(self) -> Counter[str]:
+        """How often each nemesis had its turn."""
+        return Counter(one.what.split(":")[0] for one in self.mishaps)
+
     async def _make(self, name: str) -> None:
         server = self.random.choice(list(self.cluster.servers))
+        begun_s = self._now()
+        what = await self._do(name, server)
+        self.mishaps.append(Mishap(begun_s, self._now(), f"{name}: {what}"))
+
+    def _now(self) -> float:
+        return self.stage.clock.monotonic_s() - self.zero_s
+
+    async def _do(self, name: str, server: int) -> str:
         match name:
             case "kill":
-                await self._hold(Fault(Kind.SERVER, How.KILLED, server))
+                return await self._hold(Fault(Kind.SERVER, How.KILLED, server))
             case "pause":
-                await self._hold(Fault(Kind.SERVER, How.PAUSED, server))
+                return await self._hold(Fault(Kind.SERVER, How.PAUSED, server))
             case "restart":
-                await self._hold(Fault(Kind.SERVER, How.RESTARTED, server))
+                return await self._hold(Fault(Kind.SERVER, How.RESTARTED, server))
             case "storm":
-                await self._storm()
+                return await self._storm()
             case "pull":
-                await self._hold(Fault(Kind.DRIVE, How.RETURNED, server, self._drive()))
+                return await self._hold(Fault(Kind.DRIVE, How.RETURNED, server, self._drive()))
             case "replace":
-                if await self.is_whole_within(_WHOLE_S):
-                    await self._hold(Fault(Kind.DRIVE, How.REPLACED, server, self._drive()))
-                    await self.is_whole_within(_WHOLE_S)
+                if not await self.is_whole_within(_WHOLE_S):
+                    return "not done, as something is left to heal"
+                what = await self._hold(Fault(Kind.DRIVE, How.REPLACED, server, self._drive()))
+                await self.is_whole_within(_WHOLE_S)
+                return f"{what}, and healed by now"
             case "cut" | "half cut":
                 how = How.CUT if name == "cut" else How.UNHEARD
-                await self._hold(Fault(Kind.PARTITION, how, server, other=3 - server))
+                return await self._hold(Fault(Kind.PARTITION, how, server, other=3 - server))
             case "jump":
-                self.cluster.set_clock(server, self.random.uniform(-_JUMP_S_MAX, _JUMP_S_MAX))
+                ahead_s = self.random.uniform(-_JUMP_S_MAX, _JUMP_S_MAX)
+                self.cluster.set_clock(server, ahead_s)
+                return f"server {server} from now on {ahead_s:+.1f} s"
             case _:
                 raise AssertionError(name)
 
-    async def _hold(self, fault: Fault) -> None:
+    async def _hold(self, fault: Fault) -> str:
+        asked_s = self._now()
         await self.injector.begin(fault)
+        begun_s = self._now()
         await asyncio.sleep(self.random.uniform(0.3, 3.0))
+        ended_s = self._now()
         await self.injector.end(fault)
+        drive = f" drive {fault.drive}" if fault.kind is Kind.DRIVE else ""
+        return (
+            f"server {fault.server}{drive}, begun {asked_s:.3f} .. {begun_s:.3f}, "
+            f"ended {ended_s:.3f} .. {self._now():.3f}"
+        )
 
-    async def _storm(self) -> None:
+    async def _storm(self) -> str:
         """Restart servers faster than they can become well."""
+        restarts = []
         for _ in range(self.random.randint(3, 6)):
             server = self.random.choice(list(self.cluster.servers))
             if self.random.random() < 0.5:
@@ -117,7 +144,9 @@ class Nemeses:
             else:
                 await self.injector.stop(server)
             self.cluster.start_server(server)
+            restarts.append(f"server {server} at {self._now():.3f}")
             await asyncio.sleep(self.random.uniform(0.1, 1.0))
+        return ", ".join(restarts)
 
     def _drive(self) -> int:
         return self.random.randint(1, len(self.cluster.local.drives[0]))

@@ -39,6 +39,7 @@ class Recorder:
     """The history so far. Keys change every few seconds, so that each has a short history."""
 
     clients: tuple[DemoClient, ...]
+    zero_s: float = field(default_factory=time.monotonic)  # events' times count from here
     keys_at_once: int = 4
     key_age_s: float = 6.0
     events: list[Event] = field(default_factory=list)
@@ -46,7 +47,6 @@ class Recorder:
     _by_etag: dict[str, tuple[str, str]] = field(default_factory=dict)  # -> key, value
     _by_digest: dict[bytes, str] = field(default_factory=dict)
     _count: int = 0
-    _zero: float = field(default_factory=time.monotonic)
 
     async def work(self, name: str, seed: int, stop: asyncio.Event) -> None:
         """Be one client until `stop`."""
@@ -144,7 +144,7 @@ class Recorder:
             self._add(Event(Verb.SEEN, key, start, end, value=value, client=who))
 
     def _now(self) -> float:
-        return time.monotonic() - self._zero
+        return time.monotonic() - self.zero_s
 
     def _note(self, refusal: S3Refusal) -> None:
         self.codes[f"{refusal.status} {refusal.code}"] += 1

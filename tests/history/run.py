@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         )
         print(f"EC:{parity} {verdict}", flush=True)
         if not verdict.good:
-            print(f"its directory: {directory}")
+            print(f"its directory, with {campaign.HISTORY_FILE}: {directory}")
             return 1
         shutil.rmtree(directory, ignore_errors=True)
         seed += 1
