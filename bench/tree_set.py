@@ -12,8 +12,9 @@ from objstore.background.compare import Compare
 from objstore.background.ports import OwnDrive
 from objstore.background.walk import Walk
 from objstore.clock import SystemClock
+from objstore.drive.job_states import Comparison
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import Comparison, Op, ReadKey
+from objstore.drive.ops import Op, ReadKey
 from objstore.engine.cpu import Cpu
 from objstore.engine.ports import Attributes
 from objstore.engine.sets import Context, set_handle

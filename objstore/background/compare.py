@@ -15,15 +15,8 @@ import msgspec
 
 from objstore.background.bucket_heal import heal_bucket
 from objstore.background.ports import OwnDrive
-from objstore.drive.ops import (
-    CheckTree,
-    Comparison,
-    Op,
-    Progress,
-    ReadTree,
-    WriteComparison,
-    WriteProgress,
-)
+from objstore.drive.job_states import Comparison, Progress
+from objstore.drive.ops import CheckTree, Op, ReadTree, WriteComparison, WriteProgress
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.notes import note_unhealed
@@ -60,7 +53,10 @@ class NoTree(ReadQuorumLost):
 class Compare:
     """One comparison of one drive. With `job`, its progress is shown as that of this job."""
 
-    def __init__(self, context: Context, drive: OwnDrive, job: str = "") -> None:
+    def __init__(
+        self, context: Context, drive: OwnDrive, job: str = "", *, asked_ms: int = 0
+    ) -> None:
+        """Prepare it. `asked_ms`: when an operator last asked for one, by another's clock."""
         self._context = context
         self._own = drive
         self._handle = drive.handle
@@ -70,7 +66,8 @@ class Compare:
         self._unchecked = COMPARE_CHECKS_MAX
         self._healed_bytes = self._healed = 0
         self._written_s = 0.0
-        started_ms = context.now_ms()
+        # What is begun because it was asked for begins no earlier, whatever the clocks say.
+        started_ms = max(context.now_ms(), asked_ms)
         self._result = Comparison(started_ms=started_ms, finished_ms=0)
 
     async def run(self) -> Comparison:

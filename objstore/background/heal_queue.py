@@ -11,13 +11,12 @@ from enum import Enum, auto
 from functools import partial
 
 from objstore.background.ports import BackgroundContext
+from objstore.drive.job_states import Quarantine, Quarantined
 from objstore.drive.ops import (
     ClearMissed,
     ListMissed,
     Missed,
     MissedPage,
-    Quarantine,
-    Quarantined,
     ReadStatus,
     WriteQuarantine,
 )

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from objstore.drive.job_states import Comparison
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import Comparison
 from objstore.engine.sets import Context, SetHandle
 from objstore.limits import LIFECYCLE_DAY_SECONDS, SCRUB_BYTES_PER_S
 

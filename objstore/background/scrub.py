@@ -36,6 +36,7 @@ from objstore.background.scrub_plan import (
     stages_left,
     what_is_due,
 )
+from objstore.drive.job_states import ScrubState
 from objstore.drive.journal_check import (
     ROW_BYTES,
     TABLES,
@@ -46,14 +47,7 @@ from objstore.drive.journal_check import (
 )
 from objstore.drive.journal_mend import MendName, MendRows
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import (
-    CheckTree,
-    DriveStatus,
-    ReadStatus,
-    ScrubState,
-    VerifyShard,
-    WriteScrub,
-)
+from objstore.drive.ops import CheckTree, DriveStatus, ReadStatus, VerifyShard, WriteScrub
 from objstore.drive.shard_files import ShardFiles
 from objstore.drive.shard_scan import ShardScan, is_misplaced
 from objstore.engine.heal_upload import heal_uploads

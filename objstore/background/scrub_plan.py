@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from objstore.drive.ops import ScrubState
+from objstore.drive.job_states import ScrubState
 from objstore.limits import SCRUB_PASS_S, SCRUB_START_S
 
 

@@ -16,11 +16,11 @@ import msgspec
 
 from objstore.background.bucket_heal import heal_buckets
 from objstore.background.ports import OwnDrive
+from objstore.drive.job_states import Progress
 from objstore.drive.ops import (
     KeyEntry,
     ListTombstones,
     ListVersions,
-    Progress,
     ReadStatus,
     VersionPage,
     WriteProgress,
@@ -47,14 +47,19 @@ class Difference:
 class Walk:
     """One walk over one drive."""
 
-    def __init__(self, context: Context, drive: OwnDrive, job: str, *, verify: bool) -> None:
+    def __init__(
+        self, context: Context, drive: OwnDrive, job: str, *, verify: bool, asked_ms: int = 0
+    ) -> None:
+        """Prepare a walk. `asked_ms`: when an operator last asked for one, by another's clock."""
         self._context = context
         self._own = drive
         self._handle = drive.handle
         self._drive = drive.handle.drives[drive.index]
         self._verify = verify
         now = context.now_ms()
-        self._progress = Progress(job=job, started_ms=now, updated_ms=now)
+        # What is begun because it was asked for begins no earlier, whatever the clocks say.
+        started = max(now, asked_ms)
+        self._progress = Progress(job=job, started_ms=started, updated_ms=now)
         self._written = 0.0
 
     async def run(self) -> Progress:

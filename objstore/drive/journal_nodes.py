@@ -4,10 +4,11 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+from objstore.drive.job_states import TreeCheck, TreePage
 from objstore.drive.journal_changes import Changes
 from objstore.drive.journal_scan import Group, add_up, holds, scan
 from objstore.drive.journal_tree import begins_leaf, leaves_in, mend, stored_leaves
-from objstore.drive.ops import CheckTree, ReadTree, TreeCheck, TreePage
+from objstore.drive.ops import CheckTree, ReadTree
 from objstore.errors import DriveRefusal
 from objstore.limits import TREE_CHECK_ENTRIES, TREE_NODES_MAX
 from objstore.ondisk.tree import LEVEL_MAX, TOTAL_MASK, TreeHash, TreeNode, split_place

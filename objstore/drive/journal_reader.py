@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from objstore.drive.job_states import Comparison, Progress, Quarantine, ScrubState, TreePage
 from objstore.drive.journal_changes import names_file
 from objstore.drive.journal_fetch import fetch_blobs, fetch_rows
 from objstore.drive.journal_group import AnyCall, Outcome
@@ -31,7 +32,6 @@ from objstore.drive.journal_sql import Key, LoadedRow, load_payloads, load_some_
 from objstore.drive.lanes import again
 from objstore.drive.ops import (
     BucketPage,
-    Comparison,
     DriveStatus,
     KeyPage,
     KeyState,
@@ -44,17 +44,13 @@ from objstore.drive.ops import (
     Missed,
     MissedPage,
     Op,
-    Progress,
-    Quarantine,
     ReadBucket,
     ReadKey,
     ReadStatus,
     ReadTree,
     ReadUpload,
     ReadUsage,
-    ScrubState,
     TombstonePage,
-    TreePage,
     UploadPage,
     UploadState,
     Usage,

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from objstore.background.lifecycle_report import Result, Work
 from objstore.clock import Clock
-from objstore.drive.ops import Comparison
+from objstore.drive.job_states import Comparison
 
 
 class LifecycleMetrics:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from objstore.drive.ops import DriveStatus, Quarantine, Quarantined
+from objstore.drive.job_states import Quarantine, Quarantined
+from objstore.drive.ops import DriveStatus
 from objstore.gateway.ports import QuarantinedKey, ScrubInfo
 from objstore.limits import QUARANTINE_SHOWN_MAX
 

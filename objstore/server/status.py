@@ -6,10 +6,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from objstore.background.tend import heal_waits
 from objstore.cluster.membership import METHOD_STATE, ServerState, decode_state
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
-from objstore.drive.ops import Comparison, Op, RequestCompare, RequestHeal, RequestScrub
-from objstore.drive.ops import Progress as JobProgress
+from objstore.drive.job_states import Comparison
+from objstore.drive.job_states import Progress as JobProgress
+from objstore.drive.ops import Op, RequestCompare, RequestHeal, RequestScrub
 from objstore.engine.fanout import call_all
 from objstore.engine.ports import Location
 from objstore.engine.sets import SetHandle
@@ -131,7 +133,10 @@ class ObservedCluster:
                 _set_info(one, drives, *quarantine)
                 for one, quarantine in zip(sets, quarantines, strict=True)
             ),
-            healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
+            healing=any(
+                guard.health.status is not None and heal_waits(guard.health.status)
+                for guard in self._engine.guards.values()
+            ),
             server=self._node.order.server,
             operations=explain(sets, drives, ready=self._serving),
             certificates=tuple(self._certificates()),
@@ -266,15 +271,6 @@ class ObservedCluster:
                 expires_in_s=port.leaf.not_after_s - now_s,
             )
 
-    def _heal_waits(self, guard: GuardedDrive) -> bool:
-        status = guard.health.status
-        if status is None or not status.heal_requested_ms:
-            return False
-        progress = status.progress
-        if progress is None or progress.job != "heal" or not progress.finished_ms:
-            return True
-        return progress.started_ms < status.heal_requested_ms
-
 
 def _compare_waits(guard: GuardedDrive) -> bool:
     status = guard.health.status
@@ -289,7 +285,7 @@ def _comparison(last: Comparison | None) -> ComparisonInfo | None:
         return None
     return ComparisonInfo(
         finished_ms=last.finished_ms,
-        seconds=(last.finished_ms - last.started_ms) / 1000,
+        seconds=max(0, last.finished_ms - last.started_ms) / 1000,
         differences=last.differences,
         failed=last.failed,
         read_bytes=last.read_bytes,

@@ -2,21 +2,18 @@
 
 import pytest
 
+from objstore.drive.job_states import Progress, Quarantine, Quarantined, ScrubState
 from objstore.drive.ops import (
     AbortUpload,
     DiscardShards,
     ListBuckets,
     ListUploads,
-    Progress,
     PutBucket,
-    Quarantine,
-    Quarantined,
     ReadBucket,
     ReadStatus,
     ReadUpload,
     RequestHeal,
     RequestScrub,
-    ScrubState,
     Undo,
     VerifyShard,
     WriteProgress,

@@ -2,10 +2,10 @@
 
 import pytest
 
+from objstore.drive.job_states import Comparison
 from objstore.drive.ops import (
     AbortUpload,
     CheckTree,
-    Comparison,
     Forget,
     ReadStatus,
     ReadTree,

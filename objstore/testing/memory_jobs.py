@@ -3,15 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from objstore.drive.job_states import Comparison, Progress, Quarantine, ScrubState
 from objstore.drive.ops import (
-    Comparison,
     Op,
-    Progress,
-    Quarantine,
     RequestCompare,
     RequestHeal,
     RequestScrub,
-    ScrubState,
     WriteComparison,
     WriteQuarantine,
     WriteScrub,

@@ -11,7 +11,8 @@ from objstore.background.compare import Compare
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
 from objstore.clock import Clock
-from objstore.drive.ops import Comparison, PutBucket
+from objstore.drive.job_states import Comparison
+from objstore.drive.ops import PutBucket
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
 from objstore.engine.store import Store

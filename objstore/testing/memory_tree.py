@@ -3,13 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from objstore.drive.ops import (
-    CheckTree,
-    Op,
-    ReadTree,
-    TreeCheck,
-    TreePage,
-)
+from objstore.drive.job_states import TreeCheck, TreePage
+from objstore.drive.ops import CheckTree, Op, ReadTree
 from objstore.errors import DriveRefusal
 from objstore.names import BucketName, DriveId, ObjectKey, UploadId
 from objstore.ondisk.record import Bucket

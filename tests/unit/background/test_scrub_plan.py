@@ -18,7 +18,7 @@ from objstore.background.scrub_plan import (
     stages_left,
     what_is_due,
 )
-from objstore.drive.ops import ScrubState
+from objstore.drive.job_states import ScrubState
 from objstore.limits import SCRUB_PASS_S, SCRUB_START_S
 
 NOW_MS = 10_000_000_000

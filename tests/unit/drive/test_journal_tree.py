@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from objstore.drive.format import format_drive
+from objstore.drive.job_states import TreeCheck
 from objstore.drive.journal_schema import FORMAT_VERSION
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import CheckTree, Forget, ReadTree, Settle, TreeCheck, Undo
+from objstore.drive.ops import CheckTree, Forget, ReadTree, Settle, Undo
 from objstore.names import Kind, ObjectKey
 from objstore.ondisk.tree import TreeNode, place_of
 from objstore.testing.drive_values import BUCKET, commit, order, put_bucket, put_upload, version
