@@ -101,4 +101,5 @@ def told(events: Sequence[Event], mishaps: Sequence[Mishap]) -> str:
     begin = min(event.start for event in events)
     end = max(event.end for event in events)
     meanwhile = [one for one in mishaps if one.start < end and one.end > begin]
-    return "\n".join(map(str, sorted([*events, *meanwhile], key=lambda one: one.start)))
+    lines: list[Event | Mishap] = [*events, *meanwhile]
+    return "\n".join(map(str, sorted(lines, key=lambda line: line.start)))
