@@ -32,8 +32,10 @@ REACHED = [(0,), (3,), (0, 1), (1, 3), (0, 1, 2), (1, 2, 3)]
 Delete = Callable[[MemorySet], Coroutine[None, None, object]]
 
 
-def _first(verb: str, fault: Fault) -> Callable[[DriveCall], Fault | None]:
-    """Return the rule that the first call of `verb` meets `fault`, and no other."""
+def _first(
+    verb: str, fault: Fault, told: Callable[[], None] = lambda: None
+) -> Callable[[DriveCall], Fault | None]:
+    """Return the rule that the first call of `verb` meets `fault`, and no other; who is told so."""
     met = False
 
     def rule(call: DriveCall) -> Fault | None:
@@ -41,6 +43,7 @@ def _first(verb: str, fault: Fault) -> Callable[[DriveCall], Fault | None]:
         if met or call.verb != verb:
             return None
         met = True
+        told()
         return fault
 
     return rule
@@ -243,3 +246,37 @@ async def test_settling_an_overwrite_that_stops_half_way_loses_neither() -> None
             one.rules.clear()
         await heal_key(m.context, m.handle, BUCKET, ObjectKey(KEY), frozenset(), verify=False)
         assert await get(m, KEY) == b"new"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@pytest.mark.parametrize(
+    ("reached", "code"),
+    [
+        ((), "PreconditionFailed"),
+        ((0,), "ConditionalRequestConflict"),
+        ((2,), "ConditionalRequestConflict"),
+    ],
+)
+async def test_what_somebody_may_have_read_is_not_said_to_have_failed(
+    scheme: Scheme, reached: tuple[int, ...], code: str
+) -> None:
+    """A conditional write reaches some drives, and a plain one passes it on the others."""
+    async with memory_set(scheme, bracketing=0.0) as m:
+        held = await put(m, KEY, b"old")
+
+        def unchanged(found: Version | None) -> None:
+            if found is None or found.etag != held.etag:
+                raise RequestRefused("PreconditionFailed")
+
+        late = set(range(4)) - set(reached)
+        on_their_way = asyncio.Semaphore(0)
+        for drive in late:
+            m.drives[drive].rules.append(_first("Commit", Late(LATE_S), on_their_way.release))
+        swap = asyncio.create_task(put(m, KEY, b"swapped", precondition=unchanged))
+        for _ in late:
+            await on_their_way.acquire()
+        await put(m, KEY, b"plain")
+        with pytest.raises(RequestRefused) as refused:
+            await swap
+        assert refused.value.reason == code
+        assert await get(m, KEY) == b"plain"
