@@ -6,7 +6,7 @@ import pytest
 
 from tests.history import campaign
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 _DURATION_S = 15.0  # with start, healing and reads in the end, under a minute each
 
 
