@@ -7,7 +7,6 @@ is there already costs a comparison and nothing more. Progress is stored on the 
 every process can read it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from functools import partial
 import msgspec
 
 from objstore.background.ports import OwnDrive
+from objstore.background.side_by_side import side_by_side
 from objstore.drive.ops import (
     BucketPage,
     KeyEntry,
@@ -33,7 +33,7 @@ from objstore.engine.heal_upload import heal_uploads
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
-from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
+from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
 from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
 from objstore.quorum.reduce import describe_errors
@@ -45,6 +45,7 @@ class Difference:
 
     bucket: BucketName
     key: ObjectKey
+    size: int = 0  # of its largest version that was listed
 
 
 class Walk:
@@ -121,15 +122,14 @@ class Walk:
 
     async def _walk_bucket(self, bucket: BucketName) -> None:
         async for page, done in self._differences(bucket):
-            for first in range(0, len(page), HEALS_AT_ONCE_MAX):
-                batch = page[first : first + HEALS_AT_ONCE_MAX]
-                async with asyncio.TaskGroup() as group:
-                    for difference in batch:
-                        group.create_task(self._heal(difference))
-                self._count(keys=len(batch))
-                await self._save()
+            await side_by_side((one.size, partial(self._heal_counted, one)) for one in page)
             self._count(keys=done - len(page))
             await self._save()
+
+    async def _heal_counted(self, difference: Difference) -> None:
+        await self._heal(difference)
+        self._count(keys=1)
+        await self._save()
 
     def _count(self, *, keys: int = 0, written: int = 0, failed: int = 0) -> None:
         progress = self._progress
@@ -176,7 +176,8 @@ class Walk:
             others = [_versions(page, end) for page in theirs.values()]
             keys = sorted(held.keys() | {name for one in others for name in one})
             differing = [name for name in keys if self._differs(held, others, name)]
-            yield [Difference(bucket, name) for name in differing], len(keys)
+            sizes = _largest(held, *others)
+            yield [Difference(bucket, name, sizes[name]) for name in differing], len(keys)
             if end is None:
                 return
             key, order = end[0], order_at(end)
@@ -231,6 +232,15 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
         if end is None or position_of(entry.key, entry.order) <= end:
             versions.setdefault(entry.key, []).append(entry)
     return versions
+
+
+def _largest(*pages: _Versions) -> dict[ObjectKey, int]:
+    """Return the size of the largest version of each key."""
+    sizes: dict[ObjectKey, int] = {}
+    for page in pages:
+        for key, entries in page.items():
+            sizes[key] = max(sizes.get(key, 0), *(entry.size for entry in entries))
+    return sizes
 
 
 async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:

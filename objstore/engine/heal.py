@@ -13,7 +13,7 @@ while some drives were away: back, as it is superseded. When a drive is away not
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from objstore.drive.ops import Commit, CommitMode, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, Committed, Settle, Undo
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
@@ -192,7 +192,9 @@ class _Repair:
             if shards:
                 written += await self._lost_version.rebuild(part, shards)
         if record is None or lost or set(held) < set(self.shards):
-            await self._commit(held)
+            committed = await self._commit(held)
+            if record is None and not (stale or committed.superseded):
+                return written  # a row that is new there, and older ones are not: nothing to retire
         settle = Settle(self.version.bucket, self.version.key, self.version.order)
         await self._drive.call(settle)
         return written
@@ -246,7 +248,7 @@ class _Repair:
             self.context, self.handle, self.version, self.choice.sources, self.target
         )
 
-    async def _commit(self, mine: Mapping[int, HeldShard]) -> None:
+    async def _commit(self, mine: Mapping[int, HeldShard]) -> Committed:
         """Give the record its place in the order; what is newer stays newer."""
         if self._inline():
             whole = set(mine) >= set(self.shards)
@@ -254,7 +256,7 @@ class _Repair:
         else:
             held = tuple(HeldShard(shard) for shard in self.shards)
         sealed = encode_record(encode_version(self.version), held)
-        await self._drive.call(Commit(sealed, CommitMode.MERGE))
+        return await self._drive.call(Commit(sealed, CommitMode.MERGE))
 
     async def _inline_shards(self) -> tuple[HeldShard, ...]:
         part = self.version.parts[0]

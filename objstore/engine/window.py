@@ -30,8 +30,9 @@ class Window:
 
     @property
     def size(self) -> int:
-        """About how many bytes of data the window has."""
-        return len(self.stripes) * self.version.stripe_bytes
+        """How many bytes of data the window has."""
+        begin = self.stripes.start * self.version.stripe_bytes
+        return min(len(self.stripes) * self.version.stripe_bytes, self.part.size - begin)
 
     def _block(self, stripe: int) -> int:
         size = stripe_size(stripe, self.part.size, self.version.stripe_bytes)
