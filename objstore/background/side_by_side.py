@@ -7,9 +7,9 @@ waits for the slowest of a batch.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from objstore.limits import HEALS_AT_ONCE_MAX, SMALL_HEAL_BYTES, SMALL_HEALS_AT_ONCE_MAX
+from objstore.limits import LARGE_HEALS_AT_ONCE_MAX, SMALL_HEAL_BYTES, SMALL_HEALS_AT_ONCE_MAX
 
-_PLACES_OF_LARGE = SMALL_HEALS_AT_ONCE_MAX // HEALS_AT_ONCE_MAX
+_PLACES_OF_LARGE = SMALL_HEALS_AT_ONCE_MAX // LARGE_HEALS_AT_ONCE_MAX
 
 
 def places_for(size: int) -> int:

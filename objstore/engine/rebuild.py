@@ -6,6 +6,7 @@ from functools import partial
 
 from objstore.drive.api import ShardSink
 from objstore.drive.ops import DiscardShards, VerifyShard
+from objstore.engine.fanout import Ahead
 from objstore.engine.get import StoredObject
 from objstore.engine.sets import Context, Place, SetDrive, SetHandle
 from objstore.erasure.geometry import stripe_count
@@ -14,6 +15,15 @@ from objstore.limits import READ_WINDOW_STRIPES
 from objstore.ondisk.record import Part, Version
 from objstore.ondisk.shard_file import ShardHeader, block_checksum, encode_header, trailer_of
 from objstore.versions.select import Source
+
+
+async def _write(
+    part: Part, stripe: int, blocks: Mapping[int, memoryview], sinks: Mapping[int, ShardSink]
+) -> int:
+    """Append one block to each shard; return their bytes."""
+    for shard, sink in sinks.items():
+        await sink.write(block_checksum(part.data_id, shard, stripe, blocks[shard]), blocks[shard])
+    return sum(len(blocks[shard]) for shard in sinks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +85,25 @@ class LostVersion:
         return written
 
     async def _copy(self, part: Part, sinks: Mapping[int, ShardSink]) -> int:
+        """Rebuild and write, window by window; the next one is read while one is written."""
         source = self.source()
         count = stripe_count(part.size, self.version.stripe_bytes)
-        written = 0
-        for first in range(0, count, READ_WINDOW_STRIPES):
-            stripes = range(first, min(first + READ_WINDOW_STRIPES, count))
-            window = await source.window(part, stripes)
-            rows = await self.context.cpu.run(window.size, partial(window.rebuild, list(sinks)))
-            for stripe, blocks in zip(stripes, rows, strict=True):
-                for shard, sink in sinks.items():
-                    checksum = block_checksum(part.data_id, shard, stripe, blocks[shard])
-                    await sink.write(checksum, blocks[shard])
-                    written += len(blocks[shard])
+        windows = [
+            range(first, min(first + READ_WINDOW_STRIPES, count))
+            for first in range(0, count, READ_WINDOW_STRIPES)
+        ]
+        group, written = self.context.group, 0
+        ahead = Ahead(group, source.window(part, windows[0]))
+        try:
+            for number, stripes in enumerate(windows):
+                window = await ahead.result()
+                if number + 1 < len(windows):
+                    ahead = Ahead(group, source.window(part, windows[number + 1]))
+                rows = await self.context.cpu.run(window.size, partial(window.rebuild, list(sinks)))
+                for stripe, blocks in zip(stripes, rows, strict=True):
+                    written += await _write(part, stripe, blocks, sinks)
+        finally:
+            ahead.cancel()
         return written
 
     def _header(self, part: Part, shard: int) -> ShardHeader:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from objstore.drive.api import Buffer
 from objstore.erasure.codec import codec_for
 from objstore.erasure.geometry import block_bytes, stripe_size
+from objstore.erasure.same import same_bytes
 from objstore.errors import DriveError, ShardCorrupt
 from objstore.ondisk.record import Part, Version
 from objstore.ondisk.shard_file import CHECKSUM_BYTES, frame_bytes, frame_offset, open_frame
@@ -118,4 +119,4 @@ class Window:
         left_out = chosen[0]
         second = {other: good[other] for other in chosen[1:]} | {shard: rebuilt}
         proof = self._rebuilt(second, [left_out], block)[left_out]
-        assert proof == good[left_out], "a rebuilt shard does not decode to what was read"
+        assert same_bytes(proof, good[left_out]), "a rebuilt shard does not decode to what was read"
