@@ -1,25 +1,24 @@
-"""Heal many keys side by side: as many small ones as can share a sync, but few large ones.
+"""Heal many keys side by side: small ones, whose records then share a sync, but one large one.
 
-A key takes places by the memory that healing it takes. One that is done makes room at once: nobody
-waits for the slowest of a batch.
+More at once heals no faster, as the processor is busy with one large object (its stripes are read
+ahead); but each adds to what a client's request has to wait behind. A key that is done makes room
+at once: nobody waits for the slowest of a batch.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from objstore.limits import LARGE_HEALS_AT_ONCE_MAX, SMALL_HEAL_BYTES, SMALL_HEALS_AT_ONCE_MAX
-
-_PLACES_OF_LARGE = SMALL_HEALS_AT_ONCE_MAX // LARGE_HEALS_AT_ONCE_MAX
+from objstore.limits import HEAL_PLACE_BYTES, HEAL_PLACES
 
 
 def places_for(size: int) -> int:
-    """Return how many of SMALL_HEALS_AT_ONCE_MAX places a key takes whose object has `size`."""
-    return max(1, min(-(-size // SMALL_HEAL_BYTES), _PLACES_OF_LARGE))
+    """Return how many of HEAL_PLACES a key takes whose object has `size` bytes."""
+    return max(1, min(-(-size // HEAL_PLACE_BYTES), HEAL_PLACES))
 
 
 async def side_by_side(works: Iterable[tuple[int, Callable[[], Awaitable[None]]]]) -> None:
-    """Do (size, work) in order of their beginning, as many at once as there is room for."""
-    free = SMALL_HEALS_AT_ONCE_MAX
+    """Do (size, work) in their order, as many at once as there are places for."""
+    free = HEAL_PLACES
     room = asyncio.Event()
 
     async def do(places: int, work: Callable[[], Awaitable[None]]) -> None:
