@@ -40,6 +40,9 @@ system_packages() {
     # Drive faults: small ext4 images on loop devices.
     command -v mkfs.ext4 >/dev/null || install_packages e2fsprogs
     command -v losetup >/dev/null || install_packages mount
+    command -v mkfs.xfs >/dev/null || install_packages xfsprogs
+    # Faults below SQLite: a library made from tests/crash/disk_faults.c.
+    command -v cc >/dev/null || install_packages gcc libc6-dev
     # Clusters on hosts of their own: network namespaces, bridges, slow links.
     command -v ip >/dev/null && command -v tc >/dev/null || install_packages iproute2
 }

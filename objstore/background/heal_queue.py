@@ -5,22 +5,57 @@ has its class's own scheme; until then it stays and is tried again, as often as 
 """
 
 import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 
 from objstore.background.ports import BackgroundContext
-from objstore.drive.ops import ClearMissed, ListMissed, Missed, MissedPage
+from objstore.background.side_by_side import side_by_side
+from objstore.drive.job_states import Quarantine, Quarantined
+from objstore.drive.ops import (
+    ClearMissed,
+    ListMissed,
+    Missed,
+    MissedPage,
+    ReadStatus,
+    WriteQuarantine,
+)
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import examine, heal_key
 from objstore.engine.recode import needs_recoding, recode
 from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, RequestRefused
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RequestRefused
 from objstore.limits import (
     CALL_DEADLINE_S,
     HEAL_PASS_INTERVAL_S,
     HEAL_PASS_INTERVAL_S_MAX,
-    HEALS_AT_ONCE_MAX,
+    QUARANTINE_SHOWN_MAX,
 )
 from objstore.names import BucketName, ObjectKey
+
+
+class Outcome(Enum):
+    """What trying to heal a key came to."""
+
+    WHOLE = auto()
+    LATER = auto()
+    QUARANTINED = auto()
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one look at every note of a set found."""
+
+    whole: int = 0
+    quarantined: list[Quarantined] = field(default_factory=list)
+    count: int = 0  # of those quarantined, the ones that are not listed too
+
+    def hold(self, note: Missed, reason: str) -> None:
+        """A key cannot be healed now: too few of its shards are left."""
+        self.count += 1
+        if len(self.quarantined) < QUARANTINE_SHOWN_MAX:
+            self.quarantined.append(Quarantined(note.bucket, note.key, reason))
 
 
 async def run_heal_queue(background: BackgroundContext, handle: SetHandle) -> None:
@@ -36,24 +71,39 @@ async def run_heal_queue(background: BackgroundContext, handle: SetHandle) -> No
 
 
 async def heal_missed_once(background: BackgroundContext, handle: SetHandle) -> int:
-    """Go through every note of a set once; return how many keys are whole now."""
+    """Go through every note of a set once; return how many keys are whole now.
+
+    What cannot be healed, because fewer than k shards of it can be read, is left exactly as it is,
+    is listed as quarantined, and is tried again with every pass.
+    """
     context, own = background.engine, background.own_of(handle)
-    whole = 0
+    seen = Pass()
     after: tuple[str, str] | None = ("", "")
     while after is not None:
         notes, after = await _page(context, handle, after)
         background.heal.looked()
         ready = [note for note in notes if _can_be_healed(handle, note)]
-        for first in range(0, len(ready), HEALS_AT_ONCE_MAX):
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(_heal(context, handle, own, note))
-                    for note in ready[first : first + HEALS_AT_ONCE_MAX]
-                ]
-            healed = sum(task.result() for task in tasks)
-            background.heal.healed(healed)
-            whole += healed
-    return whole
+
+        async def heal(note: Missed) -> None:
+            whole = await _heal(context, handle, own, note, seen) is Outcome.WHOLE
+            background.heal.healed(int(whole))
+            seen.whole += whole
+
+        await side_by_side(partial(heal, note) for note in ready)
+    await _tell(context, handle, own, seen)
+    return seen.whole
+
+
+async def _tell(context: Context, handle: SetHandle, own: frozenset[int], seen: Pass) -> None:
+    """Store which keys are quarantined on this server's drives, where every process can read it."""
+    some = tuple(sorted(seen.quarantined, key=lambda one: (one.bucket, one.key)))
+    for index in own & frozenset(handle.writable()):
+        drive = handle.drives[index]
+        with suppress(DriveError):
+            held = (await drive.call(ReadStatus())).quarantine or Quarantine()
+            if (held.count, held.some) != (seen.count, some):
+                told = Quarantine(seen.count, context.now_ms(), some)
+                await drive.call(WriteQuarantine(told))
 
 
 async def _page(
@@ -90,7 +140,9 @@ def _can_be_healed(handle: SetHandle, note: Missed) -> bool:
     return any(handle.drive_of_slot(slot) in writable for slot in note.slots)
 
 
-async def _heal(context: Context, handle: SetHandle, own: frozenset[int], note: Missed) -> bool:
+async def _heal(
+    context: Context, handle: SetHandle, own: frozenset[int], note: Missed, seen: Pass
+) -> Outcome:
     """Heal one key on our drives, and take what is done off its note."""
     named = frozenset(handle.drive_of_slot(slot) for slot in note.slots)
     targets = own & named & frozenset(handle.writable())
@@ -104,13 +156,16 @@ async def _heal(context: Context, handle: SetHandle, own: frozenset[int], note: 
             if version is None or not needs_recoding(handle, version):
                 continue
             if handle.drive_of_slot(version.slots[0]) not in own or not health.complete:
-                return False
+                return Outcome.LATER
             await recode(context, handle, health, choice)
             done = note.slots
         await _clear(context, handle, note, done)
+    except ReadQuorumLost as error:
+        seen.hold(note, str(error))
+        return Outcome.QUARANTINED
     except (QuorumError, DriveError, RequestRefused):
-        return False
-    return bool(done)
+        return Outcome.LATER
+    return Outcome.WHOLE if done else Outcome.LATER
 
 
 async def _clear(context: Context, handle: SetHandle, note: Missed, slots: tuple[int, ...]) -> None:

@@ -4,8 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from objstore.drive.job_states import Comparison
+from objstore.drive.local import LocalDrive
 from objstore.engine.sets import Context, SetHandle
-from objstore.limits import LIFECYCLE_DAY_SECONDS
+from objstore.limits import LIFECYCLE_DAY_SECONDS, SCRUB_BYTES_PER_S
+
+
+async def _nothing() -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +19,24 @@ class OwnDrive:
     """A drive of this server, as a member of its set.
 
     `replace` looks at the drive's directory while the drive is away, and formats it when it is
-    an empty replacement; it returns what it found, in words.
+    an empty replacement; it returns what it found, in words. `damage` says why its journal is
+    to be made anew, or ""; `restore` sets the damaged journal aside, and says where. `local` is
+    the drive itself, for what only its own server does; None where there is none to scrub.
+    `latency_s` is how long small calls take it, on average of the last ones.
     """
 
     handle: SetHandle
     index: int
     replace: Callable[[], Awaitable[str]]
+    damage: Callable[[], Awaitable[str]] = _nothing
+    restore: Callable[[], Awaitable[str]] = _nothing
+    local: LocalDrive | None = None
+    latency_s: Callable[[], float] = float
+
+    @property
+    def path(self) -> str:
+        """What it is called."""
+        return self.handle.layout.drives[self.index].path
 
 
 class LifecycleCounters(Protocol):
@@ -46,6 +64,14 @@ class HealCounters(Protocol):
 
     def healed(self, keys: int) -> None:
         """So many keys are whole now, and off the queue."""
+        ...
+
+
+class CompareCounters(Protocol):
+    """Where comparisons of trees are counted for the operator."""
+
+    def compared(self, result: Comparison) -> None:
+        """A drive was compared with its set."""
         ...
 
 
@@ -92,6 +118,9 @@ class _NotCounted:
     def healed(self, keys: int) -> None:
         pass
 
+    def compared(self, result: Comparison) -> None:
+        pass
+
     def looked_at(self, count: int) -> None:
         pass
 
@@ -116,7 +145,9 @@ class BackgroundContext:
     lifecycle_day_s: int = LIFECYCLE_DAY_SECONDS
     lifecycle: LifecycleCounters = NOT_COUNTED
     heal: HealCounters = _NOT_COUNTED
+    compare: CompareCounters = _NOT_COUNTED
     returning: Comparisons = NOTHING_DUE
+    scrub_bytes_per_s: int = SCRUB_BYTES_PER_S  # of each drive; 0: only when asked
 
     def own_of(self, handle: SetHandle) -> frozenset[int]:
         """Indexes of this server's drives in a set."""

@@ -6,6 +6,7 @@ from objstore.background.heal_queue import run_heal_queue
 from objstore.background.lifecycle_schedule import run_lifecycle
 from objstore.background.ports import BackgroundContext
 from objstore.background.reaper import run_reaper
+from objstore.background.scrub import run_scrub
 from objstore.background.tend import run_tend
 
 
@@ -14,6 +15,8 @@ async def run_background(background: BackgroundContext) -> None:
     async with asyncio.TaskGroup() as group:
         for own in background.own:
             group.create_task(run_tend(background, own))
+            if own.local is not None:
+                group.create_task(run_scrub(background, own))
         for handle in background.by_set().values():
             group.create_task(run_heal_queue(background, handle))
             group.create_task(run_reaper(background, handle))

@@ -13,16 +13,14 @@ from functools import partial
 
 import msgspec
 
+from objstore.background.bucket_heal import heal_buckets
 from objstore.background.ports import OwnDrive
 from objstore.background.side_by_side import side_by_side
+from objstore.drive.job_states import Progress
 from objstore.drive.ops import (
-    BucketPage,
     KeyEntry,
-    ListBuckets,
     ListTombstones,
     ListVersions,
-    Progress,
-    PutBucket,
     ReadStatus,
     VersionPage,
     WriteProgress,
@@ -30,13 +28,12 @@ from objstore.drive.ops import (
 from objstore.engine.fanout import call_all
 from objstore.engine.heal import heal_key
 from objstore.engine.heal_upload import heal_uploads
+from objstore.engine.notes import note_unhealed
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
-from objstore.engine.sets import Context, SetHandle
-from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RecordUnknown
+from objstore.engine.sets import Context
+from objstore.errors import DriveError, QuorumError, ReadQuorumLost
 from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
-from objstore.ondisk.record import Bucket, decode_bucket, encode_bucket
-from objstore.quorum.reduce import describe_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +42,24 @@ class Difference:
 
     bucket: BucketName
     key: ObjectKey
-    size: int = 0  # of its largest version that was listed
 
 
 class Walk:
     """One walk over one drive."""
 
-    def __init__(self, context: Context, drive: OwnDrive, job: str, *, verify: bool) -> None:
+    def __init__(
+        self, context: Context, drive: OwnDrive, job: str, *, verify: bool, asked_ms: int = 0
+    ) -> None:
+        """Prepare a walk. `asked_ms`: when an operator last asked for one, by another's clock."""
         self._context = context
         self._own = drive
         self._handle = drive.handle
         self._drive = drive.handle.drives[drive.index]
         self._verify = verify
         now = context.now_ms()
-        self._progress = Progress(job=job, started_ms=now, updated_ms=now)
+        # What is begun because it was asked for begins no earlier, whatever the clocks say.
+        started = max(now, asked_ms)
+        self._progress = Progress(job=job, started_ms=started, updated_ms=now)
         self._written = 0.0
 
     async def run(self) -> Progress:
@@ -70,7 +71,7 @@ class Walk:
         """
         await self._estimate()
         await self._save(force=True)
-        buckets = await self._heal_buckets()
+        buckets = await heal_buckets(self._context, self._handle, self._own.index)
         for bucket in buckets:
             failed = await heal_uploads(self._context, self._handle, self._own.index, bucket)
             self._count(failed=failed)
@@ -106,23 +107,11 @@ class Walk:
         self._progress = msgspec.structs.replace(self._progress, updated_ms=self._context.now_ms())
         await self._drive.call(WriteProgress(self._progress, trusted))
 
-    # --- buckets ---------------------------------------------------------------------
-
-    async def _heal_buckets(self) -> list[BucketName]:
-        """Give the drive the newest record of every bucket; return those that exist."""
-        newest = await newest_buckets(self._context, self._handle)
-        mine = _by_name(await self._drive.call(ListBuckets()))
-        for name, bucket in newest.items():
-            held = mine.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                await self._drive.call(PutBucket(encode_bucket(bucket), force=True))
-        return sorted(name for name, bucket in newest.items() if not bucket.deleted)
-
     # --- keys ------------------------------------------------------------------------
 
     async def _walk_bucket(self, bucket: BucketName) -> None:
         async for page, done in self._differences(bucket):
-            await side_by_side((one.size, partial(self._heal_counted, one)) for one in page)
+            await side_by_side(partial(self._heal_counted, one) for one in page)
             self._count(keys=done - len(page))
             await self._save()
 
@@ -155,6 +144,12 @@ class Walk:
                 frozenset({self._own.index}),
                 verify=self._verify,
             )
+        except ReadQuorumLost:
+            self._count(failed=1)
+            await note_unhealed(
+                self._context, self._handle, self._own.index, difference.bucket, difference.key
+            )
+            return
         except (QuorumError, DriveError):
             self._count(failed=1)
             return
@@ -176,8 +171,7 @@ class Walk:
             others = [_versions(page, end) for page in theirs.values()]
             keys = sorted(held.keys() | {name for one in others for name in one})
             differing = [name for name in keys if self._differs(held, others, name)]
-            sizes = _largest(held, *others)
-            yield [Difference(bucket, name, sizes[name]) for name in differing], len(keys)
+            yield [Difference(bucket, name) for name in differing], len(keys)
             if end is None:
                 return
             key, order = end[0], order_at(end)
@@ -203,8 +197,6 @@ class Walk:
                 heard.append(index)
             if index == self._own.index:
                 continue
-            if (await self._handle.drives[index].call(ReadStatus())).trusted:
-                heard.append(index)
             after: tuple[str, str, Order] = ("", "", NO_ORDER)
             while True:
                 op = ListTombstones(_END_OF_TIME, *after)
@@ -232,50 +224,3 @@ def _versions(page: VersionPage, end: Position | None) -> _Versions:
         if end is None or position_of(entry.key, entry.order) <= end:
             versions.setdefault(entry.key, []).append(entry)
     return versions
-
-
-def _largest(*pages: _Versions) -> dict[ObjectKey, int]:
-    """Return the size of the largest version of each key."""
-    sizes: dict[ObjectKey, int] = {}
-    for page in pages:
-        for key, entries in page.items():
-            sizes[key] = max(sizes.get(key, 0), *(entry.size for entry in entries))
-    return sizes
-
-
-async def newest_buckets(context: Context, handle: SetHandle) -> dict[BucketName, Bucket]:
-    """Join what every drive of a set knows of buckets, tombstones too.
-
-    Raises:
-        ReadQuorumLost: those that answered could all have missed one. Without this a drive that was
-            replaced would find that there is nothing to rebuild while it is alone.
-    """
-    fanout = await call_all(
-        context.group,
-        {index: partial(handle.drives[index].call, ListBuckets()) for index in handle.readable()},
-        deadline_s=CALL_DEADLINE_S,
-    )
-    trusted = [drive for drive, page in fanout.answers.items() if page.trusted]
-    if not handle.is_fresh(trusted):
-        raise ReadQuorumLost(
-            f"{handle.slots_on(trusted)} of {handle.total_slots} slots told of the buckets; "
-            f"{describe_errors(fanout.errors)}"
-        )
-    newest: dict[BucketName, Bucket] = {}
-    for page in fanout.answers.values():
-        for name, bucket in _by_name(page).items():
-            held = newest.get(name)
-            if held is None or held.stamp < bucket.stamp:
-                newest[name] = bucket
-    return newest
-
-
-def _by_name(page: BucketPage) -> dict[BucketName, Bucket]:
-    buckets: dict[BucketName, Bucket] = {}
-    for sealed in page.records:
-        try:
-            bucket = decode_bucket(sealed)
-        except RecordUnknown:
-            continue
-        buckets[bucket.name] = bucket
-    return buckets

@@ -22,6 +22,7 @@ from rich.text import Text
 from objstore.cli.admin_client import AdminClient, AdminError
 from objstore.cli.admin_tables import (
     certificates_line,
+    compare_table,
     drives_table,
     heal_table,
     is_healing,
@@ -34,6 +35,7 @@ from objstore.cli.admin_tables import (
     waiting_line,
     witness_text,
 )
+from objstore.cli.scrub_tables import is_scrubbing, quarantine_text, scrub_line, scrub_table
 from objstore.cli.trust import CA_VARIABLE
 from objstore.clock import SystemClock
 from objstore.gateway.ports import ClusterInfo, LocationDocument, UsageInfo
@@ -187,6 +189,13 @@ def info(
     console.print(Text(summary(cluster)))
     if line := certificates_line(cluster):
         console.print(Text(line))
+    if line := scrub_line(cluster.drives, now_ms=_now_ms()):
+        console.print(Text(line))
+    console.print(quarantine_text(cluster.sets), end="")
+
+
+def _now_ms() -> int:
+    return SystemClock().now_ns() // 1_000_000
 
 
 @app.command()
@@ -214,16 +223,98 @@ def heal(
         Console().print(heal_table(msgspec.json.decode(raw, type=ClusterInfo).drives))
 
 
+@app.command()
+def compare(
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait until every drive within reach is compared.")
+    ] = False,
+) -> None:
+    """Compare what all drives say they have, heal what differs, and show what that was.
+
+    Takes seconds; drives do it by themselves every hour. Nothing of the objects is read:
+    that is `heal`.
+    """
+    try:
+        client = _client(directory, endpoint, access_key, secret_key, ca_file)
+        client.post("compare")
+        raw = client.get("info")
+        while follow and msgspec.json.decode(raw, type=ClusterInfo).comparing:
+            time.sleep(_FOLLOW_INTERVAL_S)
+            raw = client.get("info")
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+    else:
+        drives = msgspec.json.decode(raw, type=ClusterInfo).drives
+        Console().print(compare_table(drives, SystemClock().now_ns() // 1_000_000))
+
+
 def _follow(client: AdminClient, *, quiet: bool) -> bytes:
-    """Poll until the run is over and no drive within reach has anything left to catch up with."""
+    """Poll until the run is over and no drive within reach has anything left to catch up with.
+
+    What can not be healed now is no reason to go on waiting: it is named.
+    """
     with Live(console=Console(quiet=quiet), auto_refresh=False) as live:
         while True:
             raw = client.get("info")
             cluster = msgspec.json.decode(raw, type=ClusterInfo)
             live.update(heal_table(cluster.drives), refresh=True)
-            if not cluster.healing and not is_healing(cluster.drives):
+            quarantined = sum(one.quarantined for one in cluster.sets)
+            if not cluster.healing and not is_healing(cluster.drives, quarantined=quarantined):
                 if line := waiting_line(cluster.drives):
                     live.console.print(Text(line))
+                live.console.print(quarantine_text(cluster.sets), end="")
+                return raw
+            time.sleep(_FOLLOW_INTERVAL_S)
+
+
+@app.command()
+def scrub(  # noqa: PLR0913, PLR0917 -- a parameter for each option, as typer has it
+    directory: Directory = None,
+    endpoint: Endpoint = None,
+    access_key: AccessKey = None,
+    secret_key: SecretKey = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show progress until all is read and repaired.")
+    ] = False,
+    full_speed: Annotated[
+        bool,
+        typer.Option("--full-speed", help="Read as fast as the drives can, not at their pace."),
+    ] = False,
+) -> None:
+    """Read everything on every drive now, to find and repair what has rotted."""
+    try:
+        client = _client(directory, endpoint, access_key, secret_key, ca_file)
+        client.post("scrub", **({"full-speed": "true"} if full_speed else {}))
+        raw = _follow_scrub(client, quiet=as_json) if follow else client.get("info")
+    except AdminError as error:
+        _fail(error)
+    if as_json:
+        _print_json(raw)
+    elif not follow:
+        drives = msgspec.json.decode(raw, type=ClusterInfo).drives
+        Console().print(scrub_table(drives, now_ms=_now_ms()))
+
+
+def _follow_scrub(client: AdminClient, *, quiet: bool) -> bytes:
+    """Poll until no pass that was asked for runs, and what it found is repaired or quarantined."""
+    with Live(console=Console(quiet=quiet), auto_refresh=False) as live:
+        while True:
+            raw = client.get("info")
+            cluster = msgspec.json.decode(raw, type=ClusterInfo)
+            live.update(scrub_table(cluster.drives, now_ms=_now_ms()), refresh=True)
+            quarantined = sum(one.quarantined for one in cluster.sets)
+            if not is_scrubbing(cluster.drives, quarantined=quarantined):
+                live.console.print(quarantine_text(cluster.sets), end="")
                 return raw
             time.sleep(_FOLLOW_INTERVAL_S)
 

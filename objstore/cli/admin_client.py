@@ -54,9 +54,9 @@ class AdminClient:
         """
         return self._call("GET", route, query)
 
-    def post(self, route: str) -> bytes:
+    def post(self, route: str, **query: str) -> bytes:
         """POST to one admin route; returns its JSON. Raises as `get` does."""
-        return self._call("POST", route, {})
+        return self._call("POST", route, query)
 
     def _call(self, method: str, route: str, query: dict[str, str]) -> bytes:
         problems: list[str] = []

@@ -31,7 +31,8 @@ def _state(state: str, reason: str = "") -> Text:
     return Text(text, style="green" if state in _GOOD_STATES else "bold red")
 
 
-def _bytes(count: float) -> str:
+def format_bytes(count: float) -> str:
+    """Say a number of bytes for a person."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -39,7 +40,8 @@ def _bytes(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def _duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
+    """Say a time for a person."""
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
@@ -52,7 +54,8 @@ def _yes(works: bool) -> Text:
     return Text("yes", style="green") if works else Text("NO", style="bold red")
 
 
-def _table(title: str, *columns: str) -> Table:
+def new_table(title: str, *columns: str) -> Table:
+    """Return a table without rows."""
     table = Table(title=Text(title), title_justify="left", show_edge=True)
     for column in columns:
         # A path is folded, never cut: its end is what tells two drives apart.
@@ -64,13 +67,13 @@ def servers_table(servers: Iterable[ServerInfo]) -> Table:
     """One row for each server."""
     servers = tuple(servers)
     differ = len({one.configuration for one in servers if one.configuration}) > 1
-    table = _table("Servers", "server", "state", "version", "up", "configuration")
+    table = new_table("Servers", "server", "state", "version", "up", "configuration")
     for server in servers:
         table.add_row(
             Text(server.address or "this machine"),
             _state(server.state, server.reason),
             Text(server.version),
-            _duration(server.uptime_s),
+            format_duration(server.uptime_s),
             Text(server.configuration or "?", style="bold red" if differ else ""),
         )
     return table
@@ -98,7 +101,9 @@ def operations_text(cluster: ClusterInfo) -> Text:
 def drives_table(drives: Sequence[DriveInfo]) -> Table:
     """One row for each drive."""
     below = _directory_of(drives)
-    table = _table(_title("Drives", below), "drive", "slots", "state", "free", "objects", "notes")
+    table = new_table(
+        _title("Drives", below), "drive", "slots", "state", "free", "objects", "notes"
+    )
     for drive in drives:
         state = _state(drive.state, drive.reason)
         if drive.progress is not None:
@@ -107,7 +112,7 @@ def drives_table(drives: Sequence[DriveInfo]) -> Table:
             _drive(drive, below),
             f"{drive.pool}.{drive.set_index}: {', '.join(map(str, drive.slots))}",
             state,
-            f"{_bytes(drive.free_bytes)}\nof {_bytes(drive.total_bytes)}",
+            f"{format_bytes(drive.free_bytes)}\nof {format_bytes(drive.total_bytes)}",
             str(drive.objects),
             str(drive.missed),
         )
@@ -134,7 +139,7 @@ def _drive(drive: DriveInfo, below: str) -> Text:
 
 def sets_table(sets: Iterable[SetInfo]) -> Table:
     """One row for each set."""
-    table = _table(
+    table = new_table(
         "Sets", "set", "scheme", "slots online", "read needs", "write needs", "reads", "writes"
     )
     for one in sets:
@@ -183,16 +188,17 @@ def _days_left(seconds: float) -> str:
     return f"expired {days:.1f} days ago" if seconds < 0 else f"{days:.1f} days left"
 
 
-def is_healing(drives: Sequence[DriveInfo]) -> bool:
+def is_healing(drives: Sequence[DriveInfo], *, quarantined: int = 0) -> bool:
     """Tell whether work is going on, or due, on drives that can be reached.
 
-    Notes that are kept for a drive which is away are due when it is back.
+    Notes that are kept for a drive which is away are due when it is back, and those of the
+    `quarantined` keys when more of their shards are.
     """
     away = {_set_of(drive) for drive in drives if _is_away(drive)}
     return any(
         drive.progress is not None
         or not drive.trusted
-        or (drive.missed > 0 and _set_of(drive) not in away)
+        or (drive.missed > quarantined and _set_of(drive) not in away)
         for drive in drives
         if not _is_away(drive)
     )
@@ -220,14 +226,16 @@ def _progress(progress: Progress) -> str:
     if not progress.objects_total:
         return f"{progress.objects_done} objects"
     share = 100 * progress.objects_done / progress.objects_total
-    left = "" if progress.remaining_s is None else f", {_duration(progress.remaining_s)} left"
+    left = "" if progress.remaining_s is None else f", {format_duration(progress.remaining_s)} left"
     return f"{share:.0f} %{left}"
 
 
 def heal_table(drives: Sequence[DriveInfo]) -> Table:
     """One row for each drive with its progress, rate and remaining time."""
     below = _directory_of(drives)
-    table = _table(_title("Healing", below), "drive", "state", "notes", "done", "rate", "remaining")
+    table = new_table(
+        _title("Healing", below), "drive", "state", "notes", "done", "rate", "remaining"
+    )
     for drive in drives:
         progress = drive.progress
         if progress is None:
@@ -236,8 +244,8 @@ def heal_table(drives: Sequence[DriveInfo]) -> Table:
             remaining = progress.remaining_s
             cells = (
                 f"{progress.objects_done} of {progress.objects_total or '?'}",
-                f"{progress.objects_per_s:.0f} objects/s\n{_bytes(progress.bytes_per_s)}/s",
-                "?" if remaining is None else _duration(remaining),
+                f"{progress.objects_per_s:.0f} objects/s\n{format_bytes(progress.bytes_per_s)}/s",
+                "?" if remaining is None else format_duration(remaining),
             )
         table.add_row(
             _drive(drive, below), _state(drive.state, drive.reason), str(drive.missed), *cells
@@ -245,9 +253,31 @@ def heal_table(drives: Sequence[DriveInfo]) -> Table:
     return table
 
 
+def compare_table(drives: Sequence[DriveInfo], now_ms: int) -> Table:
+    """One row for each drive with what its last comparison came to."""
+    below = _directory_of(drives)
+    table = new_table(
+        _title("Compared", below), "drive", "state", "when", "took", "exchanged", "differed", "left"
+    )
+    for drive in drives:
+        last = drive.comparison
+        if last is None:
+            cells = ("never", "-", "-", "-", "-")
+        else:
+            cells = (
+                f"{format_duration(max(0, now_ms - last.finished_ms) / 1000)} ago",
+                f"{last.seconds:.2f} s",
+                format_bytes(last.read_bytes),
+                str(last.differences),
+                str(last.failed),
+            )
+        table.add_row(_drive(drive, below), _state(drive.state, drive.reason), *cells)
+    return table
+
+
 def usage_table(usage: UsageInfo) -> Table:
     """One row for each bucket."""
-    table = _table(
+    table = new_table(
         "buckets", "bucket", "versioning", "objects", "size", "versions", "of all versions"
     )
     for bucket in usage.buckets:
@@ -255,9 +285,9 @@ def usage_table(usage: UsageInfo) -> Table:
             Text(bucket.name),
             bucket.versioning or "off",
             str(bucket.objects),
-            _bytes(bucket.object_bytes),
+            format_bytes(bucket.object_bytes),
             str(bucket.versions),
-            _bytes(bucket.version_bytes),
+            format_bytes(bucket.version_bytes),
         )
     return table
 
@@ -265,10 +295,10 @@ def usage_table(usage: UsageInfo) -> Table:
 def location_table(location: LocationDocument) -> Table:
     """One row for each shard."""
     title = (
-        f"{location.bucket}/{location.key}: {_bytes(location.size)}, {location.scheme},"
+        f"{location.bucket}/{location.key}: {format_bytes(location.size)}, {location.scheme},"
         f" set {location.pool}.{location.set_index}"
     )
-    table = _table(title, "shard", "server", "drive", "slot", "state")
+    table = new_table(title, "shard", "server", "drive", "slot", "state")
     for place in location.shards:
         table.add_row(
             place.letter,

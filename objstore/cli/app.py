@@ -43,12 +43,19 @@ def _add_demo(app: typer.Typer) -> None:
     app.add_typer(demo.app, name="demo")
 
 
+def _add_chaos(app: typer.Typer) -> None:
+    from objstore.cli.chaos.command import chaos  # noqa: PLC0415
+
+    app.command("chaos")(chaos)
+
+
 COMMANDS: Final[dict[str, Callable[[typer.Typer], None]]] = {
     "quickstart": _add_quickstart,
     "server": _add_server,
     "admin": _add_admin,
     "layout": _add_layout,
     "demo": _add_demo,
+    "chaos": _add_chaos,
 }
 
 

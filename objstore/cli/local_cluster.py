@@ -211,9 +211,13 @@ class LocalCluster:
         for server in self.servers:
             self._wait_stopped(server)
 
+    def ask_to_stop(self, server: int) -> None:
+        """Tell a server to stop, and wait for nothing; `stop_server` waits."""
+        self._signal_supervisor(server, signal.SIGTERM)
+
     def stop_server(self, server: int) -> None:
         """Stop one server as an operator would."""
-        self._signal_supervisor(server, signal.SIGTERM)
+        self.ask_to_stop(server)
         self._wait_stopped(server)
 
     def kill_server(self, server: int) -> None:

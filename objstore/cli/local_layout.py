@@ -116,12 +116,16 @@ def uniform_layout(
     parity: int,
     base_port: int,
     secure: bool = False,
+    peer_host: str = HOST,
 ) -> LocalLayout:
-    """Lay out `servers` with `drives` each, as one pool; `secure` is with https endpoints."""
+    """Lay out `servers` with `drives` each, as one pool; `secure` is with https endpoints.
+
+    The servers call each other by `peer_host`; another than HOST is for forwarders between them.
+    """
     names = [[f"drive{drive}" for drive in range(1, drives + 1)] for _ in range(servers)]
     paths = _paths(directory, names)
     endpoints = tuple(
-        _endpoint(server, path, servers=servers, base_port=base_port, secure=secure)
+        _endpoint(server, path, servers=servers, base_port=base_port, secure=secure, host=peer_host)
         for server, held in enumerate(paths, start=1)
         for path in held
     )
@@ -216,11 +220,13 @@ def _paths(directory: Path, names: Sequence[Sequence[str]]) -> tuple[tuple[Path,
     )
 
 
-def _endpoint(server: int, path: Path, *, servers: int, base_port: int, secure: bool) -> str:
+def _endpoint(
+    server: int, path: Path, *, servers: int, base_port: int, secure: bool, host: str = HOST
+) -> str:
     if servers == 1:
         return str(path)
     port = base_port + SERVER_PORT_STEP * (server - 1)
-    return f"{'https' if secure else 'http'}://{HOST}:{port}{path}"
+    return f"{'https' if secure else 'http'}://{host}:{port}{path}"
 
 
 def _quoted(text: str) -> str:

@@ -37,7 +37,12 @@ from objstore.config.readers import (
     text_reader,
 )
 from objstore.errors import ConfigError
-from objstore.limits import LIFECYCLE_DAY_SECONDS, REQUESTS_IN_FLIGHT_MAX
+from objstore.limits import (
+    LIFECYCLE_DAY_SECONDS,
+    REQUESTS_IN_FLIGHT_MAX,
+    SCRUB_BYTES_PER_S,
+    SCRUB_BYTES_PER_S_MAX,
+)
 
 INTERNAL_PORT_OFFSET: Final = 2
 WORKERS_MAX: Final = 256
@@ -68,6 +73,7 @@ class Settings:
     metrics_public: bool = False
     requests_in_flight: int = REQUESTS_IN_FLIGHT_MAX
     lifecycle_day_seconds: int = LIFECYCLE_DAY_SECONDS
+    scrub_bytes_per_second: int = SCRUB_BYTES_PER_S
     tls_certificate: str = ""  # "": the S3 port is served without TLS
     tls_key: str = ""
     internal_tls_certificate: str = ""  # "": the internal port is served without TLS
@@ -201,6 +207,13 @@ SETTINGS: Final = (
         str(LIFECYCLE_DAY_SECONDS),
         "a switch for tests: how long a day of a lifecycle rule is; the same on every server",
         integer_reader(1, LIFECYCLE_DAY_SECONDS),
+    ),
+    Setting(
+        "scrub_bytes_per_second",
+        str(SCRUB_BYTES_PER_S),
+        "how fast each drive is read to find what has rotted (docs/operating/scrub.md); 0: only "
+        "when `objstore admin scrub` asks for it",
+        integer_reader(0, SCRUB_BYTES_PER_S_MAX),
     ),
     *(
         Setting(name, '""', f"{meaning} (PEM); docs/operating/tls.md", read_file_name)

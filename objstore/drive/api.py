@@ -48,8 +48,9 @@ class Drive(Protocol):
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         """Begin a new shard file. The caller writes header, blocks and trailer.
 
-        A file of that name makes room when it is damaged, or when nothing names it and nobody
-        writes it any more.
+        A file of that name makes room when nothing names it and nobody writes it any more. One
+        that a record names and that is damaged stays until the new one is finished, and is
+        replaced then; an abort after that has no effect.
 
         Raises:
             DriveRefusal: there is one, whole and named, or being written.

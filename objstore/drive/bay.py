@@ -23,6 +23,8 @@ from objstore.drive.format import (
     inspect,
     judge,
 )
+from objstore.drive.journal_aside import set_journal_aside
+from objstore.drive.posix import read_damage
 from objstore.errors import ConfigError
 from objstore.names import DriveId
 from objstore.ondisk.drive_identity import ClusterDrive, ClusterMap, DriveIdentity
@@ -203,6 +205,26 @@ class DriveBay:
             return "an empty drive, which takes its place"
         words: str = verdict.value
         return words
+
+    async def damage(self, berth: Berth) -> str:
+        """Return why the journal of a drive is to be made anew, or ""."""
+        return await _on_thread(lambda: read_damage(berth.path))
+
+    async def restore_journal(self, berth: Berth, deployment: str) -> str:
+        """Set the journal of a drive aside if it is damaged; return where it lies now, or "".
+
+        Raises:
+            ConfigError: it is not the drive that belongs there.
+            DriveError: the disk failed, or somebody holds the journal.
+        """
+        return await _on_thread(lambda: self._restore_journal(berth, deployment))
+
+    def _restore_journal(self, berth: Berth, deployment: str) -> str:
+        seen = inspect(berth.path)
+        damaged = seen.found is Found.FORMATTED and read_damage(berth.path)
+        if not damaged or self._judge(seen, berth, deployment) is not Verdict.READY:
+            return ""
+        return str(set_journal_aside(berth.path, now_ms=self._clock.now_ns() // 1_000_000))
 
     def _format(self, berth: Berth, deployment: str, *, trusted: bool) -> None:
         identity = DriveIdentity(

@@ -11,11 +11,12 @@ import msgspec
 
 from objstore import errors
 from objstore.drive.ops import RESULTS, AnyOp
-from objstore.errors import DriveError, DriveFaulty, DriveOffline, Superseded
+from objstore.errors import DriveError, DriveFaulty, DriveOffline, DriveRefusal, Superseded
 from objstore.names import STAMP_BYTES, DataId, DriveId, Stamp
 from objstore.rpc.frame import FAILURE_METHOD
 
 METHOD: Final = "drive"
+FAILURE_MALFORMED: Final = "malformed"  # perhaps a call that only a newer server knows
 DRIVE_ID_BYTES: Final = 32
 
 _RESOURCE: Final = re.compile(
@@ -82,6 +83,8 @@ def rebuild_error(kind: str, text: str, detail: bytes) -> DriveError:
     """
     if kind == Superseded.__name__ and len(detail) == STAMP_BYTES:
         return Superseded(Stamp(detail))
+    if kind == FAILURE_MALFORMED:
+        return DriveRefusal(f"the drive's server does not know this call: {text}")
     if kind == FAILURE_METHOD:
         return DriveOffline("the drive's server is starting")
     failure = FAILURES.get(kind)

@@ -24,6 +24,7 @@ from objstore.ondisk.paths import (
     DRIVE_JSON,
     DRIVE_JSON_NEW,
     FILE_SYSTEM_NAMES,
+    JOURNAL_DAMAGED,
     JOURNAL_DB,
     JOURNAL_FILES,
     JOURNAL_LOCK,
@@ -118,8 +119,10 @@ def _inspect_identity(path: Path, *, mount_point: bool) -> Inspection:
         return Inspection(path, Found.DAMAGED, mount_point=mount_point, problem=error.found)
     except OSError as error:
         return Inspection(path, Found.DAMAGED, mount_point=mount_point, problem=str(error.strerror))
+    # Between a damaged journal and the one that is made anew there is none for a moment.
+    journal = () if (path / JOURNAL_DAMAGED).exists() else (JOURNAL_DB,)
     missing = tuple(
-        name for name in (JOURNAL_DB, SHARDS_DIR, TRASH_DIR) if not (path / name).exists()
+        name for name in (*journal, SHARDS_DIR, TRASH_DIR) if not (path / name).exists()
     )
     found = Found.FORMATTED if not missing else Found.DAMAGED
     problem = f"{', '.join(missing)} missing" if missing else ""
@@ -236,7 +239,7 @@ def format_drive(path: Path, identity: DriveIdentity, *, trusted: bool) -> None:
         _make_directories(path)
         (path / JOURNAL_LOCK).touch(mode=0o600)
         create_journal(path / JOURNAL_DB, trusted=trusted)
-        _sync_journal(path)
+        sync_journal(path)
         write_durably(path / DRIVE_JSON, encode_identity(identity), by_way_of=path / DRIVE_JSON_NEW)
     except OSError as error:
         raise drive_error(error, str(path)) from error
@@ -253,7 +256,8 @@ def _make_directories(path: Path) -> None:
     sync_directory(shards)
 
 
-def _sync_journal(path: Path) -> None:
+def sync_journal(path: Path) -> None:
+    """Make a new journal durable, and its name. Raises OSError."""
     for name in JOURNAL_FILES:
         file = path / name
         if file.exists():
@@ -263,29 +267,3 @@ def _sync_journal(path: Path) -> None:
             finally:
                 os.close(handle)
     sync_directory(path)
-
-
-def set_journal_aside(path: Path, *, now_ms: int) -> Path:
-    """Put a broken journal aside and begin an empty one that is not trusted.
-
-    The shards stay: a rebuild takes over those that are whole. No process may have the drive
-    open. Returns where the broken journal lies now (with its WAL beside it).
-
-    Raises:
-        DriveError: the disk failed.
-    """
-    aside = path / f"journal.broken-{now_ms}"
-    try:
-        aside.mkdir(mode=0o700)
-        for name in JOURNAL_FILES:
-            if (path / name).exists():
-                (path / name).rename(aside / name)
-        sync_directory(aside)
-        sync_directory(path)
-        create_journal(path / JOURNAL_DB, trusted=False)
-        _sync_journal(path)
-    except OSError as error:
-        raise drive_error(error, str(path)) from error
-    except sqlite3.Error as error:
-        raise DriveFaulty(f"{path}: journal: {error}") from error
-    return aside

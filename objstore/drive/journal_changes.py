@@ -8,7 +8,9 @@ from objstore.drive.journal_keys import KeyUsage
 from objstore.drive.journal_rows import HeldRow
 from objstore.drive.journal_schema import BUCKET_SCOPE, MISSED_SCOPE, VERSION_SCOPE
 from objstore.drive.journal_sql import Key, batches, delete_many, insert_many
+from objstore.drive.journal_tree import TreeChanges
 from objstore.ondisk.paths import ShardName
+from objstore.ondisk.tree import TreeHash
 
 
 class Changes:
@@ -18,8 +20,9 @@ class Changes:
     the commit, and leaves in `unnamed` the files that nothing names any more.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, tree: TreeHash) -> None:
         self.connection = connection
+        self.tree = TreeChanges(connection, tree)
         self.unnamed: list[ShardName] = []
         self.discarded: list[ShardName] = []
         self._usage: dict[str, tuple[int, int]] = {}
@@ -106,9 +109,10 @@ class Changes:
             fresh.clear()
 
     def finish(self) -> None:
-        """Write the rest: usage, and which files nothing names any more."""
+        """Write the rest: usage, the tree, and which files nothing names any more."""
         self.write()
         self.write_usage()
+        self.tree.write()
         self.unnamed = [name for name in self._perhaps_unnamed if not self.is_named(name)]
 
     def write_usage(self) -> None:

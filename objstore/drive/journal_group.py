@@ -18,6 +18,7 @@ from objstore.drive.journal_keys import (
     rows_after,
     usage_of,
 )
+from objstore.drive.journal_nodes import check_tree
 from objstore.drive.journal_rows import (
     NAMES_FILES,
     HeldRow,
@@ -37,7 +38,7 @@ from objstore.drive.journal_uploads import (
     mark_upload,
     remember_missed,
 )
-from objstore.drive.ops import Commit, Forget, Op, PutPart, PutUpload, Settle, Undo
+from objstore.drive.ops import CheckTree, Commit, Forget, Op, PutPart, PutUpload, Settle, Undo
 from objstore.errors import DriveFull, DriveRefusal, RecordUnknown
 from objstore.names import Kind
 from objstore.ondisk.record import (
@@ -48,6 +49,7 @@ from objstore.ondisk.record import (
     encode_record,
     encode_version,
 )
+from objstore.ondisk.tree import place_of
 
 AnyCall = Op[Any]
 Outcome = Any
@@ -67,14 +69,21 @@ _Work = _KeyWork | AnyCall | RecordUnknown
 
 
 def apply_calls(
-    changes: Changes, calls: Sequence[AnyCall], *, has_room: bool, now_ms: int
+    changes: Changes,
+    calls: Sequence[AnyCall],
+    *,
+    has_room: bool,
+    now_ms: int,
+    damaged: bool = False,
 ) -> list[Outcome]:
     """Apply calls within the transaction that is open; return results and refusals.
+
+    A `damaged` journal may have lost rows, as one that is not trusted.
 
     Raises:
         sqlite3.Error: the transaction has to be rolled back.
     """
-    group = _Group(changes, has_room=has_room, now_ms=now_ms)
+    group = _Group(changes, has_room=has_room, now_ms=now_ms, damaged=damaged)
     outcomes = [outcome for run in _runs(calls) for outcome in group.apply(run)]
     changes.finish()
     return outcomes
@@ -116,10 +125,11 @@ def _completes(call: KeyCall) -> bool:
 
 
 class _Group:
-    def __init__(self, changes: Changes, *, has_room: bool, now_ms: int) -> None:
+    def __init__(self, changes: Changes, *, has_room: bool, now_ms: int, damaged: bool) -> None:
         self._changes = changes
         self._has_room = has_room
         self._now_ms = now_ms
+        self._damaged = damaged
         self._buckets: dict[str, Bucket | RecordUnknown] = {}
 
     def apply(self, run: Sequence[_Work]) -> list[Outcome]:
@@ -139,6 +149,8 @@ class _Group:
         if isinstance(call, _GROWS) and not self._has_room:
             return DriveFull("only the reserve is left")
         try:
+            if isinstance(call, CheckTree):
+                return check_tree(self._changes, call)
             return SINGLE_CALLS[type(call)](self._changes, call)
         except (DriveRefusal, RecordUnknown) as error:
             return error
@@ -187,7 +199,8 @@ class _Group:
             raise RecordUnknown(*bucket.args)
         if record.version.kind == Kind.OBJECT and not self._has_room:
             raise DriveFull("only the reserve is left")
-        if call.not_above is not None and not is_trusted(self._changes.connection):
+        trusted = not self._damaged and is_trusted(self._changes.connection)
+        if call.not_above is not None and not trusted:
             raise DriveRefusal("may have lost a newer row, so it cannot tell")
         upload = load_taken(self._changes, call.completes) if call.completes else None
         change = decide_commit(call, record, rows, bucket, upload)
@@ -206,6 +219,8 @@ class _Group:
             end_upload(self._changes, key, order)
         for order in change.frees_uploads:
             free_upload(self._changes, key, order)
+        if added is not None or change.remove:
+            self._changes.tree.change_rows(place_of(*key), change.remove, added)
         after = rows_after(rows, change, added)
         self._changes.count_key(key[0], usage_of(rows), usage_of(after))
 

@@ -6,10 +6,11 @@ keys in a row are answered with one statement.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from objstore.drive.job_states import Comparison, Progress, Quarantine, ScrubState, TreePage
 from objstore.drive.journal_changes import names_file
 from objstore.drive.journal_fetch import fetch_blobs, fetch_rows
 from objstore.drive.journal_group import AnyCall, Outcome
@@ -19,6 +20,7 @@ from objstore.drive.journal_listing import (
     list_tombstones,
     list_versions,
 )
+from objstore.drive.journal_nodes import read_tree
 from objstore.drive.journal_rows import key_bytes, open_payload
 from objstore.drive.journal_schema import (
     BUCKET_SCOPE,
@@ -42,10 +44,10 @@ from objstore.drive.ops import (
     Missed,
     MissedPage,
     Op,
-    Progress,
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     TombstonePage,
@@ -55,11 +57,14 @@ from objstore.drive.ops import (
     VersionPage,
 )
 from objstore.drive.posix import Root, journal_error
-from objstore.errors import DriveError, RecordUnknown
+from objstore.errors import DriveError, DriveRefusal, RecordUnknown
 from objstore.limits import KEY_ROWS_MAX, LIST_ROWS_EXAMINED_MAX
 from objstore.names import BucketName, Kind, ObjectKey, Order
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import decode_bucket, decode_part, decode_upload
+from objstore.ondisk.tree import TreeHash
+
+T = TypeVar("T")
 
 
 class IsNamed(Op[bool], frozen=True, array_like=True):
@@ -75,11 +80,13 @@ class JournalReader:
         self,
         connection: sqlite3.Connection,
         root: Root,
+        tree: TreeHash,
         *,
         examined_max: int = LIST_ROWS_EXAMINED_MAX,
     ) -> None:
         self._connection = connection
         self._root = root
+        self._tree = tree
         self._examined_max = examined_max
         self._trusted = False
         self._handle = self._answers()
@@ -94,7 +101,8 @@ class JournalReader:
             self._root.check()
             self._connection.execute("BEGIN")
             try:
-                self._trusted = is_trusted(self._connection)
+                # A damaged journal may lack what it once had, as one that was lost does.
+                self._trusted = is_trusted(self._connection) and not self._root.is_damaged()
                 return [outcome for run in _runs(calls) for outcome in self._answer(run)]
             finally:
                 if self._connection.in_transaction:
@@ -117,6 +125,7 @@ class JournalReader:
             ListUploads: self._list_uploads,
             ListMissed: self._list_missed,
             ReadStatus: self._read_status,
+            ReadTree: self._read_tree,
             IsNamed: self._is_named,
         }
 
@@ -134,7 +143,7 @@ class JournalReader:
             if len(run) == 1:
                 return [found]
             return [outcome for call in run for outcome in self._answer([call])]
-        except RecordUnknown as error:
+        except (RecordUnknown, DriveRefusal) as error:
             return [error]
 
     def _meta(self, name: str) -> bytes | None:
@@ -247,6 +256,15 @@ class JournalReader:
 
     # --- healing and state -------------------------------------------------------------
 
+    def _read_tree(self, op: ReadTree) -> TreePage:
+        return read_tree(
+            self._connection,
+            self._tree,
+            op,
+            trusted=self._trusted,
+            examined_max=self._examined_max,
+        )
+
     def _list_missed(self, op: ListMissed) -> MissedPage:
         found = fetch_rows(
             self._connection,
@@ -278,16 +296,27 @@ class JournalReader:
             missed=missed,
             missed_bytes=missed_bytes,
             missed_since_ms=since_ms,
-            progress=self._progress(),
+            progress=self._stored("progress", Progress),
             heal_requested_ms=int(self._meta("heal_requested_ms") or b"0"),
+            scrub=self._stored("scrub", ScrubState),
+            scrub_requested_ms=int((self._meta("scrub_requested") or b"0").split()[0]),
+            scrub_full_speed=(self._meta("scrub_requested") or b"").endswith(b" 1"),
+            quarantine=self._stored("quarantine", Quarantine),
+            comparison=self._stored("comparison", Comparison),
+            compare_requested_ms=int(self._meta("compare_requested_ms") or b"0"),
+            journal_damage=self._root.damage(),
         )
 
-    def _progress(self) -> Progress | None:
-        stored = self._meta("progress")
+    def _stored(self, name: str, kind: type[T]) -> T | None:
+        """Return what a background job stored; None when it is damaged, as it can be done without.
+
+        It says how far a job was, or what it found.
+        """
+        stored = self._meta(name)
         try:
-            return None if stored is None else msgspec.msgpack.decode(stored, type=Progress)
+            return None if stored is None else msgspec.msgpack.decode(stored, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None  # it only says how far a job was
+            return None
 
     def _is_named(self, op: IsNamed) -> bool:
         return names_file(self._connection, op.name)

@@ -8,10 +8,12 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from objstore.drive.journal_upgrade import FIRST_LEAF, TREE_TABLE, upgrade
 from objstore.errors import ConfigError, DriveFaulty
+from objstore.ondisk.tree import TreeHash
 
 APPLICATION_ID: Final = 0x4F534A31  # "OSJ1"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 TRUSTED: Final = b"trusted"
 UNTRUSTED: Final = b"untrusted"
 MISSED_SCOPE: Final = "missed"
@@ -47,6 +49,7 @@ _TABLES: Final = (
         slots BLOB NOT NULL, since_ms INTEGER NOT NULL, size INTEGER NOT NULL,
         PRIMARY KEY (bucket, key)) WITHOUT ROWID""",
     "CREATE INDEX missed_by_age ON missed (since_ms)",
+    TREE_TABLE,
 )
 
 
@@ -63,6 +66,7 @@ def create_journal(path: Path, *, trusted: bool) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for table in _TABLES:
             connection.execute(table)
+        connection.execute(FIRST_LEAF)
         state = TRUSTED if trusted else UNTRUSTED
         connection.execute("INSERT INTO meta VALUES ('trusted', ?)", (state,))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -72,12 +76,14 @@ def create_journal(path: Path, *, trusted: bool) -> None:
         connection.close()
 
 
-def open_journal(path: Path, *, cache_kib: int, writes: bool) -> sqlite3.Connection:
-    """Open the journal at `path`, which must exist.
+def open_journal(path: Path, tree: TreeHash, *, cache_kib: int, writes: bool) -> sqlite3.Connection:
+    """Open the journal at `path`, which must exist; to write, in the format of today.
+
+    `tree` has the hashes of the drive that it belongs to.
 
     Raises:
         sqlite3.Error: it cannot be opened or read.
-        DriveFaulty: it is some other database.
+        DriveFaulty: it is some other database, or its tables are not those of a journal.
         ConfigError: a newer objstore wrote it.
     """
     connection = sqlite3.connect(
@@ -90,7 +96,10 @@ def open_journal(path: Path, *, cache_kib: int, writes: bool) -> sqlite3.Connect
     )
     try:
         _prepare(connection, cache_kib=cache_kib, writes=writes)
-        _check_format(connection, writes=writes)
+        version = _check_format(connection)
+        if version < FORMAT_VERSION and writes:
+            upgrade(connection, version, tree)
+        _check_tables(connection)
     except BaseException:
         connection.close()
         raise
@@ -115,7 +124,8 @@ def _prepare(connection: sqlite3.Connection, *, cache_kib: int, writes: bool) ->
         connection.execute("PRAGMA query_only = ON")
 
 
-def _check_format(connection: sqlite3.Connection, *, writes: bool) -> None:
+def _check_format(connection: sqlite3.Connection) -> int:
+    """Return the format of a journal that can be read."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise DriveFaulty(f"journal.db has application id {application:#x}: it is no journal")
@@ -126,21 +136,13 @@ def _check_format(connection: sqlite3.Connection, *, writes: bool) -> None:
             expected=f"format {FORMAT_VERSION} or older",
             remedy="run the objstore that wrote it, or a newer one",
         )
-    if version < FORMAT_VERSION and writes:
-        _raise_format(connection)
+    return int(version)
 
 
-def _raise_format(connection: sqlite3.Connection) -> None:
-    """Bring a journal of format 1 to format 2.
-
-    Format 1 knew null versions only, so a bucket's versions were its live keys. Whoever opens a
-    journal holds the drive's lock.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(
-        """INSERT OR REPLACE INTO usage SELECT ? || substr(scope, 3), entries, bytes FROM usage
-           WHERE scope >= ? AND scope < ?""",
-        (VERSION_SCOPE, BUCKET_SCOPE, BUCKET_SCOPE[:-1] + "0"),
-    )
-    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    connection.execute("COMMIT")
+def _check_tables(connection: sqlite3.Connection) -> None:
+    """Compare the tables with those that were made: a name in them may have been damaged."""
+    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema")}
+    for table in _TABLES:
+        if table not in found:
+            name = table.partition("(")[0].strip()
+            raise DriveFaulty(f"journal.db does not have what {name!r} made: it is damaged")

@@ -131,9 +131,14 @@ def _open(
 ) -> HeldRow:
     bucket, name = key
     row = open_row(bucket, name, order, *columns)
-    if row.summary is not None:
-        return row
-    return recover_row(bucket, name, row, payload or load_payload(connection, row.record_id))
+    return row if row.summary is not None else recovered(connection, key, row, payload)
+
+
+def recovered(
+    connection: sqlite3.Connection, key: Key, row: HeldRow, payload: bytes | None
+) -> HeldRow:
+    """Return what a damaged row said, from its record if that is intact; else the row."""
+    return recover_row(*key, row, payload or load_payload(connection, row.record_id))
 
 
 # --- one key with many rows ----------------------------------------------------------------

@@ -12,7 +12,9 @@ import msgspec
 from objstore.drive.journal_changes import Changes
 from objstore.drive.journal_fetch import fetch_rows
 from objstore.drive.journal_keys import TakenUpload
+from objstore.drive.journal_mend import MendName, MendRows, mend_name, mend_rows
 from objstore.drive.journal_rows import key_bytes
+from objstore.drive.journal_scan import upload_hashes
 from objstore.drive.journal_schema import TRUSTED, UNTRUSTED, VERSION_SCOPE
 from objstore.drive.journal_sql import Key
 from objstore.drive.ops import (
@@ -23,9 +25,14 @@ from objstore.drive.ops import (
     PutBucket,
     PutPart,
     PutUpload,
+    RequestCompare,
     RequestHeal,
+    RequestScrub,
     Settle,
+    WriteComparison,
     WriteProgress,
+    WriteQuarantine,
+    WriteScrub,
 )
 from objstore.errors import (
     BucketMissing,
@@ -36,7 +43,14 @@ from objstore.errors import (
 )
 from objstore.names import BucketName, DataId, Order, UploadId
 from objstore.ondisk.paths import ShardName
-from objstore.ondisk.record import Bucket, decode_bucket, decode_part, decode_upload
+from objstore.ondisk.record import (
+    Bucket,
+    UploadedPart,
+    decode_bucket,
+    decode_part,
+    decode_upload,
+)
+from objstore.ondisk.tree import place_of
 
 _PARTS: Final = """SELECT part_id AS c0, number AS c1, data_id AS c2, shards AS c3
     FROM parts WHERE upload_id = ?"""
@@ -58,6 +72,12 @@ def _put_bucket(changes: Changes, op: PutBucket) -> None:
     changes.connection.execute(
         "INSERT OR REPLACE INTO buckets VALUES (?, ?)", (bucket.name, op.record)
     )
+    place, tree = place_of(bucket.name), changes.tree
+    tree.add(place, tree.hash.bucket(place, bucket.stamp))
+    if held is not None:
+        tree.add(place, -tree.hash.bucket(place, held.stamp), entries=-1)
+    elif op.force:
+        tree.unsure(place)  # there may have been a damaged one
 
 
 def _held_bucket(
@@ -100,7 +120,10 @@ def _put_upload(changes: Changes, op: PutUpload) -> None:
     bucket = _held_bucket(changes, upload.bucket)
     if bucket is None or bucket.deleted:
         raise BucketMissing(upload.bucket)
-    changes.connection.execute(
+    execute = changes.connection.execute
+    if not execute("SELECT 1 FROM uploads WHERE upload_id = ?", (upload.upload_id,)).fetchone():
+        changes.tree.add(place_of(upload.bucket), changes.tree.hash.upload(upload.upload_id))
+    execute(
         """INSERT INTO uploads VALUES (?, ?, ?, NULL, ?)
            ON CONFLICT (upload_id) DO UPDATE SET record = excluded.record""",
         (upload.upload_id, upload.bucket, key_bytes(upload.key), op.record),
@@ -120,6 +143,7 @@ def _put_part(changes: Changes, op: PutPart) -> None:
     part = uploaded.part
     _require_open(changes, uploaded.upload_id)
     execute = changes.connection.execute
+    _count_part(changes, uploaded)
     place = (uploaded.upload_id, part.number, uploaded.stamp)
     old = execute(
         """SELECT part_id, number, data_id, shards FROM parts
@@ -138,6 +162,22 @@ def _put_part(changes: Changes, op: PutPart) -> None:
     changes.name_files(-part_id, _files_of(part.number, part.data_id, bytes(op.shards)))
 
 
+def _count_part(changes: Changes, uploaded: UploadedPart) -> None:
+    """A part is about to be stored: in the tree the newest of its number counts."""
+    upload_id, number = uploaded.upload_id, uploaded.part.number
+    bucket, newest = changes.connection.execute(
+        """SELECT bucket, (SELECT max(stamp) FROM parts WHERE upload_id = ?1 AND number = ?2)
+           FROM uploads WHERE upload_id = ?1""",
+        (upload_id, number),
+    ).fetchone()
+    if newest is not None and newest >= uploaded.stamp:
+        return
+    tree = changes.tree
+    tree.add(place_of(bucket), tree.hash.part(upload_id, number, uploaded.stamp))
+    if newest is not None:
+        tree.add(place_of(bucket), -tree.hash.part(upload_id, number, newest), entries=-1)
+
+
 def _files_of(number: int, data_id: bytes, shards: bytes) -> list[ShardName]:
     return [ShardName(DataId(data_id), number, shard) for shard in shards]
 
@@ -149,11 +189,22 @@ def _abort_upload(changes: Changes, op: AbortUpload) -> None:
 
 def _forget_upload(changes: Changes, upload_id: str) -> None:
     execute = changes.connection.execute
+    _count_open(changes, upload_id, -1)
     parts = fetch_rows(changes.connection, _PARTS, (upload_id,), "iibb")
     for part_id, *files in parts:
         changes.unname_files(-part_id, _files_of(*files))
     execute("DELETE FROM parts WHERE upload_id = ?", (upload_id,))
     execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
+
+
+def _count_open(changes: Changes, upload_id: str, sign: int) -> None:
+    """In the tree an upload counts, with its parts, while no record has taken it."""
+    found = changes.connection.execute(
+        "SELECT bucket FROM uploads WHERE upload_id = ? AND taken IS NULL", (upload_id,)
+    ).fetchone()
+    if found is not None:
+        entries, total = upload_hashes(changes.connection, changes.tree.hash, upload_id)
+        changes.tree.add(place_of(found[0]), sign * total, entries=sign * entries)
 
 
 # --- uploads and the records that take them ------------------------------------------------
@@ -175,6 +226,7 @@ def load_taken(changes: Changes, upload_id: UploadId) -> TakenUpload | None:
 
 def mark_upload(changes: Changes, upload_id: UploadId, order: Order) -> None:
     """The record of this order has taken the upload."""
+    _count_open(changes, upload_id, -1)
     changes.connection.execute(
         "UPDATE uploads SET taken = ? WHERE upload_id = ?", (order, upload_id)
     )
@@ -182,18 +234,23 @@ def mark_upload(changes: Changes, upload_id: UploadId, order: Order) -> None:
 
 def free_upload(changes: Changes, key: Key, order: Order) -> None:
     """The record of this order is taken back: its upload is open again."""
-    changes.connection.execute(
-        "UPDATE uploads SET taken = NULL WHERE bucket = ? AND key = ? AND taken = ?", (*key, order)
-    )
+    execute = changes.connection.execute
+    for upload_id in _taken_by(changes, key, order):
+        execute("UPDATE uploads SET taken = NULL WHERE upload_id = ?", (upload_id,))
+        _count_open(changes, upload_id, 1)
 
 
 def end_upload(changes: Changes, key: Key, order: Order) -> None:
     """The upload that the record of this order took is over."""
+    for upload_id in _taken_by(changes, key, order):
+        _forget_upload(changes, upload_id)
+
+
+def _taken_by(changes: Changes, key: Key, order: Order) -> list[str]:
     found = changes.connection.execute(
         "SELECT upload_id FROM uploads WHERE bucket = ? AND key = ? AND taken = ?", (*key, order)
     ).fetchall()
-    for (upload_id,) in found:
-        _forget_upload(changes, upload_id)
+    return [upload_id for (upload_id,) in found]
 
 
 # --- missed versions -----------------------------------------------------------------------
@@ -249,15 +306,35 @@ def _write_progress(changes: Changes, op: WriteProgress) -> None:
         _write_meta(changes, "trusted", TRUSTED if op.trusted else UNTRUSTED)
 
 
+def _write_comparison(changes: Changes, op: WriteComparison) -> None:
+    _write_meta(changes, "comparison", msgspec.msgpack.encode(op.comparison))
+
+
+def _request_compare(changes: Changes, op: RequestCompare) -> None:
+    _write_meta(changes, "compare_requested_ms", str(op.requested_ms).encode())
+
+
 def _request_heal(changes: Changes, op: RequestHeal) -> None:
     _write_meta(changes, "heal_requested_ms", str(op.requested_ms).encode())
+
+
+def _write_scrub(changes: Changes, op: WriteScrub) -> None:
+    _write_meta(changes, "scrub", msgspec.msgpack.encode(op.state))
+
+
+def _request_scrub(changes: Changes, op: RequestScrub) -> None:
+    _write_meta(changes, "scrub_requested", f"{op.requested_ms} {int(op.full_speed)}".encode())
+
+
+def _write_quarantine(changes: Changes, op: WriteQuarantine) -> None:
+    _write_meta(changes, "quarantine", msgspec.msgpack.encode(op.quarantine))
 
 
 def _write_meta(changes: Changes, name: str, value: bytes) -> None:
     changes.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], None]]] = {
+SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], Any]]] = {
     PutBucket: _put_bucket,
     PutUpload: _put_upload,
     PutPart: _put_part,
@@ -266,4 +343,11 @@ SINGLE_CALLS: Final[Mapping[type[Op[Any]], Callable[[Changes, Any], None]]] = {
     DiscardShards: _discard_shards,
     WriteProgress: _write_progress,
     RequestHeal: _request_heal,
+    WriteScrub: _write_scrub,
+    RequestScrub: _request_scrub,
+    WriteQuarantine: _write_quarantine,
+    MendName: mend_name,
+    MendRows: mend_rows,
+    WriteComparison: _write_comparison,
+    RequestCompare: _request_compare,
 }

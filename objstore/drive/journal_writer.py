@@ -17,6 +17,7 @@ from objstore.drive.lanes import again
 from objstore.drive.posix import Root, journal_error
 from objstore.drive.shard_files import ShardFiles
 from objstore.errors import DriveError, DriveFaulty, RecordUnknown
+from objstore.ondisk.tree import TreeHash
 
 
 class JournalWriter:
@@ -29,12 +30,14 @@ class JournalWriter:
         root: Root,
         files: ShardFiles,
         clock: Clock,
+        tree: TreeHash,
     ) -> None:
         self._connection = connection
         self._lock_handle = lock_handle
         self._root = root
         self._files = files
         self._clock = clock
+        self._tree = tree
 
     def close(self) -> None:
         """Close the connection and the lock's file."""
@@ -65,12 +68,15 @@ class JournalWriter:
             return [again(error) for _ in calls]
 
     def _apply(self, calls: Sequence[AnyCall]) -> list[Outcome]:
-        changes = Changes(self._connection)
+        changes = Changes(self._connection, self._tree)
         now_ms = self._clock.now_ns() // 1_000_000
         _, _, has_room = self._root.space()
+        damaged = self._root.is_damaged()
         try:
             with self._transaction():
-                outcomes = apply_calls(changes, calls, has_room=has_room, now_ms=now_ms)
+                outcomes = apply_calls(
+                    changes, calls, has_room=has_room, now_ms=now_ms, damaged=damaged
+                )
         except sqlite3.Error as error:
             found = journal_error(error, self._root)
             if not isinstance(found, RecordUnknown):

@@ -6,15 +6,13 @@ one or a newly formatted one for its slots), the next call opens it. Between the
 session: everything that belongs to one opened directory. A session ends with the first sign that
 its directory is gone or broken, and is never revived.
 
-Threads: one writer and one reader of the journal, DRIVE_IO_THREADS for shard files, one that
-opens and closes. None of them holds up another, and a hung one holds up nobody who waits with a
-deadline.
+Threads: those of a session (session.py), and one that opens and closes. None of them holds up
+another, and a hung one holds up nobody who waits with a deadline.
 """
 
 import asyncio
 import contextlib
-import os
-import sqlite3
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +20,11 @@ from typing import Any, Final, TypeVar
 
 from objstore.clock import Clock
 from objstore.drive.api import Buffer, Drive, ShardSink
-from objstore.drive.journal_reader import IsNamed, JournalReader
-from objstore.drive.journal_schema import open_journal
-from objstore.drive.journal_writer import JournalWriter, locked
-from objstore.drive.lanes import Handler, Lane, Postbox, again
-from objstore.drive.new_shard import NewShard, aligned_buffer
+from objstore.drive.journal_check import JournalChecker
+from objstore.drive.journal_pages import JournalPages
+from objstore.drive.journal_reader import IsNamed
+from objstore.drive.lanes import Lane, Postbox, again
+from objstore.drive.new_shard import NewShard
 from objstore.drive.ops import (
     ListBuckets,
     ListKeys,
@@ -40,32 +38,33 @@ from objstore.drive.ops import (
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     VerifyShard,
 )
-from objstore.drive.posix import Root, drive_error, journal_error
+from objstore.drive.posix import Root, drive_error
+from objstore.drive.session import IoJob, Opened, Session, open_both, run_job
 from objstore.drive.shard_files import ShardFiles, probe_direct
+from objstore.drive.shard_scan import ShardScan
 from objstore.errors import (
     ConfigError,
     DriveError,
     DriveFaulty,
     DriveOffline,
     DriveRefusal,
-    RecordUnknown,
 )
 from objstore.limits import (
     DRIVE_IO_THREADS,
     DRIVE_PROBE_INTERVAL_S,
-    GROUP_COMMIT_OPS_MAX,
-    READ_GROUP_OPS_MAX,
+    TREE_LEAF_LEVEL,
 )
 from objstore.names import DataId, DriveId
 from objstore.ondisk.drive_identity import DriveIdentity, decode_identity
-from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, JOURNAL_LOCK, ShardName
+from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DB, ShardName
+from objstore.ondisk.tree import TreeHash
 
 T = TypeVar("T")
-IoJob = Callable[[memoryview], Any]
 IdentityCheck = Callable[[DriveIdentity], None]
 
 _READS: Final = frozenset(
@@ -81,13 +80,10 @@ _READS: Final = frozenset(
         ReadUsage,
         ListTombstones,
         ReadStatus,
+        ReadTree,
         IsNamed,
     }
 )
-_WRITER_CACHE_KIB: Final = 4096
-_READER_CACHE_KIB: Final = 8192
-_CLOSE_S: Final = 2.0
-_STILL_READS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,77 +93,7 @@ class LocalDriveSettings:
     direct_io: bool = True  # write shards with O_DIRECT where the file system allows it
     io_threads: int = DRIVE_IO_THREADS
     bucket_changed: Callable[[], None] | None = None  # called when a bucket's record was written
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """What the control thread hands over: an opened directory, without threads yet."""
-
-    identity: DriveIdentity
-    root: Root
-    files: ShardFiles
-    writer: JournalWriter
-    reader: JournalReader
-
-    def close(self) -> None:
-        self.writer.close()
-        self.reader.close()
-
-
-class _Session:
-    """One opened directory and its threads."""
-
-    def __init__(self, opened: _Opened, postbox: Postbox, io_threads: int) -> None:
-        self.identity = opened.identity
-        self.root = opened.root
-        self.files = opened.files
-        name = opened.root.path.name
-        self.writes: Lane[Op[Any]] = Lane(
-            f"{name}-write",
-            lambda: opened.writer.apply,
-            postbox,
-            group_max=GROUP_COMMIT_OPS_MAX,
-            hold=opened.writer.hold,
-            end=opened.writer.close,
-        )
-        self.reads: Lane[Op[Any]] = Lane(
-            f"{name}-read",
-            lambda: opened.reader.answer,
-            postbox,
-            group_max=READ_GROUP_OPS_MAX,
-            end=opened.reader.close,
-        )
-        self.io: Lane[IoJob] = Lane(f"{name}-io", _begin_io, postbox, threads=io_threads)
-
-    def stop(self, reason: DriveError) -> None:
-        for lane in (self.writes, self.reads, self.io):
-            lane.stop(reason)
-        self.files.close()
-
-    @property
-    def ending(self) -> bool:
-        """Whether threads of it still run."""
-        return not all(lane.ended for lane in (self.writes, self.reads, self.io))
-
-    def join(self) -> None:
-        for lane in (self.writes, self.reads, self.io):
-            lane.join(_CLOSE_S)
-
-
-def _begin_io() -> Handler[IoJob]:
-    buffer = aligned_buffer()
-
-    def run(jobs: Sequence[IoJob]) -> list[Any]:
-        return [_run_job(job, buffer) for job in jobs]
-
-    return run
-
-
-def _run_job(job: IoJob, buffer: memoryview) -> object:
-    try:
-        return job(buffer)
-    except DriveError as error:
-        return error
+    tree_leaf_level: int = TREE_LEAF_LEVEL
 
 
 class LocalDrive:
@@ -190,14 +116,15 @@ class LocalDrive:
         self._control: Lane[Callable[[], Any]] = Lane(
             f"{path.name}-control", lambda: _run_control, self._postbox
         )
-        self._session: _Session | None = None
-        self._dropped: list[_Session] = []
-        self._opening: asyncio.Future[_Session] | None = None
+        self._session: Session | None = None
+        self._dropped: list[Session] = []
+        self._opening: asyncio.Future[Session] | None = None
         self._drive_id = DriveId("")
         self._mount_point = False
         self._reason: DriveError = DriveOffline(f"{path}: not opened yet")
         self._next_try_s = clock.monotonic_s()
         self._closed = False
+        self._pages: dict[tuple[int, int], JournalPages | None] = {}
 
     @classmethod
     async def open(
@@ -266,26 +193,29 @@ class LocalDrive:
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         session = await self._live()
-        name = ShardName(data_id, part, shard)
-        new = await self._new_shard(session, name)
+        files, name = session.files, ShardName(data_id, part, shard)
+        new = await self._new_shard(session, lambda _: files.create(name))
         if new is None:
-            await self._make_room(session, name)
-            new = await self._new_shard(session, name)
+            new = await self._new_in_place(session, name)
+        if new is None:
+            new = await self._new_shard(session, lambda _: files.create(name))
         if new is None:
             raise DriveRefusal(f"shard {data_id.hex()}.{part}.{shard} is written by another")
         return _LocalSink(self, session, new)
 
-    async def _make_room(self, session: _Session, name: ShardName) -> None:
-        """There is a file of that name. It goes when it is a stray, or damaged."""
+    async def _new_in_place(self, session: Session, name: ShardName) -> NewShard | None:
+        """There is a file of that name. It makes room when it is a stray, or damaged."""
         files = session.files
         if await self._wait(session, session.reads.submit(IsNamed(name))):
-            await self._io(session, lambda buffer: files.clear_damaged(name, buffer))
-        else:
-            await self._io(session, lambda _: files.clear_stray(name))
+            return await self._new_shard(session, lambda buffer: files.create_instead(name, buffer))
+        await self._io(session, lambda _: files.clear_stray(name))
+        return None
 
-    async def _new_shard(self, session: _Session, name: ShardName) -> NewShard | None:
+    async def _new_shard(
+        self, session: Session, create: Callable[[memoryview], NewShard | None]
+    ) -> NewShard | None:
         """Create a file. When the caller is cancelled meanwhile, nobody owns it: remove it."""
-        future = session.io.submit(lambda _: session.files.create(name))
+        future = session.io.submit(create)
         try:
             new: NewShard | None = await self._wait(session, asyncio.shield(future))
         except asyncio.CancelledError:
@@ -320,13 +250,68 @@ class LocalDrive:
         result: T = await self._io(session, lambda _: job(session.files))
         return result
 
+    async def scan(self, scan: ShardScan) -> int:
+        """Check the next piece of a shard file; return how much it was, 0 at the end.
+
+        Raises:
+            ShardMissing, ShardCorrupt: the file is not there, or not whole.
+        """
+        session = await self._live()
+        count: int = await self._io(session, lambda buffer: scan.step(session.files, buffer))
+        return count
+
+    async def check(self, job: Callable[[JournalChecker], T]) -> T:
+        """Run a check of the journal on a thread and a connection of its own.
+
+        Raises:
+            RecordUnknown: the journal is damaged, which is also written down.
+        """
+        session = await self._live()
+        result: T = await self._wait(session, session.checks.submit(job))
+        return result
+
+    async def compare_journal(self, offset: int) -> tuple[int, bool]:
+        """Compare some of the journal's pages on the medium with the cached ones, from `offset`.
+
+        Returns how many bytes were read, 0 at the end, and whether they were different.
+        """
+        session = await self._live()
+        path = self._path / JOURNAL_DB
+
+        def compare(buffer: memoryview) -> tuple[int, bool]:
+            session.root.check()
+            try:
+                pages = self._pages_of(path)
+                return (0, False) if pages is None else pages.compare(offset, buffer)
+            except OSError as error:
+                if error.errno == errno.EIO:
+                    session.root.read_once()  # else it is the drive, and not its journal
+                    session.root.note_damage(f"{path}: at {offset}: {error.strerror}")
+                raise session.root.explain(error, str(path)) from error
+
+        result: tuple[int, bool] = await self._io(session, compare)
+        return result
+
+    def _pages_of(self, path: Path) -> JournalPages | None:
+        """Return the open journal; None on a file system that cannot be read past its cache."""
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity not in self._pages:
+            try:
+                self._pages[identity] = JournalPages(path)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._pages[identity] = None
+        return self._pages[identity]
+
     async def is_named(self, name: ShardName) -> bool:
         """Whether a record or an uploaded part names a shard file."""
         return await self.call(IsNamed(name))
 
     # --- sessions ------------------------------------------------------------------------
 
-    async def _live(self, *, eager: bool = False) -> _Session:
+    async def _live(self, *, eager: bool = False) -> Session:
         """Return the session; open one if there is none and it is time to try.
 
         `eager` calls try at once, others only every DRIVE_PROBE_INTERVAL_S.
@@ -347,19 +332,22 @@ class LocalDrive:
             raise again(error) from error
         return self._require_session()
 
-    def _require_session(self) -> _Session:
+    def _require_session(self) -> Session:
         if self._session is None:
             raise again(self._reason)
         return self._session
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opened:
         """Open the directory. On the control thread; raises DriveError."""
         root = Root(self._path)
         identity = self._identify(root)
         direct = self._settings.direct_io and probe_direct(root)
         files = ShardFiles(root, self._clock, direct=direct)
-        writer, reader = _open_journal(root, files, self._clock)
-        return _Opened(identity, root, files, writer, reader)
+        tree = TreeHash(
+            identity.deployment, identity.drive, leaf_level=self._settings.tree_leaf_level
+        )
+        writer, reader = open_both(root, files, self._clock, tree)
+        return Opened(identity, root, files, writer, reader, tree)
 
     def _identify(self, root: Root) -> DriveIdentity:
         path = self._path / DRIVE_JSON
@@ -382,15 +370,16 @@ class LocalDrive:
         if isinstance(error, DriveError):
             self._reason = error
         elif error is None:
-            opened: _Opened = future.result()
+            opened: Opened = future.result()
             if self._closed:
                 opened.close()
                 return
             self._drive_id = opened.identity.drive
             self._mount_point = opened.root.mount_point
-            self._session = _Session(opened, self._postbox, self._settings.io_threads)
+            threads = self._settings.io_threads
+            self._session = Session(opened, self._postbox, threads, self._clock)
 
-    def _drop(self, session: _Session, reason: DriveError) -> None:
+    def _drop(self, session: Session, reason: DriveError) -> None:
         """End a session. Files of it that are being written fail with the next call."""
         if self._session is session:
             self._session = None
@@ -403,19 +392,23 @@ class LocalDrive:
         """Wait, not for ever, until nothing of the directory is open any more."""
         for session in self._dropped:
             session.join()
+        while self._pages:
+            _, pages = self._pages.popitem()
+            if pages is not None:
+                pages.close()
 
     # --- calls -----------------------------------------------------------------------------
 
-    def _close_idle(self, session: _Session) -> None:
+    def _close_idle(self, session: Session) -> None:
         """Whoever asks for the status does it regularly: a good moment to tidy up."""
         if not session.io.waiting:
             done = session.io.submit(lambda _: session.files.forget_open(idle=True))
             done.add_done_callback(_ignore)
 
-    async def _io(self, session: _Session, job: IoJob) -> Any:  # noqa: ANN401 -- the job's
+    async def _io(self, session: Session, job: IoJob) -> Any:  # noqa: ANN401 -- the job's
         return await self._wait(session, session.io.submit(job))
 
-    async def _wait(self, session: _Session, future: "asyncio.Future[Any]") -> Any:  # noqa: ANN401
+    async def _wait(self, session: Session, future: "asyncio.Future[Any]") -> Any:  # noqa: ANN401
         try:
             return await future
         except (DriveOffline, DriveFaulty) as error:
@@ -426,7 +419,7 @@ class LocalDrive:
 class _LocalSink:
     """A shard file of a session."""
 
-    def __init__(self, drive: LocalDrive, session: _Session, new: NewShard) -> None:
+    def __init__(self, drive: LocalDrive, session: Session, new: NewShard) -> None:
         self._drive = drive
         self._session = session
         self._new = new
@@ -452,7 +445,7 @@ def _ignore(done: "asyncio.Future[Any]") -> None:
         done.exception()
 
 
-def _remove_unowned(session: _Session, done: "asyncio.Future[NewShard | None]") -> None:
+def _remove_unowned(session: Session, done: "asyncio.Future[NewShard | None]") -> None:
     if done.cancelled() or done.exception() is not None:
         return
     new = done.result()
@@ -462,47 +455,7 @@ def _remove_unowned(session: _Session, done: "asyncio.Future[NewShard | None]") 
 
 
 def _run_control(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [_run_job(lambda _: job(), memoryview(b"")) for job in jobs]  # noqa: B023
-
-
-def _open_journal(
-    root: Root, files: ShardFiles, clock: Clock
-) -> tuple[JournalWriter, JournalReader]:
-    path = root.path / JOURNAL_DB
-    try:
-        lock = os.open(root.path / JOURNAL_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with locked(lock):
-                writes = open_journal(path, cache_kib=_WRITER_CACHE_KIB, writes=True)
-                try:
-                    _write_test(writes)
-                    reads = open_journal(path, cache_kib=_READER_CACHE_KIB, writes=False)
-                except BaseException:
-                    writes.close()
-                    raise
-        except BaseException:
-            os.close(lock)
-            raise
-    except OSError as error:
-        raise drive_error(error, str(path)) from error
-    except sqlite3.Error as error:
-        found = journal_error(error, root)
-        raise DriveFaulty(*found.args) if isinstance(found, RecordUnknown) else found from error
-    except ConfigError as error:
-        raise DriveFaulty(f"{path}: found {error.found}, expected {error.expected}") from error
-    return JournalWriter(writes, lock, root, files, clock), JournalReader(reads, root)
-
-
-def _write_test(connection: sqlite3.Connection) -> None:
-    """Commit something: a drive on which that fails is not open.
-
-    One that is full or read-only is, for what it can still do.
-    """
-    try:
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('write_test', x'00')")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in _STILL_READS:
-            raise
+    return [run_job(lambda _: job(), memoryview(b"")) for job in jobs]  # noqa: B023
 
 
 _CONFORMS: type[Drive] = LocalDrive

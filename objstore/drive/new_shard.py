@@ -32,10 +32,16 @@ def aligned_buffer() -> memoryview:
 class NewShard:
     """A shard file that is being written: one call at a time, on any I/O thread."""
 
-    def __init__(self, root: Root, path: str, handle: int, *, direct: bool) -> None:
-        """Write to the empty file at `path`, open as `handle` (with O_DIRECT if `direct`)."""
+    def __init__(
+        self, root: Root, path: str, handle: int, *, direct: bool, becomes: str = ""
+    ) -> None:
+        """Write to the empty file at `path`, open as `handle` (with O_DIRECT if `direct`).
+
+        With `becomes` it takes the place of a damaged file of that path, once it is durable.
+        """
         self._root = root
         self._path = path
+        self._becomes = becomes
         self._handle = handle
         self._direct = direct
         self._written = 0  # in the file; with O_DIRECT a multiple of ALIGN
@@ -66,7 +72,10 @@ class NewShard:
                 os.ftruncate(self._handle, size)
             self._root.check()
             os.fdatasync(self._handle)
-            sync_directory(os.path.dirname(self._path))  # noqa: PTH120
+            if self._becomes:
+                os.replace(self._path, self._becomes)  # noqa: PTH105
+                self._removed = True  # a record names it: an abort has nothing to remove
+            sync_directory(os.path.dirname(self._becomes or self._path))  # noqa: PTH120
             self._close()
 
     def abort(self) -> None:

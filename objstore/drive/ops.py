@@ -12,6 +12,14 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from objstore.drive.job_states import (
+    Comparison,
+    Progress,
+    Quarantine,
+    ScrubState,
+    TreeCheck,
+    TreePage,
+)
 from objstore.names import (
     NO_ORDER,
     BucketName,
@@ -163,20 +171,6 @@ class TombstonePage(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[Tombstone, ...]
 
 
-class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """How far a background job on a drive is. `finished_ms` 0 means it runs."""
-
-    job: str  # "rebuild", "catch-up" or "heal"
-    started_ms: int
-    updated_ms: int
-    keys_done: int = 0
-    keys_total: int = 0
-    bytes_done: int = 0
-    bytes_total: int = 0
-    keys_failed: int = 0
-    finished_ms: int = 0
-
-
 class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
     """A drive at one moment."""
 
@@ -190,6 +184,13 @@ class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
     missed_since_ms: int  # the oldest, 0 when there is none
     progress: Progress | None = None
     heal_requested_ms: int = 0
+    scrub: ScrubState | None = None
+    scrub_requested_ms: int = 0
+    scrub_full_speed: bool = False
+    quarantine: Quarantine | None = None
+    journal_damage: str = ""  # why its journal is about to be made anew; it counts as not trusted
+    comparison: Comparison | None = None
+    compare_requested_ms: int = 0
 
 
 # --- versions ------------------------------------------------------------------------
@@ -443,10 +444,64 @@ class WriteProgress(Op[None], frozen=True, array_like=True):
     trusted: bool | None = None
 
 
+class ReadTree(Op[TreePage], frozen=True, array_like=True):
+    """Read nodes of the tree from the place `begin` to the place `end` (empty: to the end).
+
+    Of level 0 that is one node for every place with something. Places and nodes are those of
+    ondisk/tree.py; docs/format/journal.md says what is added up.
+    """
+
+    level: int
+    begin: bytes = b""
+    end: bytes = b""
+    limit: int = 1000
+
+
+class CheckTree(Op[TreeCheck], frozen=True, array_like=True):
+    """Add up the tree anew from the leaf of `begin` on, over some `limit` entries, and mend it."""
+
+    begin: bytes = b""
+    limit: int = 4096
+
+
+class WriteComparison(Op[None], frozen=True, array_like=True):
+    """Store what a comparison of the drive came to."""
+
+    comparison: Comparison
+
+
+class RequestCompare(Op[None], frozen=True, array_like=True):
+    """Ask the background process that owns this drive to compare its tree soon."""
+
+    requested_ms: int
+
+
 class RequestHeal(Op[None], frozen=True, array_like=True):
     """Ask the background process that owns this drive to compare and heal all of it."""
 
     requested_ms: int
+
+
+class WriteScrub(Op[None], frozen=True, array_like=True):
+    """Store how far the scrub of this drive is."""
+
+    state: ScrubState
+
+
+class RequestScrub(Op[None], frozen=True, array_like=True):
+    """Ask the background process that owns this drive to begin a scrub now.
+
+    At full speed it does not pause but for what clients ask of the drive.
+    """
+
+    requested_ms: int
+    full_speed: bool = False
+
+
+class WriteQuarantine(Op[None], frozen=True, array_like=True):
+    """Store which keys of the drive's set cannot be healed now."""
+
+    quarantine: Quarantine
 
 
 AnyOp = (
@@ -474,6 +529,13 @@ AnyOp = (
     | ReadStatus
     | WriteProgress
     | RequestHeal
+    | WriteScrub
+    | RequestScrub
+    | WriteQuarantine
+    | ReadTree
+    | CheckTree
+    | WriteComparison
+    | RequestCompare
 )
 
 # What each op returns, for whoever has to decode an answer. Total, as the assertion says.
@@ -502,5 +564,12 @@ RESULTS: dict[type[AnyOp], object] = {
     ReadStatus: DriveStatus,
     WriteProgress: None,
     RequestHeal: None,
+    WriteScrub: None,
+    RequestScrub: None,
+    WriteQuarantine: None,
+    ReadTree: TreePage,
+    CheckTree: TreeCheck,
+    WriteComparison: None,
+    RequestCompare: None,
 }
 assert set(RESULTS) == set(AnyOp.__args__)

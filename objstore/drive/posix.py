@@ -20,14 +20,19 @@ from objstore.errors import (
     RecordUnknown,
 )
 from objstore.limits import DRIVE_RESERVE_BYTES_MAX
-from objstore.ondisk.paths import DRIVE_JSON
+from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DAMAGED, JOURNAL_DAMAGED_NEW
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+STILL_READS: Final = _FULL | {errno.EROFS}  # a drive that cannot write can be opened for reading
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO})
 _PERHAPS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _RESERVE_BYTES_MIN: Final = 4 * 1024 * 1024
 _RESERVE_FRACTION: Final = 100
 _RESERVE_INODES: Final = 64
+_AGAIN_BYTES: Final = 1024 * 1024
+_REASON_BYTES_MAX: Final = 1000
+# What SQLite says of a file whose bytes are not what it wrote.
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class Root:
@@ -42,6 +47,7 @@ class Root:
         """Remember the drive at `path` as it is now. Raises DriveError."""
         self.path = path
         self._identity_file = str(path / DRIVE_JSON)
+        self._damage_file = str(path / JOURNAL_DAMAGED)
         self._seen = self._look()
         self.mount_point = os.path.ismount(path)
 
@@ -70,6 +76,28 @@ class Root:
         """Raise DriveOffline if the drive is no longer there."""
         if self._look() != self._seen:
             raise DriveOffline(f"{self.path}: another drive is there now")
+
+    # --- a damaged journal -------------------------------------------------------------
+
+    def note_damage(self, why: str) -> None:
+        """Write down that the journal is damaged, for every process of the server.
+
+        From here on what it lacks is unknown, until it was made anew (drive/journal_aside.py). A
+        drive that cannot even be written to has other trouble, and the journal may be well.
+        """
+        with contextlib.suppress(OSError):
+            if not self.is_damaged():
+                marker = self.path / JOURNAL_DAMAGED
+                text = why.encode("utf-8", "replace")[:_REASON_BYTES_MAX]
+                write_durably(marker, text, by_way_of=self.path / JOURNAL_DAMAGED_NEW)
+
+    def is_damaged(self) -> bool:
+        """Whether the journal is known to be damaged."""
+        return os.path.exists(self._damage_file)  # noqa: PTH110 -- as often as `check`
+
+    def damage(self) -> str:
+        """Return why the journal is to be made anew, or ""."""
+        return read_damage(self.path)
 
     def read_once(self) -> None:
         """Read from the drive, so that one whose file system failed is noticed without a write.
@@ -129,8 +157,9 @@ def drive_error(error: OSError, where: str) -> DriveError:
 def journal_error(error: sqlite3.Error, root: Root) -> DriveError:
     """Say what an error of SQLite means for the drive. docs/format/journal.md has the table.
 
-    CORRUPT is RecordUnknown: whatever lies on the damaged page cannot be known. But a file system
-    that failed makes healthy pages look damaged, so the drive itself is asked first.
+    CORRUPT is RecordUnknown: whatever lies on the damaged page cannot be known. It is also written
+    down, so that the journal is made anew. But a file system that failed makes healthy pages look
+    damaged, so the drive itself is asked first.
     """
     try:
         root.check()
@@ -139,6 +168,8 @@ def journal_error(error: sqlite3.Error, root: Root) -> DriveError:
         return gone
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     text = f"{root.path}: journal: {error}"
+    if code & 0xFF in _DAMAGED:
+        root.note_damage(text)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return DriveOffline(text)
     return _by_primary_code(code & 0xFF, text, root)
@@ -156,6 +187,14 @@ def _by_primary_code(code: int, text: str, root: Root) -> DriveError:
     if code == sqlite3.SQLITE_CANTOPEN:
         return DriveOffline(text)
     return DriveFaulty(text)
+
+
+def read_damage(path: Path) -> str:
+    """Return why the journal of the drive at `path` is to be made anew, or ""."""
+    try:
+        return (path / JOURNAL_DAMAGED).read_text("utf-8", "replace") or "damaged"
+    except OSError:
+        return ""
 
 
 def sync_directory(path: Path | str) -> None:
@@ -179,6 +218,27 @@ def write_durably(path: Path, content: bytes, *, by_way_of: Path) -> None:
     finally:
         os.close(handle)
     by_way_of.rename(path)
+    sync_directory(path.parent)
+
+
+def write_again(path: Path) -> None:
+    """Make durable what a file shows, though an earlier sync of it may have failed. Raises OSError.
+
+    After a sync that failed the kernel takes the pages for clean: they can be read, and no later
+    sync writes them. Each byte is replaced by itself, so a crash in between changes nothing.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        offset = 0
+        while piece := os.pread(handle, _AGAIN_BYTES, offset):
+            with memoryview(piece) as rest:
+                done = 0
+                while done < len(rest):
+                    done += os.pwrite(handle, rest[done:], offset + done)
+            offset += len(piece)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     sync_directory(path.parent)
 
 

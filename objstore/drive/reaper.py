@@ -30,6 +30,7 @@ from objstore.ondisk.paths import (
     SHARDS_DIR,
     TRASH_DIR,
     ShardName,
+    is_repair_path,
     parse_shard_path,
     parse_trash_path,
 )
@@ -87,9 +88,9 @@ async def empty_trash(drive: LocalDrive, clock: Clock, *, older_than_s: float) -
         newest_s = clock.now_ns() / 1e9 - older_than_s
         removed = 0
         for path, _, moved_s in files.names_in(TRASH_DIR):
-            name = parse_trash_path(path)
-            if name is not None and (older_than_s == 0 or moved_s < newest_s):
-                files.remove_trash(name)
+            ours = parse_trash_path(path) is not None or is_repair_path(path)
+            if ours and (older_than_s == 0 or moved_s < newest_s):
+                files.remove_trash(path)
                 removed += 1
         if older_than_s == 0:
             files.forget_open()

@@ -1,12 +1,13 @@
 """The drives of this server, for its peers: what drive/remote.py reaches over rpc/."""
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import cast
 
 import msgspec
 
 from objstore.drive.api import Buffer, Drive, ShardSink
 from objstore.drive.envelope import (
+    FAILURE_MALFORMED,
     call_decoder,
     detail_of,
     encode_answer,
@@ -17,8 +18,6 @@ from objstore.drive.ops import Op
 from objstore.errors import DriveError, DriveOffline
 from objstore.names import DataId
 from objstore.rpc.session import CallFailed
-
-FAILURE_MALFORMED: Final = "malformed"
 
 
 def _failed(error: DriveError) -> CallFailed:

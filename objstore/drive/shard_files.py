@@ -18,6 +18,7 @@ from objstore.drive.new_shard import ALIGN, NewShard, aligned_buffer
 from objstore.drive.open_files import OpenFiles
 from objstore.drive.posix import Root, drive_error, remove_quietly
 from objstore.errors import (
+    DriveError,
     DriveFull,
     DriveReadOnly,
     DriveRefusal,
@@ -25,7 +26,7 @@ from objstore.errors import (
     ShardMissing,
 )
 from objstore.limits import SHARD_REWRITE_AGE_S
-from objstore.ondisk.paths import TRASH_DIR, ShardName, shard_path, trash_path
+from objstore.ondisk.paths import TRASH_DIR, ShardName, repair_path, shard_path, trash_path
 from objstore.ondisk.shard_file import HEADER_BYTES, ShardChecker
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -71,15 +72,16 @@ class ShardFiles:
         except OSError as error:
             raise self.root.explain(error, path) from error
 
-    def _create(self, path: str) -> NewShard:
+    def _create(self, path: str, becomes: str = "") -> NewShard:
         if self._direct:
             try:
                 handle = os.open(path, _NEW | os.O_DIRECT, 0o600)
-                return NewShard(self.root, path, handle, direct=True)
+                return NewShard(self.root, path, handle, direct=True, becomes=becomes)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-        return NewShard(self.root, path, os.open(path, _NEW, 0o600), direct=False)
+        handle = os.open(path, _NEW, 0o600)
+        return NewShard(self.root, path, handle, direct=False, becomes=becomes)
 
     def clear_stray(self, name: ShardName) -> None:
         """Make room for a shard whose name is taken by a file that no record names.
@@ -98,23 +100,36 @@ class ShardFiles:
         except OSError as error:
             raise self.root.explain(error, path) from error
 
-    def clear_damaged(self, name: ShardName, buffer: memoryview) -> None:
-        """Make room for a shard whose name is taken by a file that a record names.
+    def create_instead(self, name: ShardName, buffer: memoryview) -> NewShard | None:
+        """Begin a shard file that takes the place of a damaged one that a record names.
 
-        A healer writes it anew. Until it has, the record names what it named before: something
-        that cannot be used.
+        The damaged one stays until the new one is complete: some of its blocks are good, and may
+        be needed for just this. None when it is gone, so that there is nothing to replace.
 
         Raises:
-            DriveRefusal: the file is whole.
+            DriveRefusal: the file is whole, or another healer is about to replace it.
         """
         try:
             self.verify(name, buffer)
         except ShardMissing:
-            return
+            return None
         except ShardCorrupt:
-            self.retire(name)
-        else:
-            raise DriveRefusal(f"{self.path_of(name)}: is named by a record, and whole")
+            return self._create_beside(name)
+        raise DriveRefusal(f"{self.path_of(name)}: is named by a record, and whole")
+
+    def _create_beside(self, name: ShardName) -> NewShard:
+        beside = f"{self._base}/{repair_path(name.data_id, name.part, name.shard)}"
+        try:
+            try:
+                return self._create(beside, self.path_of(name))
+            except FileExistsError:
+                age_s = self._clock.now_ns() / 1e9 - os.stat(beside).st_mtime  # noqa: PTH116
+                if 0 <= age_s < SHARD_REWRITE_AGE_S:
+                    raise DriveRefusal(f"{beside}: being written by another") from None
+                os.unlink(beside)  # noqa: PTH108 -- what a crash left of an earlier try
+                return self._create(beside, self.path_of(name))
+        except OSError as error:
+            raise self.root.explain(error, beside) from error
 
     # --- reading ---------------------------------------------------------------------
 
@@ -165,18 +180,26 @@ class ShardFiles:
         except FileNotFoundError as error:
             raise ShardMissing(path) from error
         except OSError as error:
-            raise self.root.explain(error, path) from error
+            raise self.explain_read(error, path) from error
         checker.finish()
+
+    def explain_read(self, error: OSError, path: str) -> DriveError:
+        """Say what an error while one file was checked means.
+
+        A medium that cannot give one file has damaged that file; one that gives nothing is faulty.
+        """
+        if error.errno == errno.EIO:
+            try:
+                self.root.check()
+                self.root.read_once()
+            except DriveError as gone:
+                return gone
+            return ShardCorrupt(f"{path}: {error.strerror}")
+        return self.root.explain(error, path)
 
     @contextlib.contextmanager
     def _uncached(self, path: str) -> Iterator[int]:
-        try:
-            handle = os.open(path, _READ | os.O_DIRECT)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            handle = os.open(path, _READ)
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        handle, _ = open_uncached(path)
         try:
             yield handle
         finally:
@@ -223,9 +246,9 @@ class ShardFiles:
             raise self.root.explain(error, directory) from error
         return found
 
-    def remove_trash(self, name: ShardName) -> None:
-        """Remove a file from the trash."""
-        remove_quietly(self.trash_path_of(name))
+    def remove_trash(self, path: str) -> None:
+        """Remove a file from the trash, by its path below the drive."""
+        remove_quietly(f"{self._base}/{path}")
 
     def begun(self, name: ShardName) -> bytes:
         """Return the first bytes of a shard file, as many as a header has or as there are."""
@@ -236,6 +259,22 @@ class ShardFiles:
             return b""
         except OSError as error:
             raise self.root.explain(error, self.path_of(name)) from error
+
+
+def open_uncached(path: str) -> tuple[int, bool]:
+    """Open a file to be read from the medium; return its handle, and whether with O_DIRECT.
+
+    Raises:
+        OSError.
+    """
+    try:
+        return os.open(path, _READ | os.O_DIRECT), True
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    handle = os.open(path, _READ)
+    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    return handle, False
 
 
 def probe_direct(root: Root) -> bool:

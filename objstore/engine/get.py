@@ -16,7 +16,7 @@ from objstore.engine.resolve import answer_of, resolve
 from objstore.engine.sets import Context, Place
 from objstore.engine.window import Window
 from objstore.erasure.geometry import stripes_of_range
-from objstore.errors import DriveError, ReadQuorumLost, RequestRefused
+from objstore.errors import DriveError, ReadQuorumLost, RequestRefused, ShardCorrupt
 from objstore.limits import (
     CALL_DEADLINE_S,
     READ_DECISION_DEADLINE_S,
@@ -75,6 +75,7 @@ class StoredObject:
     complete: bool = False
     bad: dict[int, DriveError] = field(default_factory=dict)
     slow: set[int] = field(default_factory=set)
+    known: frozenset[int] = frozenset()
     _noted: bool = False
 
     def afresh(self) -> "StoredObject":
@@ -124,14 +125,17 @@ class StoredObject:
         window = await self.window(part, stripes)
         return await self.context.cpu.run(window.size, window.pieces)
 
-    async def window(self, part: Part, stripes: range) -> Window:
+    async def window(self, part: Part, stripes: range, *, spare: int = 0) -> Window:
         """Read frames until every stripe of the window has k good blocks.
+
+        With `spare`, as many shards more are read when there are healthy ones: with them what is
+        rebuilt can be rebuilt once more from others.
 
         Raises:
             ReadQuorumLost: some stripe does not get them.
         """
         assembly = Window(self.version, part, stripes)
-        wanted = self._preferred(part)
+        wanted = self._preferred(part, spare)
         while wanted:
             await self._fetch(assembly, wanted)
             bad = await self.context.cpu.run(assembly.size, assembly.check)
@@ -180,18 +184,24 @@ class StoredObject:
             for shard, source in sorted(
                 self.sources.items(),
                 key=lambda item: (
+                    self._is_damaged(item[0]),
                     item[0] in self.slow or drives[item[1].drive].is_slow,
                     item[0],
                 ),
             )
             if part.number not in source.held.missing_parts
-            and shard not in self.bad
+            and isinstance(self.bad.get(shard), ShardCorrupt | None)
             and (source.held.inline is not None or drives[source.drive].can_read)
         ]
 
-    def _preferred(self, part: Part) -> list[int]:
+    def _is_damaged(self, shard: int) -> bool:
+        return shard in self.bad or shard in self.known
+
+    def _preferred(self, part: Part, spare: int) -> list[int]:
         """Data shards first: they need no decoding. Then as much parity as is missing."""
-        return self._usable(part)[: self.version.k]
+        usable, k = self._usable(part), self.version.k
+        more = [shard for shard in usable[k : k + spare] if not self._is_damaged(shard)]
+        return usable[:k] + more
 
     async def _fetch(self, assembly: Window, shards: list[int]) -> None:
         """Read the window's frames of these shards; hedge with the others when one dawdles."""
@@ -238,7 +248,7 @@ class StoredObject:
     async def _report(self, shard: int, error: DriveError) -> None:
         """Leave the shard out from now on, and tell the healer once."""
         self.bad[shard] = error
-        if self._noted:
+        if self._noted or shard in self.known:
             return
         self._noted = True
         version = self.version

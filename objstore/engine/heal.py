@@ -4,13 +4,16 @@ The healer never decides by what one drive lacks. It asks every drive, decides a
 as a GET does, and then gives each target what it should have: the record in its place in the order
 (MERGE, so that a newer write is never lowered), the shards decoded from k others, the tombstone.
 
-Only the server that has a drive heals it, so two healers never write the same shard file.
-Versions that were never acknowledged are settled once they are too old to be in flight: forward
-when k of their shards exist, else back. So is what is left of an acknowledged one that was retired
-while some drives were away: back, as it is superseded. When a drive is away nothing is settled.
+Only the server that has a drive heals it, so two healers never write the same shard file. Where
+journals were lost with more than m drives, the shards that are left there are taken over, so that
+the version can be read again. Versions that were never acknowledged are settled once they are too
+old to be in flight: forward when k of their shards exist, else back. So is what is left of an
+acknowledged one that was retired while some drives were away: back, as it is superseded. When a
+drive is away nothing is settled.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from objstore.drive.ops import Commit, CommitMode, Committed, Settle, Undo
@@ -18,7 +21,7 @@ from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
 from objstore.errors import ReadQuorumLost
-from objstore.limits import SETTLE_AGE_S
+from objstore.limits import HEAL_EXAMINED_S, SETTLE_AGE_S
 from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp
 from objstore.ondisk.record import HeldShard, Record, Version, encode_record, encode_version
 from objstore.ondisk.shard_file import block_checksum
@@ -43,6 +46,7 @@ class KeyHealth:
     answers: Mapping[int, DriveAnswer]
     choices: tuple[Choice, ...]  # of every version that counts, newest first, tombstones too
     complete: bool  # every drive answered, is trusted, and has no damaged row
+    asked_s: float  # when they were asked, by the monotonic clock
 
     @property
     def skipped(self) -> tuple[Order, ...]:
@@ -70,13 +74,14 @@ async def examine(
     Raises:
         ReadQuorumLost: those that answered cannot tell what there is.
     """
+    asked_s = context.clock.monotonic_s()
     history = await read_history(context, handle, read_key(bucket, key))
     answers, last = history.answers, history.choices[-1]
     if last.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
     answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, history.choices, whole and answering)
+    return KeyHealth(answers, history.choices, whole and answering, asked_s)
 
 
 async def heal_key(
@@ -101,19 +106,24 @@ async def heal_key(
     settled = False
     if health.complete:
         for order in health.skipped:
-            settled |= await _settle_dangling(context, handle, health, bucket, key, order)
+            with suppress(ReadQuorumLost):  # no longer readable: it stays, and the others go on
+                settled |= await _settle_dangling(context, handle, health, bucket, key, order)
     if settled:
         health = await examine(context, handle, bucket, key)
     shard_bytes, changed = 0, settled
-    for choice in health.found:
+    lost = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
+    for choice in health.choices:
         for target in sorted(targets & set(health.answers)):
-            repair = _Repair(context, handle, choice, target, health.answers[target])
-            written = await repair.run(verify=verify)
+            try:
+                repair = _Repair(context, handle, choice, target, health)
+                written = await repair.run_or_adopt(verify=verify)
+            except ReadQuorumLost as error:  # the other versions are healed all the same
+                lost.append(str(error))
+                continue
             shard_bytes += written or 0
             changed |= written is not None
-    lost = [choice for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
     if lost:
-        raise ReadQuorumLost(lost[0].reason)
+        raise ReadQuorumLost(lost[0])
     return Healed(shard_bytes, changed)
 
 
@@ -145,9 +155,7 @@ async def _settle_dangling(
     if len(sources) >= version.k and not superseded:
         for drive in handle.writable():
             if drive not in holders:
-                await _Repair(context, handle, forward, drive, health.answers[drive]).run(
-                    verify=False
-                )
+                await _Repair(context, handle, forward, drive, health).run(verify=False)
         return True
     for drive in holders:
         await handle.drives[drive].call(Undo(bucket, key, order))
@@ -162,7 +170,11 @@ class _Repair:
     handle: SetHandle
     choice: Choice
     target: int
-    answer: DriveAnswer
+    health: KeyHealth
+
+    @property
+    def answer(self) -> DriveAnswer:
+        return self.health.answers[self.target]
 
     @property
     def version(self) -> Version:
@@ -178,6 +190,16 @@ class _Repair:
             if self.handle.drive_of_slot(slot) == self.target
         )
 
+    async def run_or_adopt(self, *, verify: bool) -> int | None:
+        """As `run`; of a version that cannot be read what is there may be taken over."""
+        match self.choice.outcome:
+            case Outcome.FOUND:
+                return await self.run(verify=verify)
+            case Outcome.UNDECIDED if self.choice.version is not None:
+                return 0 if await self.adopt() else None
+            case _:
+                return None
+
     async def run(self, *, verify: bool) -> int | None:
         """Return the shard bytes written, or None when the drive was whole already."""
         record = self.answer.find(self.version.order)
@@ -191,6 +213,8 @@ class _Repair:
             shards = tuple(shard for shard in self.shards if (part.number, shard) in lost)
             if shards:
                 written += await self._lost_version.rebuild(part, shards)
+        if not await self._still_counts():
+            return written
         if record is None or lost or set(held) < set(self.shards):
             committed = await self._commit(held)
             if record is None and not (stale or committed.superseded):
@@ -198,6 +222,37 @@ class _Repair:
         settle = Settle(self.version.bucket, self.version.key, self.version.order)
         await self._drive.call(settle)
         return written
+
+    async def _still_counts(self) -> bool:
+        """Whether the set still has this version, asked again when a rebuild took long.
+
+        Deleted meanwhile, and its tombstone forgotten, it would come back. A deletion cannot be
+        forgotten sooner than TOMBSTONE_AGE_S.
+        """
+        if self.context.clock.monotonic_s() - self.health.asked_s < HEAL_EXAMINED_S:
+            return True
+        version = self.version
+        health = await examine(self.context, self.handle, version.bucket, version.key)
+        # A version that is settled forward is on too few drives to be found.
+        return any(answer.find(version.order) for answer in health.answers.values())
+
+    async def adopt(self) -> bool:
+        """Take over whole shard files of a version that too few records are left of to be read.
+
+        Journals that were lost together leave their shards behind. They are all that is needed:
+        what they are is known from the records that are left, and their headers say the same.
+        """
+        version = self.version
+        if version.kind is not Kind.OBJECT or self._inline() or not self.shards:
+            return False
+        if self.answer.trusted or self.answer.find(version.order) is not None:
+            return False  # what a trusted drive does not name may just be being written
+        for shard in self.shards:
+            for part in version.parts_with_bytes:
+                if not await self._lost_version.whole(part, shard):
+                    return False
+        await self._commit({})
+        return True
 
     def _held(self, record: Record | None) -> dict[int, HeldShard]:
         """Return what the target holds of the version, perhaps under an earlier revision."""
@@ -260,7 +315,7 @@ class _Repair:
 
     async def _inline_shards(self) -> tuple[HeldShard, ...]:
         part = self.version.parts[0]
-        window = await self._lost_version.source().window(part, range(1))
+        window = await self._lost_version.source().window(part, range(1), spare=1)
         (blocks,) = window.rebuild(list(self.shards))
         return tuple(
             HeldShard(

@@ -5,7 +5,7 @@ that ended meanwhile. One that has ended must not begin again on a drive that to
 while others are away, a trusted drive is told only of what W slots can not have ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -30,8 +30,18 @@ from objstore.ondisk.record import (
 from objstore.versions.select import Source
 
 
-async def heal_uploads(context: Context, handle: SetHandle, target: int, bucket: BucketName) -> int:
+async def heal_uploads(
+    context: Context,
+    handle: SetHandle,
+    target: int,
+    bucket: BucketName,
+    *,
+    suspects: Collection[tuple[UploadId, int]] = (),
+) -> int:
     """Give the drive `target` every upload of a bucket and its shards of their parts, and no more.
+
+    Of the parts that it has, only `suspects` (upload, part number) are looked at: their files are
+    verified, and written anew where they are damaged.
 
     Returns how much could not be done because other drives are away. A part of which too few shards
     are left although all answer is beyond repair, and holds nothing up.
@@ -57,13 +67,19 @@ async def heal_uploads(context: Context, handle: SetHandle, target: int, bucket:
                 cuts.append((held[-1].key, held[-1].upload_id))
         for name in sorted(uploads):
             if not cuts or name <= min(cuts):
-                failed += await _heal_upload(context, handle, target, uploads[name])
+                failed += await _heal_upload(context, handle, target, uploads[name], suspects)
         if not cuts:
             return failed
         after_key, after_upload = min(cuts)
 
 
-async def _heal_upload(context: Context, handle: SetHandle, target: int, upload: Upload) -> int:
+async def _heal_upload(
+    context: Context,
+    handle: SetHandle,
+    target: int,
+    upload: Upload,
+    suspects: Collection[tuple[UploadId, int]],
+) -> int:
     fanout = await call_all(
         context.group,
         {
@@ -89,7 +105,7 @@ async def _heal_upload(context: Context, handle: SetHandle, target: int, upload:
         if some_away and not handle.is_fresh(holders):
             return int(target not in states or not states[target].trusted)
         await handle.drives[target].call(PutUpload(encode_upload(upload)))
-    lost = await _heal_parts(context, handle, target, upload, states)
+    lost = await _heal_parts(context, handle, target, upload, states, suspects)
     return lost if some_away else 0
 
 
@@ -99,6 +115,7 @@ async def _heal_parts(
     target: int,
     upload: Upload,
     states: Mapping[int, UploadState],
+    suspects: Collection[tuple[UploadId, int]],
 ) -> int:
     """Give the target the newest part of every number; return how many cannot be rebuilt."""
     mine = _parts(states[target]) if target in states else {}
@@ -110,7 +127,8 @@ async def _heal_parts(
                 newest[number] = part
     lost = 0
     for number, part in sorted(newest.items()):
-        if number in mine and mine[number].stamp >= part.stamp:
+        held = number in mine and mine[number].stamp >= part.stamp
+        if held and (upload.upload_id, number) not in suspects:
             continue
         try:
             await _heal_part(context, handle, target, upload, part, others)

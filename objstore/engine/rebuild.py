@@ -1,7 +1,12 @@
-"""Rebuild the shard files that one drive lost of a version, from k shards of the others."""
+"""Rebuild the shard files that one drive lost of a version, from k good blocks of each stripe.
+
+The blocks are those of other drives; where too few of them are good, also what is left of the
+target's own files, so that several damaged shards of one object are made whole stripe by stripe.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 
 from objstore.drive.api import ShardSink
@@ -15,6 +20,14 @@ from objstore.limits import READ_WINDOW_STRIPES
 from objstore.ondisk.record import Part, Version
 from objstore.ondisk.shard_file import ShardHeader, block_checksum, encode_header, trailer_of
 from objstore.versions.select import Source
+
+
+class _State(Enum):
+    """How a shard file of the target is."""
+
+    WHOLE = auto()
+    DAMAGED = auto()
+    MISSING = auto()
 
 
 async def _write(
@@ -41,31 +54,51 @@ class LostVersion:
         return self.handle.drives[self.target]
 
     def source(self) -> StoredObject:
-        """The version as it can be read without the target."""
-        others = {
-            shard: source for shard, source in self.sources.items() if source.drive != self.target
-        }
+        """The version as it can be read; from the target only what no other drive has whole."""
         place = Place(self.handle, self.version.slots)
-        return StoredObject(self.context, place, self.version, others, complete=True)
+        mine = frozenset(
+            shard for shard, source in self.sources.items() if source.drive == self.target
+        )
+        return StoredObject(
+            self.context, place, self.version, dict(self.sources), complete=True, known=mine
+        )
 
     async def whole(self, part: Part, shard: int) -> bool:
         """Whether the target has this shard file and every block of it is good."""
+        return await self._state(part, shard) is _State.WHOLE
+
+    async def _state(self, part: Part, shard: int) -> "_State":
         try:
             await self._drive.call(VerifyShard(part.data_id, part.number, shard))
-        except (ShardMissing, ShardCorrupt):
-            return False
-        return True
+        except ShardMissing:
+            return _State.MISSING
+        except ShardCorrupt:
+            return _State.DAMAGED
+        return _State.WHOLE
 
     async def rebuild(self, part: Part, shards: tuple[int, ...]) -> int:
         """Write those of `shards` that are not whole on the target; return the bytes written.
 
+        A damaged file stays in its place until the new one is complete: its good blocks may be
+        what another shard is rebuilt from. What takes its place is read back, because the medium
+        has failed there before.
+
         Raises:
-            ReadQuorumLost: fewer than k other shards of some stripe are good.
+            ReadQuorumLost: fewer than k blocks of some stripe are good.
             DriveError: the target failed. Nothing names what was written so far.
         """
-        shards = tuple([shard for shard in shards if not await self.whole(part, shard)])
+        states = {shard: await self._state(part, shard) for shard in shards}
+        shards = tuple(shard for shard in shards if states[shard] is not _State.WHOLE)
         if not shards or not part.size:
             return 0
+        async with self.context.rebuilds.taken(part.size):
+            written = await self._write_anew(part, shards)
+        for shard in shards:
+            if states[shard] is _State.DAMAGED:
+                await self._drive.call(VerifyShard(part.data_id, part.number, shard))
+        return written
+
+    async def _write_anew(self, part: Part, shards: tuple[int, ...]) -> int:
         await self._drive.call(
             DiscardShards(tuple((part.data_id, part.number, shard) for shard in shards))
         )
@@ -93,12 +126,12 @@ class LostVersion:
             for first in range(0, count, READ_WINDOW_STRIPES)
         ]
         group, written = self.context.group, 0
-        ahead = Ahead(group, source.window(part, windows[0]))
+        ahead = Ahead(group, source.window(part, windows[0], spare=1))
         try:
             for number, stripes in enumerate(windows):
                 window = await ahead.result()
                 if number + 1 < len(windows):
-                    ahead = Ahead(group, source.window(part, windows[number + 1]))
+                    ahead = Ahead(group, source.window(part, windows[number + 1], spare=1))
                 rows = await self.context.cpu.run(window.size, partial(window.rebuild, list(sinks)))
                 for stripe, blocks in zip(stripes, rows, strict=True):
                     written += await _write(part, stripe, blocks, sinks)

@@ -9,7 +9,7 @@ from objstore.drive.api import Buffer
 from objstore.erasure.codec import codec_for
 from objstore.erasure.geometry import block_bytes, stripe_size
 from objstore.erasure.same import same_bytes
-from objstore.errors import DriveError, ShardCorrupt
+from objstore.errors import DriveError, ReadQuorumLost, ShardCorrupt
 from objstore.ondisk.record import Part, Version
 from objstore.ondisk.shard_file import CHECKSUM_BYTES, frame_bytes, frame_offset, open_frame
 
@@ -99,24 +99,58 @@ class Window:
     def rebuild(self, wanted: list[int]) -> list[dict[int, memoryview]]:
         """Rebuild shards that are lost: for every stripe of the window, shard -> block.
 
-        What comes out is bracketed: with one rebuilt block in the place of one that was read,
-        decoding has to give that one back, or nothing is stored.
-        """
-        rows = []
-        for row, stripe in enumerate(self.stripes):
-            block = self._block(stripe)
-            good = self._blocks[row]
-            rebuilt = self._rebuilt(good, wanted, block)
-            for shard in wanted:
-                self._bracket(good, shard, rebuilt[shard], block)
-            rows.append(rebuilt)
-        return rows
+        Nothing comes out that has only one witness. What was rebuilt from k blocks has to be the
+        block itself, where the damaged file still has it; else what k other blocks give, when
+        more than k were read; else, with it in the place of a block that was read, decoding has
+        to give that one back.
 
-    def _bracket(
-        self, good: dict[int, memoryview], shard: int, rebuilt: memoryview, block: int
-    ) -> None:
-        chosen = sorted(good)[: self.version.k]
-        left_out = chosen[0]
-        second = {other: good[other] for other in chosen[1:]} | {shard: rebuilt}
-        proof = self._rebuilt(second, [left_out], block)[left_out]
-        assert same_bytes(proof, good[left_out]), "a rebuilt shard does not decode to what was read"
+        Raises:
+            ReadQuorumLost: blocks whose checksums are right contradict each other.
+        """
+        return [
+            self._rebuild_stripe(self._blocks[row], wanted, stripe)
+            for row, stripe in enumerate(self.stripes)
+        ]
+
+    def _rebuild_stripe(
+        self, good: dict[int, memoryview], wanted: list[int], stripe: int
+    ) -> dict[int, memoryview]:
+        block = self._block(stripe)
+        others = {shard: good[shard] for shard in good if shard not in wanted}
+        if len(others) < self.version.k:  # only with blocks that the damaged files still have
+            lost = [shard for shard in wanted if shard not in good]
+            kept = {shard: good[shard] for shard in wanted if shard in good}
+            return kept | (self._proven(good, lost, block) if lost else {})
+        rebuilt = self._proven(others, wanted, block)
+        for shard in wanted:
+            if shard in good and not same_bytes(rebuilt[shard], good[shard]):
+                raise _contradiction(stripe, shard)
+        return rebuilt
+
+    def _proven(
+        self, good: dict[int, memoryview], wanted: list[int], block: int
+    ) -> dict[int, memoryview]:
+        """Decode `wanted` from k of `good`, and prove it by another choice of blocks."""
+        rebuilt = self._rebuilt(good, wanted, block)
+        chosen = sorted(good)[: self.version.k + 1]
+        if len(chosen) > self.version.k:
+            second = {shard: good[shard] for shard in chosen[1:]}
+            again = self._rebuilt(second, wanted, block)
+            for shard in wanted:
+                if not same_bytes(again[shard], rebuilt[shard]):
+                    raise _contradiction(self.stripes.start, shard)
+            return rebuilt
+        for shard in wanted:
+            left_out = chosen[0]
+            second = {other: good[other] for other in chosen[1:]} | {shard: rebuilt[shard]}
+            proof = self._rebuilt(second, [left_out], block)[left_out]
+            if not same_bytes(proof, good[left_out]):
+                raise _contradiction(self.stripes.start, shard)
+        return rebuilt
+
+
+def _contradiction(stripe: int, shard: int) -> ReadQuorumLost:
+    return ReadQuorumLost(
+        f"shard {shard} can not be rebuilt: near stripe {stripe} the others contradict each other, "
+        "although their checksums are right"
+    )

@@ -1,4 +1,4 @@
-"""The operator's routes: `/.objstore/admin/v1/{info,heal,locate,usage}`, JSON out.
+"""The operator's routes: `/.objstore/admin/v1/{info,heal,compare,locate,scrub,usage}`, JSON out.
 
 They are signed like any S3 request, with the root credential; app.py has verified that before
 `answer_admin` runs. No bucket can be named `.objstore`, so the paths are never an object's.
@@ -32,6 +32,19 @@ async def _heal(admin: Admin, query: Query) -> Reply:
     return _json({"started": True}, 202)
 
 
+async def _scrub(admin: Admin, query: Query) -> Reply:
+    asked = query.get("full-speed") or "false"
+    if asked not in {"true", "false"}:
+        raise RequestRefused("InvalidArgument", "full-speed is true or false")
+    await admin.scrub(full_speed=asked == "true")
+    return _json({"started": True}, 202)
+
+
+async def _compare(admin: Admin, query: Query) -> Reply:
+    await admin.compare()
+    return _json({"started": True}, 202)
+
+
 async def _locate(admin: Admin, query: Query) -> Reply:
     bucket, key = query.get("bucket"), query.get("key")
     if not bucket or not key:
@@ -52,7 +65,9 @@ class _Route:
 ROUTES: Final = {
     "info": _Route("GET", _info),
     "heal": _Route("POST", _heal),
+    "compare": _Route("POST", _compare),
     "locate": _Route("GET", _locate),
+    "scrub": _Route("POST", _scrub),
     "usage": _Route("GET", _usage),
 }
 

@@ -37,6 +37,7 @@ def cluster_families(sets: Sequence[SetStatus], info: ClusterInfo | None) -> Ite
     if info is not None:
         yield from _of_degraded(info.sets)
         yield from _of_drives(info.drives)
+        yield from _of_scrubs(info.drives)
         yield from _of_servers(info.servers)
         yield _certificates(info.certificates)
         yield from _of_witness(info.witness)
@@ -102,6 +103,11 @@ def _of_degraded(sets: Sequence[SetInfo]) -> Iterator[Metric]:
             "Since when the oldest of them is; 0 without any",
             (one.degraded_since_ms / 1000 for one in sets),
         ),
+        (
+            "quarantined_keys",
+            "Keys that can not be read or healed now, because fewer than k shards can be read",
+            (one.quarantined for one in sets),
+        ),
     )
     places = [(str(one.pool), str(one.index)) for one in sets]
     yield from gauges("objstore_degraded_", _SET, places, rows)
@@ -142,6 +148,43 @@ def _of_drives(drives: Sequence[DriveInfo]) -> Iterator[Metric]:
         ("bytes_done", "Bytes its rebuild has written", (p.bytes_done for _, p in busy)),
     )
     yield from gauges("objstore_drive_heal_", _DRIVE, [(d.server, d.path) for d, _ in busy], work)
+
+
+def _of_scrubs(drives: Sequence[DriveInfo]) -> Iterator[Metric]:
+    """Tell of the scrub. Totals go back to 0 with the journal that keeps them."""
+    told = [(drive, drive.scrub) for drive in drives if drive.scrub is not None]
+    rows: tuple[_Row, ...] = (
+        ("running", "1 while a pass is under way", (float(s.under_way) for _, s in told)),
+        (
+            "bytes_done",
+            "Read by the present pass, or the last one",
+            (s.bytes_done for _, s in told),
+        ),
+        ("bytes_expected", "Of so many, roughly", (s.bytes_total for _, s in told)),
+        ("read_bytes", "Read by all passes", (s.bytes_ever for _, s in told)),
+        ("repaired", "Seen whole again, of what was found", (s.repaired_ever for _, s in told)),
+        ("passes", "Passes that were completed", (s.passes for _, s in told)),
+        (
+            "last_pass_timestamp_seconds",
+            "When the last complete pass ended; 0: none did",
+            (s.finished_ms / 1000 for _, s in told),
+        ),
+        (
+            "unnamed_files",
+            "Files that no record names, for the reaper",
+            (s.unnamed for _, s in told),
+        ),
+        ("foreign_files", "Files whose names are not ours", (s.foreign for _, s in told)),
+    )
+    places = [(drive.server, drive.path) for drive, _ in told]
+    yield from gauges("objstore_scrub_", _DRIVE, places, rows)
+    found = GaugeMetricFamily(
+        "objstore_scrub_found", "Found by all passes, by kind", labels=(*_DRIVE, "kind")
+    )
+    for drive, scrub in told:
+        for kind, count in sorted(scrub.found_ever.items()):
+            found.add_metric((drive.server, drive.path, kind), count)
+    yield found
 
 
 def _of_servers(servers: Sequence[ServerInfo]) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ from objstore.engine.ports import Location
 from objstore.names import BucketName, ObjectKey, Scheme
 from objstore.quorum.thresholds import degraded_scheme, write_quorum, write_quorum_least
 
-# What the operator's routes begin with: `info`, `heal`, `locate`, `usage`.
+# What the operator's routes begin with: `info`, `heal`, `locate`, `scrub`, `usage`.
 ADMIN_PREFIX: Final = "/.objstore/admin/v1/"
 
 
@@ -134,6 +134,49 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     remaining_s: float | None = None
 
 
+class ScrubInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the scrub of one drive is; docs/operating/scrub.md has the words."""
+
+    under_way: bool = False
+    asked: bool = False  # by `admin scrub`; else the pass began by itself
+    waiting: bool = False  # one was asked for and has not begun
+    started_ms: int = 0
+    stage: str = ""
+    bytes_done: int = 0
+    bytes_total: int = 0  # an estimate
+    files_done: int = 0
+    records_done: int = 0
+    found: dict[str, int] = {}  # by kind, in this pass or the last one
+    repaired: int = 0
+    unnamed: int = 0  # files that no record names: the reaper's
+    foreign: int = 0  # files under names that are not ours
+    finished_ms: int = 0  # when the last complete pass ended; 0: none did
+    passes: int = 0
+    bytes_ever: int = 0
+    found_ever: dict[str, int] = {}
+    repaired_ever: int = 0
+    open: int = 0  # found, and not seen whole again yet
+
+
+class QuarantinedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of which some version can not be read or healed now; nothing of it is removed."""
+
+    bucket: str
+    key: str
+    reason: str
+
+
+class ComparisonInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last comparison of a drive's tree with those of its set came to."""
+
+    finished_ms: int
+    seconds: float
+    differences: int  # places where some other drive had something else
+    failed: int  # of which could not be healed
+    read_bytes: int  # exchanged with other drives
+    mended: int  # leaves of its tree that were wrong
+
+
 class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One drive."""
 
@@ -153,6 +196,8 @@ class DriveInfo(msgspec.Struct, frozen=True, kw_only=True):
     object_bytes: int = 0  # before encoding
     missed_bytes: int = 0  # of the noted versions, before encoding
     missed_since_ms: int = 0  # the oldest note; 0: none
+    scrub: ScrubInfo | None = None  # None: the drive was never asked
+    comparison: ComparisonInfo | None = None
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +229,8 @@ class SetInfo(msgspec.Struct, frozen=True, kw_only=True):
     degraded: int = 0  # versions noted as missing on a slot: as many as one drive of it knows of
     degraded_bytes: int = 0  # before encoding
     degraded_since_ms: int = 0  # the oldest; 0: none
+    quarantined: int = 0  # keys that can not be healed now: fewer than k shards can be read
+    quarantined_keys: tuple[QuarantinedKey, ...] = ()  # some of them
 
 
 class CertificateInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +253,7 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[OperationStatus, ...] = ()
     certificates: tuple[CertificateInfo, ...] = ()  # of the server that was asked
     witness: WitnessInfo | None = None  # None: the setting is off
+    comparing: bool = False  # a comparison that `compare` asked for is waiting or running
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +283,24 @@ class Admin(Protocol):
 
     async def heal(self) -> None:
         """Begin a full comparison and repair of all drives; returns once it has begun."""
+        ...
+
+    async def scrub(self, *, full_speed: bool) -> None:
+        """Begin a pass of the scrub on all drives; returns once they know of it.
+
+        Raises:
+            QuorumError: no drive could be asked.
+        """
+        ...
+
+    async def compare(self) -> None:
+        """Begin to compare the trees of all drives, and to heal what differs.
+
+        Returns once that is asked for.
+
+        Raises:
+            QuorumError: no drive could be asked.
+        """
         ...
 
     async def usage(self) -> UsageInfo:

@@ -17,10 +17,11 @@ from objstore.cluster.membership import METHOD_STATE
 from objstore.drive.envelope import place_of
 from objstore.drive.local import LocalDrive
 from objstore.drive.reaper import run_drive_reaper
+from objstore.engine.sets import SetHandle
 from objstore.rpc.auth import ReplayTable
 from objstore.rpc.server import RpcServer
 from objstore.server.assemble import Engine, Node, open_engine, open_node, wait_for_peers
-from objstore.server.background_metrics import HealMetrics, LifecycleMetrics
+from objstore.server.background_metrics import CompareMetrics, HealMetrics, LifecycleMetrics
 from objstore.server.order import StartOrder
 from objstore.server.place import INTERNAL_PURPOSE, internal_port
 from objstore.server.publish import publishing
@@ -120,10 +121,10 @@ async def _linger(node: Node) -> None:
 
 def _context(node: Node, engine: Engine, returning: Returning | None) -> BackgroundContext:
     own = tuple(
-        OwnDrive(handle, index, partial(node.bay.replace, berth, node.membership.deployment))
+        _own_drive(node, engine, handle, index)
         for handle in engine.handles
         for index in range(len(handle.drives))
-        if (berth := node.berths.get(place_of(handle.layout.pool, handle.layout.index, index)))
+        if place_of(handle.layout.pool, handle.layout.index, index) in node.berths
     )
     return BackgroundContext(
         engine=engine.context,
@@ -131,5 +132,22 @@ def _context(node: Node, engine: Engine, returning: Returning | None) -> Backgro
         lifecycle_day_s=node.order.settings.lifecycle_day_seconds,
         lifecycle=LifecycleMetrics(),
         heal=HealMetrics(node.clock),
+        compare=CompareMetrics(),
         returning=returning or NOTHING_DUE,
+        scrub_bytes_per_s=node.order.settings.scrub_bytes_per_second,
+    )
+
+
+def _own_drive(node: Node, engine: Engine, handle: SetHandle, index: int) -> OwnDrive:
+    place = place_of(handle.layout.pool, handle.layout.index, index)
+    berth, guard = node.berths[place], engine.guards[place]
+    deployment = node.membership.deployment
+    return OwnDrive(
+        handle,
+        index,
+        replace=partial(node.bay.replace, berth, deployment),
+        damage=partial(node.bay.damage, berth),
+        restore=partial(node.bay.restore_journal, berth, deployment),
+        local=guard.inner if isinstance(guard.inner, LocalDrive) else None,
+        latency_s=lambda: guard.health.latency_s,
     )

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from objstore.background.lifecycle_report import Result, Work
 from objstore.clock import Clock
+from objstore.drive.job_states import Comparison
 
 
 class LifecycleMetrics:
@@ -71,3 +72,39 @@ class HealMetrics:
 
     def healed(self, keys: int) -> None:
         self._healed.inc(keys)
+
+
+class CompareMetrics:
+    """Implements background's CompareCounters."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        counted = {
+            "differences": "Places where a drive of this server and another one differed",
+            "failed": "Differences that could not be healed",
+            "bytes": "Exchanged with other drives to compare the trees of this server's drives",
+            "mended": "Leaves of the trees of this server's drives that were wrong, and put right",
+            "seconds": "Spent on comparing trees and healing what they showed",
+        }
+        self._counters = {
+            name: Counter(f"objstore_compare_{name}", text, registry=registry)
+            for name, text in counted.items()
+        }
+        self._runs = Counter(
+            "objstore_compare_runs", "Comparisons of one drive with its set", registry=registry
+        )
+        self._finished = Gauge(
+            "objstore_compare_last_timestamp_seconds",
+            "When this server last compared one of its drives",
+            registry=registry,
+            multiprocess_mode="max",
+        )
+
+    def compared(self, result: Comparison) -> None:
+        self._runs.inc()
+        self._counters["differences"].inc(result.differences)
+        self._counters["failed"].inc(result.failed)
+        self._counters["bytes"].inc(result.read_bytes)
+        self._counters["mended"].inc(result.mended)
+        self._counters["seconds"].inc(max(0, result.finished_ms - result.started_ms) / 1000)
+        self._finished.set(result.finished_ms / 1000)

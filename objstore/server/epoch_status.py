@@ -6,7 +6,7 @@ import msgspec
 
 from objstore.cluster.epoch_watch import EpochWatch
 from objstore.drive.guarded import GuardedDrive
-from objstore.drive.ops import Progress
+from objstore.drive.job_states import Progress
 from objstore.engine.sets import SetHandle
 from objstore.gateway.ports import WitnessInfo
 from objstore.quorum.solo import Mode

@@ -6,10 +6,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from objstore.background.tend import heal_waits
 from objstore.cluster.membership import METHOD_STATE, ServerState, decode_state
 from objstore.drive.guarded import DriveHealth, DriveState, GuardedDrive
-from objstore.drive.ops import Progress as JobProgress
-from objstore.drive.ops import RequestHeal
+from objstore.drive.job_states import Comparison
+from objstore.drive.job_states import Progress as JobProgress
+from objstore.drive.ops import Op, RequestCompare, RequestHeal, RequestScrub
 from objstore.engine.fanout import call_all
 from objstore.engine.ports import Location
 from objstore.engine.sets import SetHandle
@@ -20,8 +22,10 @@ from objstore.gateway.ports import (
     BucketInfo,
     CertificateInfo,
     ClusterInfo,
+    ComparisonInfo,
     DriveInfo,
     Progress,
+    QuarantinedKey,
     ServerInfo,
     SetInfo,
     SetStatus,
@@ -35,6 +39,7 @@ from objstore.rpc.client import PeerClient, PeerStatus
 from objstore.server.assemble import Engine, Node
 from objstore.server.epoch_status import other_goes_on, unheard, witness_info, writes_alone
 from objstore.server.peers import probe_all
+from objstore.server.scrub_status import quarantine_of, scrub_info
 
 _FRESH_S: Final = 0.5
 
@@ -119,16 +124,24 @@ class ObservedCluster:
                 async with asyncio.timeout(_FRESH_S):
                     await probe_all(self._engine.guards.values())
         drives, states, sets = tuple(self._drive_infos()), asking.result(), self.sets()
+        quarantines = [self._quarantine(handle) for handle in self._engine.handles]
         return ClusterInfo(
             deployment=self._node.membership.deployment,
             servers=tuple(self._server_info(one, states) for one in self._node.layout.servers),
             drives=drives,
-            sets=tuple(_set_info(one, drives) for one in sets),
-            healing=any(self._heal_waits(guard) for guard in self._engine.guards.values()),
+            sets=tuple(
+                _set_info(one, drives, *quarantine)
+                for one, quarantine in zip(sets, quarantines, strict=True)
+            ),
+            healing=any(
+                guard.health.status is not None and heal_waits(guard.health.status)
+                for guard in self._engine.guards.values()
+            ),
             server=self._node.order.server,
             operations=explain(sets, drives, ready=self._serving),
             certificates=tuple(self._certificates()),
             witness=self.witness(),
+            comparing=any(_compare_waits(guard) for guard in self._engine.guards.values()),
         )
 
     async def _ask_peers(self) -> Mapping[str, ServerState]:
@@ -147,12 +160,23 @@ class ObservedCluster:
         return states
 
     async def heal(self) -> None:
-        """Ask every drive's server to compare and repair it.
+        await self._request(RequestHeal(self._now_ms()))
+
+    async def compare(self) -> None:
+        await self._request(RequestCompare(self._now_ms()))
+
+    async def scrub(self, *, full_speed: bool) -> None:
+        await self._request(RequestScrub(self._now_ms(), full_speed=full_speed))
+
+    def _now_ms(self) -> int:
+        return self._node.clock.now_ns() // 1_000_000
+
+    async def _request(self, op: Op[None]) -> None:
+        """Ask every drive's server to do something about it.
 
         Raises:
             WriteQuorumLost: no drive could be asked.
         """
-        op = RequestHeal(self._node.clock.now_ns() // 1_000_000)
         guards = tuple(self._engine.guards.values())
         fanout = await call_all(
             self._engine.context.group,
@@ -183,6 +207,10 @@ class ObservedCluster:
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         return await self._store.locate(bucket, key)
 
+    def _quarantine(self, handle: SetHandle) -> tuple[int, tuple[QuarantinedKey, ...]]:
+        asked = (self._health(handle, index) for index in handle.readable())
+        return quarantine_of(one.status for one in asked if one.status is not None)
+
     def _drive_infos(self) -> Iterator[DriveInfo]:
         for handle in self._engine.handles:
             for index, address in enumerate(handle.layout.drives):
@@ -207,6 +235,8 @@ class ObservedCluster:
                     object_bytes=status.object_bytes if status else 0,
                     missed_bytes=status.missed_bytes if status else 0,
                     missed_since_ms=status.missed_since_ms if status else 0,
+                    scrub=scrub_info(status) if status else None,
+                    comparison=_comparison(status.comparison) if status else None,
                 )
 
     def _server_info(self, server: str, states: Mapping[str, ServerState]) -> ServerInfo:
@@ -241,14 +271,26 @@ class ObservedCluster:
                 expires_in_s=port.leaf.not_after_s - now_s,
             )
 
-    def _heal_waits(self, guard: GuardedDrive) -> bool:
-        status = guard.health.status
-        if status is None or not status.heal_requested_ms:
-            return False
-        progress = status.progress
-        if progress is None or progress.job != "heal" or not progress.finished_ms:
-            return True
-        return progress.started_ms < status.heal_requested_ms
+
+def _compare_waits(guard: GuardedDrive) -> bool:
+    status = guard.health.status
+    if status is None or guard.health.state is DriveState.OFFLINE:
+        return False
+    started_ms = status.comparison.started_ms if status.comparison is not None else 0
+    return started_ms < status.compare_requested_ms
+
+
+def _comparison(last: Comparison | None) -> ComparisonInfo | None:
+    if last is None:
+        return None
+    return ComparisonInfo(
+        finished_ms=last.finished_ms,
+        seconds=max(0, last.finished_ms - last.started_ms) / 1000,
+        differences=last.differences,
+        failed=last.failed,
+        read_bytes=last.read_bytes,
+        mended=last.mended,
+    )
 
 
 def _state_of(health: DriveHealth | None) -> tuple[str, str]:
@@ -257,6 +299,8 @@ def _state_of(health: DriveHealth | None) -> tuple[str, str]:
         return "unused", "the layout puts no shard on it"
     if health.state is not DriveState.ONLINE or health.status is None:
         return health.state.value, health.reason
+    if health.status.journal_damage:
+        return "rebuilding", f"its journal is to be made anew: {health.status.journal_damage}"
     progress = health.status.progress
     if progress is not None and not progress.finished_ms:
         words = {
@@ -291,7 +335,12 @@ def _progress(job: JobProgress | None) -> Progress | None:
     )
 
 
-def _set_info(status: SetStatus, drives: Sequence[DriveInfo]) -> SetInfo:
+def _set_info(
+    status: SetStatus,
+    drives: Sequence[DriveInfo],
+    quarantined: int,
+    quarantined_keys: tuple[QuarantinedKey, ...],
+) -> SetInfo:
     members = [one for one in drives if (one.pool, one.set_index) == (status.pool, status.index)]
     # A version is noted on every drive that took it: the drive that noted most knows of most.
     most = max(members, key=lambda one: (one.missed, one.missed_bytes), default=None)
@@ -310,4 +359,6 @@ def _set_info(status: SetStatus, drives: Sequence[DriveInfo]) -> SetInfo:
         degraded=most.missed if most else 0,
         degraded_bytes=most.missed_bytes if most else 0,
         degraded_since_ms=min((one.missed_since_ms for one in members if one.missed), default=0),
+        quarantined=quarantined,
+        quarantined_keys=quarantined_keys,
     )

@@ -13,9 +13,16 @@ from objstore.testing.drive_suite_rest import (
     StateClauses,
     UploadClauses,
 )
+from objstore.testing.drive_suite_tree import TreeClauses
 
 
 class DriveSuite(
-    KeyClauses, ListingClauses, BucketClauses, UploadClauses, ShardClauses, StateClauses
+    KeyClauses,
+    ListingClauses,
+    BucketClauses,
+    UploadClauses,
+    ShardClauses,
+    StateClauses,
+    TreeClauses,
 ):
     """Every clause."""

@@ -2,20 +2,23 @@
 
 import pytest
 
+from objstore.drive.job_states import Progress, Quarantine, Quarantined, ScrubState
 from objstore.drive.ops import (
     AbortUpload,
     DiscardShards,
     ListBuckets,
     ListUploads,
-    Progress,
     PutBucket,
     ReadBucket,
     ReadStatus,
     ReadUpload,
     RequestHeal,
+    RequestScrub,
     Undo,
     VerifyShard,
     WriteProgress,
+    WriteQuarantine,
+    WriteScrub,
 )
 from objstore.errors import (
     BucketMissing,
@@ -291,6 +294,31 @@ class ShardClauses:
             await harness.drive.create_shard(*_NAME)
         await harness.call(VerifyShard(*_NAME))
 
+    async def test_a_damaged_shard_stays_until_what_replaces_it_is_complete(
+        self, harness: Harness
+    ) -> None:
+        """Its good blocks may be what another shard has to be rebuilt from."""
+        made = version(5, parts=[part(1, data_id(1), STRIPE_BYTES)])
+        content = shard_file(made, 1, data_id(1), 0, [b"a" * 4096])
+        damaged = content[:5000] + b"?" + content[5001:]
+        await harness.call(put_bucket())
+        await harness.write(_NAME, damaged)
+        await harness.call(commit(made, HeldShard(0)))
+        sink = await harness.drive.create_shard(*_NAME)
+        with pytest.raises(DriveRefusal):  # two healers
+            await harness.drive.create_shard(*_NAME)
+        await sink.write(content[:4097])
+        await sink.abort()
+        await harness.refused(VerifyShard(*_NAME), ShardCorrupt)
+        sink = await harness.drive.create_shard(*_NAME)
+        await sink.write(content)
+        read = await harness.drive.read_shard(*_NAME, offset=0, size=len(damaged))
+        assert bytes(read) == damaged
+        await sink.finish()
+        await harness.call(VerifyShard(*_NAME))
+        await sink.abort()  # a record names it by now
+        await harness.call(VerifyShard(*_NAME))
+
     async def test_a_part_a_record_does_not_name_is_not_kept_for_it(self, harness: Harness) -> None:
         await harness.call(put_bucket())
         parts = [part(1, data_id(1)), part(2, data_id(2))]
@@ -345,3 +373,17 @@ class StateClauses:
     async def test_a_wish_to_heal_is_kept(self, harness: Harness) -> None:
         await harness.call(RequestHeal(12345))
         assert (await harness.call(ReadStatus())).heal_requested_ms == 12345
+
+    async def test_what_the_scrub_does_and_is_asked_to_do_is_kept(self, harness: Harness) -> None:
+        status = await harness.call(ReadStatus())
+        assert (status.scrub, status.scrub_requested_ms, status.quarantine) == (None, 0, None)
+        state = ScrubState(1, 2, "rows", "b", "k", b"order", found={"shard": 3})
+        await harness.call(WriteScrub(state))
+        await harness.call(RequestScrub(17, full_speed=True))
+        quarantine = Quarantine(9, 1, (Quarantined(BUCKET, KEY, "one shard is left"),))
+        await harness.call(WriteQuarantine(quarantine))
+        status = await harness.call(ReadStatus())
+        assert (status.scrub, status.quarantine) == (state, quarantine)
+        assert (status.scrub_requested_ms, status.scrub_full_speed) == (17, True)
+        await harness.call(RequestScrub(18))
+        assert not (await harness.call(ReadStatus())).scrub_full_speed

@@ -12,7 +12,7 @@ from typing import Any
 from objstore.drive.api import Buffer, Drive, ShardSink
 from objstore.drive.lanes import again
 from objstore.drive.ops import Op, R
-from objstore.errors import DriveError
+from objstore.errors import DriveError, DriveOffline
 from objstore.names import DataId, DriveId
 
 
@@ -44,7 +44,11 @@ class Rot:
     """Flip a bit of what is read."""
 
 
-Fault = DriveError | Late | Hang | Rot
+class AnswerLost:
+    """Do what an op asks, and let nobody hear of it."""
+
+
+Fault = DriveError | Late | Hang | Rot | AnswerLost
 Rule = Callable[[DriveCall], Fault | None]
 
 
@@ -87,8 +91,11 @@ class FaultyDrive:
         return self.inner.drive_id
 
     async def call(self, op: Op[R]) -> R:
-        await self._meet(DriveCall(type(op).__name__, op=op))
-        return await self.inner.call(op)
+        met = await self._meet(DriveCall(type(op).__name__, op=op))
+        answer = await self.inner.call(op)
+        if isinstance(met, AnswerLost):
+            raise DriveOffline("the answer was lost")
+        return answer
 
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         name = (data_id, part, shard)
@@ -98,9 +105,9 @@ class FaultyDrive:
     async def read_shard(
         self, data_id: DataId, part: int, shard: int, *, offset: int, size: int
     ) -> Buffer:
-        rotten = await self._meet(DriveCall("read_shard", shard=(data_id, part, shard)))
+        met = await self._meet(DriveCall("read_shard", shard=(data_id, part, shard)))
         data = await self.inner.read_shard(data_id, part, shard, offset=offset, size=size)
-        if not rotten or not size:
+        if not isinstance(met, Rot) or not size:
             return data
         flipped = bytearray(data)
         flipped[size // 2] ^= 1
@@ -109,8 +116,8 @@ class FaultyDrive:
     async def close(self) -> None:
         await self.inner.close()
 
-    async def _meet(self, call: DriveCall) -> bool:
-        """Let a call meet its fault; return whether what it reads is rotten."""
+    async def _meet(self, call: DriveCall) -> Rot | AnswerLost | None:
+        """Let a call meet its fault; return what is wrong with its answer, if anything."""
         self.calls.append(call)
         for rule in tuple(self.rules):
             match rule(call):
@@ -120,11 +127,11 @@ class FaultyDrive:
                     await asyncio.sleep(seconds)
                 case Hang():
                     await asyncio.get_running_loop().create_future()
-                case Rot():
-                    return True
+                case Rot() | AnswerLost() as met:
+                    return met
                 case DriveError() as error:
                     raise again(error)
-        return False
+        return None
 
 
 class _FaultySink:

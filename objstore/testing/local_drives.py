@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from objstore.clock import Clock
 from objstore.drive.format import format_drive
 from objstore.drive.local import LocalDrive, LocalDriveSettings
+from objstore.limits import TREE_LEAF_LEVEL
 from objstore.names import DriveId
 from objstore.ondisk.drive_identity import DriveIdentity
 from objstore.testing.fake_clock import FakeClock
-
-DEPLOYMENT = "a" * 32
+from objstore.testing.memory_rows import DEPLOYMENT
 
 
 def identity(drive: str = "d", **more: object) -> DriveIdentity:
@@ -62,6 +62,7 @@ async def local_drive(
     clock: Clock | None = None,
     trusted: bool = True,
     direct_io: bool = True,
+    tree_leaf_level: int = TREE_LEAF_LEVEL,
 ) -> AsyncIterator[LocalDrive]:
     """Open the drive at `path`, formatted first if there is nothing."""
     _prepare(path, trusted=trusted)
@@ -69,7 +70,7 @@ async def local_drive(
         path,
         check=accept,
         clock=clock or clock_for(path),
-        settings=LocalDriveSettings(direct_io=direct_io),
+        settings=LocalDriveSettings(direct_io=direct_io, tree_leaf_level=tree_leaf_level),
     )
     try:
         yield drive

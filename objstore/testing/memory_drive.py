@@ -31,7 +31,6 @@ from objstore.drive.ops import (
     Missed,
     MissedPage,
     Op,
-    Progress,
     PutBucket,
     PutPart,
     PutUpload,
@@ -41,7 +40,6 @@ from objstore.drive.ops import (
     ReadStatus,
     ReadUpload,
     ReadUsage,
-    RequestHeal,
     Settle,
     Tombstone,
     TombstonePage,
@@ -84,7 +82,10 @@ from objstore.ondisk.record import (
     encode_version,
 )
 from objstore.ondisk.shard_file import ShardChecker
+from objstore.testing.memory_files import MemorySink
+from objstore.testing.memory_jobs import MemoryJobs
 from objstore.testing.memory_rows import (
+    DEPLOYMENT,
     HeldFile,
     HeldRow,
     HeldUpload,
@@ -94,52 +95,36 @@ from objstore.testing.memory_rows import (
     entry_of,
     filled_in,
 )
+from objstore.testing.memory_tree import MemoryTree
 from objstore.versions.visible import visible
 
 _Key = tuple[BucketName, ObjectKey]
 _CAPACITY: Final = 1 << 40
 
 
-class _MemorySink:
-    def __init__(self, drive: "MemoryDrive", name: ShardKey, file: HeldFile) -> None:
-        self._drive = drive
-        self._name = name
-        self._file = file
-        self._over = False
-
-    async def write(self, *pieces: Buffer) -> None:
-        if self._over:
-            raise DriveRefusal("written to after it failed or ended")
-        for piece in pieces:
-            self._file.data += piece
-
-    async def finish(self) -> None:
-        if self._over:
-            raise DriveRefusal("finished after it failed or ended")
-        self._over = True
-        self._file.finished = True
-
-    async def abort(self) -> None:
-        self._over = True
-        if self._drive.files.get(self._name) is self._file:
-            del self._drive.files[self._name]
-
-
 class MemoryDrive:
     """Everything a drive holds. What is public is for tests to look at and to damage."""
 
-    def __init__(self, drive_id: DriveId, clock: Clock, *, trusted: bool = True) -> None:
+    def __init__(
+        self,
+        drive_id: DriveId,
+        clock: Clock,
+        *,
+        trusted: bool = True,
+        deployment: str = DEPLOYMENT,
+    ) -> None:
         self._drive_id = drive_id
         self._clock = clock
         self.trusted = trusted
         self.rows: dict[_Key, list[HeldRow]] = {}
         self.files: dict[ShardKey, HeldFile] = {}
-        self._buckets: dict[BucketName, tuple[Bucket, bytes]] = {}
-        self._uploads: dict[UploadId, HeldUpload] = {}
+        self.repairs: dict[ShardKey, HeldFile] = {}
+        self.buckets: dict[BucketName, tuple[Bucket, bytes]] = {}
+        self.uploads: dict[UploadId, HeldUpload] = {}
         self._missed: dict[_Key, Missed] = {}
-        self._progress: Progress | None = None
-        self._heal_requested_ms = 0
-        self._handle = self._handlers()
+        self._jobs = MemoryJobs()
+        self.tree = MemoryTree(self, deployment, drive_id)
+        self._handle = {**self._handlers(), **self._jobs.handlers(), **self.tree.handlers()}
 
     @property
     def drive_id(self) -> DriveId:
@@ -156,13 +141,15 @@ class MemoryDrive:
     async def create_shard(self, data_id: DataId, part: int, shard: int) -> ShardSink:
         name = (data_id, part, shard)
         old = self.files.get(name)
-        if old is not None and self._is_named(name):
-            if self._is_whole(name):
-                raise DriveRefusal("is named by a record, and whole")
-        elif old is not None and self._now_ms() - old.written_ms < SHARD_REWRITE_AGE_S * 1000:
+        instead = old is not None and self._is_named(name)
+        if instead and self._is_whole(name):
+            raise DriveRefusal("is named by a record, and whole")
+        written = self.repairs.get(name) if instead else old
+        if written and self._now_ms() - written.written_ms < SHARD_REWRITE_AGE_S * 1000:
             raise DriveRefusal("being written by another")
-        file = self.files[name] = HeldFile(bytearray(), self._now_ms())
-        return _MemorySink(self, name, file)
+        file = HeldFile(bytearray(), self._now_ms())
+        (self.repairs if instead else self.files)[name] = file
+        return MemorySink(self.files, self.repairs, name, file, instead=instead)
 
     async def read_shard(
         self, data_id: DataId, part: int, shard: int, *, offset: int, size: int
@@ -209,7 +196,6 @@ class MemoryDrive:
             ListTombstones: self._list_tombstones,
             ReadStatus: self._read_status,
             WriteProgress: self._write_progress,
-            RequestHeal: self._request_heal,
         }
 
     # --- what is held ------------------------------------------------------------------
@@ -227,7 +213,7 @@ class MemoryDrive:
     def _is_named(self, name: ShardKey) -> bool:
         owners: Iterable[HeldRow | HeldUpload] = (
             *(row for rows in self.rows.values() for row in rows),
-            *self._uploads.values(),
+            *self.uploads.values(),
         )
         return any(name in owner.names() for owner in owners)
 
@@ -251,12 +237,12 @@ class MemoryDrive:
                 self.files.pop(name, None)
 
     def _end_upload(self, upload_id: UploadId) -> None:
-        self._retire(self._uploads.pop(upload_id).names())
+        self._retire(self.uploads.pop(upload_id).names())
 
     def _taken_by(self, bucket: BucketName, key: ObjectKey, order: Order) -> list[UploadId]:
         return [
             upload_id
-            for upload_id, held in self._uploads.items()
+            for upload_id, held in self.uploads.items()
             if (held.upload.bucket, held.upload.key, held.taken) == (bucket, key, order)
         ]
 
@@ -265,7 +251,7 @@ class MemoryDrive:
     def _commit(self, op: Commit) -> Committed:
         record = decode_record(op.record)
         version = record.version
-        bucket = self._buckets.get(version.bucket)
+        bucket = self.buckets.get(version.bucket)
         ordered = op.mode is CommitMode.ORDERED
         if bucket is None or (ordered and bucket[0].deleted):
             raise BucketMissing(version.bucket)
@@ -283,7 +269,7 @@ class MemoryDrive:
                 raise Superseded(version.stamp)
         sealed = op.record
         if op.completes is not None:
-            upload = self._uploads.get(op.completes)
+            upload = self.uploads.get(op.completes)
             if upload is None and any(row.order == version.order for row in held):
                 return self._committed(version.bucket, version.key, version.order)
             if upload is None or upload.taken not in (None, version.order, op.instead_of):
@@ -310,7 +296,7 @@ class MemoryDrive:
             return
         self._remove(op.bucket, op.key, [row])
         for upload_id in self._taken_by(op.bucket, op.key, op.order):
-            self._uploads[upload_id].taken = None
+            self.uploads[upload_id].taken = None
 
     def _settle(self, op: Settle) -> None:
         row = self._find(op.bucket, op.key, op.order)
@@ -454,14 +440,14 @@ class MemoryDrive:
 
     def _put_bucket(self, op: PutBucket) -> None:
         bucket = decode_bucket(op.record)
-        held = self._buckets.get(bucket.name)
+        held = self.buckets.get(bucket.name)
         if held is not None and bucket.stamp <= held[0].stamp:
             raise Superseded(held[0].stamp)
         if held is not None and op.base is not None and held[0].stamp > op.base:
             raise Superseded(held[0].stamp)
         uploads = [
             upload_id
-            for upload_id, held in self._uploads.items()
+            for upload_id, held in self.uploads.items()
             if held.upload.bucket == bucket.name
         ]
         if bucket.deleted and op.force:
@@ -469,33 +455,33 @@ class MemoryDrive:
                 self._end_upload(upload_id)
         elif bucket.deleted:
             used = any(name == bucket.name and self._shown(name, key) for name, key in self.rows)
-            if used or any(self._uploads[upload_id].taken is None for upload_id in uploads):
+            if used or any(self.uploads[upload_id].taken is None for upload_id in uploads):
                 raise BucketNotEmpty(bucket.name)
-        self._buckets[bucket.name] = (bucket, op.record)
+        self.buckets[bucket.name] = (bucket, op.record)
 
     def _read_bucket(self, op: ReadBucket) -> BucketPage:
-        held = self._buckets.get(op.name)
+        held = self.buckets.get(op.name)
         return BucketPage((held[1],) if held else (), self.trusted)
 
     def _list_buckets(self, _: ListBuckets) -> BucketPage:
         return BucketPage(
-            tuple(sealed for _, (_, sealed) in sorted(self._buckets.items())), self.trusted
+            tuple(sealed for _, (_, sealed) in sorted(self.buckets.items())), self.trusted
         )
 
     # --- uploads -----------------------------------------------------------------------
 
     def _open_upload(self, upload_id: UploadId) -> HeldUpload:
-        held = self._uploads.get(upload_id)
+        held = self.uploads.get(upload_id)
         if held is None or held.taken is not None:
             raise UploadMissing(upload_id)
         return held
 
     def _put_upload(self, op: PutUpload) -> None:
         upload = decode_upload(op.record)
-        bucket = self._buckets.get(upload.bucket)
+        bucket = self.buckets.get(upload.bucket)
         if bucket is None or bucket[0].deleted:
             raise BucketMissing(upload.bucket)
-        held = self._uploads.setdefault(upload.upload_id, HeldUpload(op.record, upload))
+        held = self.uploads.setdefault(upload.upload_id, HeldUpload(op.record, upload))
         held.sealed = op.record
 
     def _put_part(self, op: PutPart) -> None:
@@ -507,7 +493,7 @@ class MemoryDrive:
         self._retire(before)
 
     def _read_upload(self, op: ReadUpload) -> UploadState:
-        held = self._uploads.get(op.upload_id)
+        held = self.uploads.get(op.upload_id)
         if held is None:
             return UploadState(None, (), self.trusted)
         newest = {number: sealed for (number, _), (sealed, _, _) in sorted(held.parts.items())}
@@ -517,7 +503,7 @@ class MemoryDrive:
     def _list_uploads(self, op: ListUploads) -> UploadPage:
         found = sorted(
             (held.upload.key, upload_id, held.sealed)
-            for upload_id, held in self._uploads.items()
+            for upload_id, held in self.uploads.items()
             if held.upload.bucket == op.bucket
             and held.taken is None
             and held.upload.key.startswith(op.prefix)
@@ -563,12 +549,16 @@ class MemoryDrive:
                 op.bucket, op.key, held.order, left, held.since_ms, held.size
             )
 
-    def _read_status(self, _: ReadStatus) -> DriveStatus:
-        sizes = [
+    def _sizes(self) -> list[int]:
+        """Return the sizes of all objects."""
+        return [
             rows[0].record.version.size
             for bucket, key in self.rows
             if (rows := self._shown(bucket, key)) and rows[0].live
         ]
+
+    def _read_status(self, _: ReadStatus) -> DriveStatus:
+        sizes = self._sizes()
         missed = self._missed.values()
         used = sum(len(file.data) for file in self.files.values())
         return DriveStatus(
@@ -580,17 +570,20 @@ class MemoryDrive:
             missed=len(missed),
             missed_bytes=sum(entry.size for entry in missed),
             missed_since_ms=min((entry.since_ms for entry in missed), default=0),
-            progress=self._progress,
-            heal_requested_ms=self._heal_requested_ms,
+            progress=self._jobs.progress,
+            heal_requested_ms=self._jobs.heal_requested_ms,
+            scrub=self._jobs.scrub,
+            scrub_requested_ms=self._jobs.scrub_requested.requested_ms,
+            scrub_full_speed=self._jobs.scrub_requested.full_speed,
+            quarantine=self._jobs.quarantine,
+            comparison=self._jobs.comparison,
+            compare_requested_ms=self._jobs.compare_requested_ms,
         )
 
     def _write_progress(self, op: WriteProgress) -> None:
-        self._progress = op.progress
+        self._jobs.progress = op.progress
         if op.trusted is not None:
             self.trusted = op.trusted
-
-    def _request_heal(self, op: RequestHeal) -> None:
-        self._heal_requested_ms = op.requested_ms
 
 
 _CONFORMS: type[Drive] = MemoryDrive

@@ -6,6 +6,7 @@ from objstore.drive.ops import KeyEntry, ListKeys, ListVersions
 from objstore.names import DataId, Kind, Order
 from objstore.ondisk.record import HeldShard, Record, Upload
 
+DEPLOYMENT = "a" * 32
 ShardKey = tuple[DataId, int, int]
 
 
@@ -108,10 +109,15 @@ def common_prefix(op: ListKeys | ListVersions, key: str) -> str | None:
     return None if at < 0 else key[: at + len(op.delimiter)]
 
 
+def lacks_shards(record: Record) -> bool:
+    """Whether this drive lacks a shard of an object that it has a record of."""
+    lacks = not record.held or any(held.missing_parts for held in record.held)
+    return record.version.kind is Kind.OBJECT and record.version.size > 0 and lacks
+
+
 def entry_of(row: HeldRow) -> KeyEntry:
     """Return a row as a listing shows it."""
     version = row.record.version
-    lacks = not row.record.held or any(held.missing_parts for held in row.record.held)
     return KeyEntry(
         key=version.key,
         order=row.order,
@@ -122,7 +128,7 @@ def entry_of(row: HeldRow) -> KeyEntry:
         storage_class=version.storage_class,
         checksum=",".join(version.checksums),
         checksum_type=version.checksum_type,
-        degraded=row.live and version.size > 0 and lacks,
+        degraded=lacks_shards(row.record),
         null_version=version.null_version,
         owner=version.owner,
     )

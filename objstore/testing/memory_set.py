@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from objstore.background.compare import Compare
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
 from objstore.clock import Clock
+from objstore.drive.job_states import Comparison
 from objstore.drive.ops import PutBucket
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
@@ -92,6 +94,10 @@ class MemorySet:
     async def walk(self, drive: int, *, verify: bool = False) -> None:
         """Rebuild a drive, or bring it up to date."""
         await Walk(self.context, self.background.own[drive], "rebuild", verify=verify).run()
+
+    async def compare(self, drive: int) -> Comparison:
+        """Compare a drive's tree with those of the others, and heal what differs."""
+        return await Compare(self.context, self.background.own[drive]).run()
 
     async def idle(self) -> None:
         """Let stragglers finish: nothing here takes longer than a few turns of the loop."""

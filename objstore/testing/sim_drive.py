@@ -34,6 +34,7 @@ from objstore.drive.ops import (
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     VerifyShard,
@@ -50,30 +51,11 @@ _CAPACITY: Final = 1 << 40
 _TURN_S: Final = 1e-6  # between two changes that are applied in order
 _READS: Final = (
     ReadKey, ListKeys, ListVersions, ReadUsage, ReadBucket, ListBuckets, ReadUpload, ListUploads,
-    VerifyShard, ListMissed, ListTombstones, ReadStatus,
+    VerifyShard, ListMissed, ListTombstones, ReadStatus, ReadTree,
 )  # fmt: skip
 
 # Told what happens on a drive: its place, and what it is in a few words.
 Watch = Callable[[str, str], None]
-
-
-class _Memory(MemoryDrive):
-    """Does not count objects whenever a probe asks how it is: nothing here needs to know."""
-
-    def _read_status(self, _: ReadStatus) -> DriveStatus:
-        missed = self._missed.values()
-        return DriveStatus(
-            total_bytes=_CAPACITY,
-            free_bytes=_CAPACITY,
-            trusted=self.trusted,
-            objects=0,
-            object_bytes=0,
-            missed=len(missed),
-            missed_bytes=sum(entry.size for entry in missed),
-            missed_since_ms=min((entry.since_ms for entry in missed), default=0),
-            progress=self._progress,
-            heal_requested_ms=self._heal_requested_ms,
-        )
 
 
 class Bay:
@@ -101,7 +83,7 @@ class Bay:
 
     def _new(self, *, trusted: bool) -> MemoryDrive:
         self._generation += 1
-        return _Memory(
+        return MemoryDrive(
             DriveId(f"{self.index:08x}{self._generation:024x}"), self._clock, trusted=trusted
         )
 

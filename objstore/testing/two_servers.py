@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from objstore.background.compare import Compare
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.ports import BackgroundContext, OwnDrive
-from objstore.background.walk import Walk
 from objstore.drive.ops import PutBucket
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, Solo, set_handle
@@ -98,8 +98,7 @@ class Server:
             return
         try:
             for drive in self.background.own:
-                progress = await Walk(self.context, drive, "catch-up", verify=False).run()
-                if progress.keys_failed:
+                if (await Compare(self.context, drive, "return").run()).failed:
                     return
         except (DriveError, QuorumError):
             return

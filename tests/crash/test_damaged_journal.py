@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.drive.format import set_journal_aside
+from objstore.drive.journal_aside import set_journal_aside
 from objstore.drive.local import LocalDrive
 from objstore.drive.ops import (
     Commit,

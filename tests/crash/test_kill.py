@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from objstore.drive.format import format_drive
-from objstore.drive.ops import ListKeys, ReadKey, ReadStatus, VerifyShard
+from objstore.drive.ops import CheckTree, ListKeys, ReadKey, ReadStatus, VerifyShard
 from objstore.names import Kind, ObjectKey
 from objstore.ondisk.record import decode_record
 from objstore.testing.drive_values import BUCKET
@@ -49,7 +49,9 @@ async def write(drive, worker):
         await drive.call(Settle(BUCKET, key, order(number)))
 
 async def main():
-    async with local_drive(Path(sys.argv[1]), clock=SystemClock()) as drive:
+    async with local_drive(
+        Path(sys.argv[1]), clock=SystemClock(), tree_leaf_level=1
+    ) as drive:
         await drive.call(put_bucket())
         os.write(1, b"ready\\n")
         async with asyncio.TaskGroup() as group:
@@ -86,7 +88,10 @@ async def test_a_killed_writer_loses_nothing(tmp_path: Path, round_: int) -> Non
     format_drive(path, identity(), trusted=True)
     newest = _acknowledged(path, 0.2 + random.Random(round_).random() / 2)
     assert newest
-    async with local_drive(path) as drive:
+    async with local_drive(path, tree_leaf_level=1) as drive:
+        checked = await drive.call(CheckTree())
+        assert checked.entries > 1
+        assert checked.mended == 0  # the tree is that of the rows
         page = await drive.call(ListKeys(BUCKET))
         listed = {entry.key: int.from_bytes(entry.order[:16]) for entry in page.entries}
         objects = (await drive.call(ReadStatus())).objects

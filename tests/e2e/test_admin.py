@@ -91,6 +91,16 @@ def test_a_wrong_secret_is_told_so(cluster: Cluster) -> None:
     assert "SignatureDoesNotMatch" in said
 
 
+def test_compare_says_that_drives_agree(cluster: Cluster) -> None:
+    document = json.loads(cluster.admin("compare", "--follow", "--json"))
+    assert not document["comparing"]
+    for drive in document["drives"]:
+        last = drive["comparison"]
+        assert last["failed"] == last["mended"] == 0
+        assert last["finished_ms"]
+    assert "ago" in cluster.admin("compare", "--follow")
+
+
 def test_heal_on_a_healthy_cluster_ends(cluster: Cluster) -> None:
     document = json.loads(cluster.admin("heal", "--follow", "--json"))
     assert not document["healing"]

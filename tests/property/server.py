@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import uvloop
 
+from objstore.background.compare import Compare
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
@@ -273,8 +274,10 @@ class InProcess:
         )
         for one in background.own:
             if one.handle.drives[one.index] in returned:
-                job = "rebuild" if replaced else "catch-up"
-                await Walk(engine, one, job, verify=False).run()
+                if replaced:
+                    await Walk(engine, one, "rebuild", verify=False).run()
+                else:
+                    await Compare(engine, one, "catch-up").run()
         for handle in sets:
             await heal_missed_once(background, handle)
         await self._idle()

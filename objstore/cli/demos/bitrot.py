@@ -97,12 +97,22 @@ def flip_in_shards(drive: Path) -> int:
     """Flip one byte of every shard file, each somewhere else behind its header."""
     count = 0
     for number, file in enumerate(sorted((drive / "shards").rglob("*.*"))):
-        size = file.stat().st_size
-        place = _SHARD_HEADER_BYTES + 100 + (number * 7919) % max(1, size - 8192)
-        with file.open("r+b") as handle:
-            _flip(handle, place)
+        flip_in_shard(file, number * 7919)
         count += 1
     return count
+
+
+def flip_in_shard(file: Path, seed: int) -> None:
+    """Flip one byte of a shard file, behind its header, where `seed` says.
+
+    Raises:
+        FileNotFoundError: it is not there any more.
+    """
+    size = file.stat().st_size
+    place = _SHARD_HEADER_BYTES + 100 + seed % max(1, size - 8192)
+    if place < size:
+        with file.open("r+b") as handle:
+            _flip(handle, place)
 
 
 def flip_in_journal(drive: Path) -> int:

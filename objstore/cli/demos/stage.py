@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from rich.console import Console
 
-from objstore.cli.demos.client import DemoClient, S3Refusal
+from objstore.cli.demos.client import DemoClient, S3Refusal, ask_once
 from objstore.cli.local_cluster import LocalCluster, free_base_port
 from objstore.cli.local_layout import LocalLayout
 from objstore.cli.trust import client_context
@@ -154,18 +154,26 @@ class Stage:
             await asyncio.sleep(_POLL_S)
         self.promise(what, kept=False, found=f"after {took:.1f} s it is seen as {seen}")
 
+    async def left_to_heal(self) -> list[str]:
+        """Name every drive that is not online, trusted and without anything left to heal.
+
+        Raises:
+            S3Refusal: a server does not tell.
+        """
+        return [
+            f"{drive.path} {drive.state}"
+            for server in self.cluster.servers
+            for drive in (await self.info(server=server)).drives
+            if drive.state != "online" or not drive.trusted or drive.missed
+        ]
+
     async def wait_whole(self, what: str, *, within_s: float = _WHOLE_S) -> None:
         """Promise that every drive is online, trusted and has nothing left to heal."""
         started_s = self.clock.monotonic_s()
         left: list[str] = []
         while (took := self.clock.monotonic_s() - started_s) < within_s:
             with contextlib.suppress(S3Refusal):
-                left = [
-                    f"{drive.path} {drive.state}"
-                    for server in self.cluster.servers
-                    for drive in (await self.info(server=server)).drives
-                    if drive.state != "online" or not drive.trusted or drive.missed
-                ]
+                left = await self.left_to_heal()
                 if not left:
                     self.promise(what, kept=True, found=f"after {took:.1f} s")
                     return
@@ -190,30 +198,42 @@ async def set_stage(
 
     `layout` is given the directory and the first port.
     """
-    entropy, clock = SystemEntropy(), SystemClock()
-    credentials = Secrets(
-        root_user=entropy.draw(8).hex(),
-        root_password=entropy.draw(16).hex(),
-        cluster_secret=entropy.draw(32).hex(),
-    )
     directory = Path(tempfile.mkdtemp(prefix="objstore-demo-"))
     try:
         local = layout(directory, free_base_port(4))
-        with LocalCluster(directory, local, credentials) as cluster:
+        with LocalCluster(directory, local, draw_secrets()) as cluster:
             cluster.wait_ready()
-            connector = aiohttp.TCPConnector(ssl=client_context(cluster.ca_file))
-            async with aiohttp.ClientSession(connector=connector) as http:
-                clients = tuple(
-                    DemoClient(http, endpoint, credentials, clock) for endpoint in cluster.endpoints
-                )
-                await clients[0].call("PUT", f"/{BUCKET}")
+            async with opened(cluster, console) as stage:
+                await stage.clients[0].call("PUT", f"/{BUCKET}")
                 try:
-                    yield Stage(cluster, clients, console, clock, entropy)
+                    yield stage
                 except (PromiseBroken, S3Refusal):
                     _show_logs(console, cluster)  # they go away with the directory
                     raise
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def draw_secrets() -> Secrets:
+    """Return secrets that nobody knows, for a cluster that is gone soon."""
+    entropy = SystemEntropy()
+    return Secrets(
+        root_user=entropy.draw(8).hex(),
+        root_password=entropy.draw(16).hex(),
+        cluster_secret=entropy.draw(32).hex(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(cluster: LocalCluster, console: Console) -> AsyncIterator[Stage]:
+    """Give a stage on a cluster, which need not run yet, and has no bucket."""
+    clock = SystemClock()
+    connector = aiohttp.TCPConnector(ssl=client_context(cluster.ca_file))
+    async with aiohttp.ClientSession(connector=connector, middlewares=(ask_once,)) as http:
+        clients = tuple(
+            DemoClient(http, endpoint, cluster.credentials, clock) for endpoint in cluster.endpoints
+        )
+        yield Stage(cluster, clients, console, clock, SystemEntropy())
 
 
 def _show_logs(console: Console, cluster: LocalCluster) -> None:

@@ -2,11 +2,23 @@
 
 import pytest
 
-from objstore.background.tend import Job, job_for
+from objstore.background.tend import Job, heal_waits, job_for
+from objstore.drive.job_states import Comparison, Progress
 from objstore.drive.ops import DriveStatus
+from objstore.limits import COMPARE_INTERVAL_S
+
+_HOUR_MS = int(COMPARE_INTERVAL_S * 1000)
+_NOW_MS = 10 * _HOUR_MS
 
 
-def status(*, trusted: bool = True, heal_requested_ms: int = 0) -> DriveStatus:
+def status(
+    *,
+    trusted: bool = True,
+    heal_requested_ms: int = 0,
+    compared_ms: int | None = _NOW_MS,
+    compare_requested_ms: int = 0,
+    progress: Progress | None = None,
+) -> DriveStatus:
     return DriveStatus(
         total_bytes=1,
         free_bytes=1,
@@ -17,6 +29,9 @@ def status(*, trusted: bool = True, heal_requested_ms: int = 0) -> DriveStatus:
         missed_bytes=0,
         missed_since_ms=0,
         heal_requested_ms=heal_requested_ms,
+        comparison=None if compared_ms is None else Comparison(compared_ms - 5, compared_ms),
+        compare_requested_ms=compare_requested_ms,
+        progress=progress,
     )
 
 
@@ -29,7 +44,43 @@ def status(*, trusted: bool = True, heal_requested_ms: int = 0) -> DriveStatus:
         (status(), False, True, Job.RETURN),
         (status(heal_requested_ms=5), True, True, Job.HEAL),
         (status(trusted=False, heal_requested_ms=5), False, True, Job.REBUILD),
+        (status(compared_ms=None), True, False, Job.COMPARE),
+        (status(compared_ms=_NOW_MS - _HOUR_MS + 1), True, False, Job.NOTHING),
+        (status(compared_ms=_NOW_MS - _HOUR_MS), True, False, Job.COMPARE),
+        (status(compared_ms=_NOW_MS + 1), True, False, Job.COMPARE),  # the clock went back
+        (status(compare_requested_ms=_NOW_MS - 4), True, False, Job.COMPARE),
+        (status(compare_requested_ms=_NOW_MS - 6), True, False, Job.NOTHING),
+        (status(compared_ms=None), False, False, Job.CATCH_UP),
     ],
 )
 def test_the_job(told: DriveStatus, compared: bool, returning: bool, job: Job) -> None:
-    assert job_for(told, compared=compared, healed_ms=1, returning=returning) is job
+    found = job_for(told, compared=compared, healed_ms=1, returning=returning, now_ms=_NOW_MS)
+    assert found is job
+
+
+def last(job: Job, *, started_ms: int, finished: bool = True) -> Progress:
+    ended_ms = started_ms + 10 if finished else 0
+    return Progress(job=job.value, started_ms=started_ms, updated_ms=0, finished_ms=ended_ms)
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "progress", "waits"),
+    [
+        (0, None, False),
+        (0, last(Job.HEAL, started_ms=5), False),
+        (50, None, True),
+        (50, last(Job.CATCH_UP, started_ms=40), True),
+        (50, last(Job.HEAL, started_ms=40), True),
+        (50, last(Job.HEAL, started_ms=50, finished=False), True),
+        (50, last(Job.HEAL, started_ms=50), False),
+        # A drive that was away after it was healed: nobody asked for a second heal.
+        (50, last(Job.CATCH_UP, started_ms=90), False),
+        (50, last(Job.CATCH_UP, started_ms=90, finished=False), False),
+        (50, last(Job.RETURN, started_ms=90), False),
+        (50, last(Job.REBUILD, started_ms=90), True),
+    ],
+)
+def test_a_heal_waits_until_it_is_done_and_no_longer(
+    asked_ms: int, progress: Progress | None, waits: bool
+) -> None:
+    assert heal_waits(status(heal_requested_ms=asked_ms, progress=progress)) is waits

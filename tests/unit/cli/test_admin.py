@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from objstore.cli.admin import app
 from objstore.gateway.ports import (
     ClusterInfo,
+    ComparisonInfo,
     DriveInfo,
     LocationDocument,
     OperationStatus,
@@ -237,6 +238,29 @@ def test_heal_starts_a_run_and_shows_where_it_is(server: CannedServer) -> None:
         ("GET", "info"),
     ]
     for text in ("rebuilding", "40 of 100", "8 objects/s", "2.0 KiB/s", "1 min 8 s"):
+        assert text in result.output
+
+
+def test_compare_waits_and_shows_what_differed(
+    server: CannedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("objstore.cli.admin._FOLLOW_INTERVAL_S", 0.01)
+    last = ComparisonInfo(
+        finished_ms=0, seconds=1.5, differences=23, failed=4, read_bytes=2048, mended=0
+    )
+    drives = tuple(msgspec.structs.replace(drive, comparison=last) for drive in HEALED.drives)
+    server.infos = [
+        msgspec.structs.replace(HEALED, comparing=True),
+        msgspec.structs.replace(HEALED, drives=drives),
+    ]
+    result = run(server, "compare", "--follow")
+    assert result.exit_code == 0, result.output
+    assert [(method, path.rpartition("/")[2]) for method, path, _ in server.asked] == [
+        ("POST", "compare"),
+        ("GET", "info"),
+        ("GET", "info"),
+    ]
+    for text in ("1.50 s", "2.0 KiB", "23", "4"):
         assert text in result.output
 
 

@@ -16,7 +16,8 @@ from objstore.drive.format import (
     judge,
 )
 from objstore.errors import ConfigError
-from objstore.testing.local_drives import DEPLOYMENT, identity
+from objstore.testing.local_drives import identity
+from objstore.testing.memory_rows import DEPLOYMENT
 
 _HERE = Expected(0, 0, (0,), DEPLOYMENT)
 

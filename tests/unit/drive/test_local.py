@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from objstore.drive.format import format_drive
+from objstore.drive.job_states import Progress
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import ListKeys, Progress, ReadKey, ReadStatus, Settle, WriteProgress
+from objstore.drive.ops import ListKeys, ReadKey, ReadStatus, Settle, WriteProgress
 from objstore.errors import ConfigError, DriveError, DriveFaulty, DriveOffline, ShardMissing
 from objstore.limits import DRIVE_PROBE_INTERVAL_S
 from objstore.names import ObjectKey

@@ -4,8 +4,9 @@ import os
 import sqlite3
 from pathlib import Path
 
+from objstore.drive.job_states import Progress
 from objstore.drive.local import LocalDrive
-from objstore.drive.ops import Commit, Progress, Settle, WriteProgress
+from objstore.drive.ops import Commit, Settle, WriteProgress
 from objstore.drive.reaper import OrphanReaper, empty_trash
 from objstore.limits import ORPHAN_AGE_S, TRASH_AGE_S
 from objstore.ondisk.record import HeldShard

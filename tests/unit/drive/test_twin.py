@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from objstore.drive.format import format_drive
-from objstore.drive.local import LocalDrive
+from objstore.drive.local import LocalDrive, LocalDriveSettings
 from objstore.drive.ops import (
     AbortUpload,
+    CheckTree,
     ClearMissed,
     Commit,
     CommitMode,
@@ -32,6 +33,7 @@ from objstore.drive.ops import (
     ReadBucket,
     ReadKey,
     ReadStatus,
+    ReadTree,
     ReadUpload,
     ReadUsage,
     Settle,
@@ -52,6 +54,7 @@ from objstore.names import (
 )
 from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import HeldShard
+from objstore.ondisk.tree import place_of
 from objstore.testing.drive_values import (
     data_id,
     order,
@@ -82,6 +85,11 @@ orders: st.SearchStrategy[Order] = st.builds(order, numbers, revisions)
 uploads = st.sampled_from(_UPLOADS)
 limits = st.sampled_from([1, 2, 3, 100])
 texts = st.sampled_from(["", "a", "a/", "a/b", "a/c/", "a0", "é", "z"])
+
+
+places = st.sampled_from(
+    [b"", *(place_of(name, key.encode()) for name in _BUCKETS for key in ("", *_KEYS, "a/z"))]
+)
 
 
 @st.composite
@@ -199,6 +207,7 @@ reads: st.SearchStrategy[Op[Any]] = st.one_of(
         limits,
     ),
     st.just(ReadStatus()),
+    st.builds(ReadTree, st.integers(0, 3), places, places, limits),
 )
 # A failing example is shrunk by hand: each one formats a drive, which makes shrinking slow.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -241,10 +250,12 @@ async def _versions(
     return first.entries, first.prefixes, first.trusted, entries, prefixes
 
 
-async def _compare(path: Path, calls: list[list[Op[Any]]]) -> None:
+async def _compare(path: Path, calls: list[list[Op[Any]]], leaf_level: int) -> None:
     format_drive(path, identity(), trusted=True)
     clock = FakeClock()
-    local = await LocalDrive.open(path, check=accept, clock=clock)
+    local = await LocalDrive.open(
+        path, check=accept, clock=clock, settings=LocalDriveSettings(tree_leaf_level=leaf_level)
+    )
     twin = MemoryDrive(_ID, clock)
     try:
         for name in _FILES:
@@ -259,6 +270,8 @@ async def _compare(path: Path, calls: list[list[Op[Any]]]) -> None:
             for op, answer in zip(group, got, strict=True):
                 assert answer == await _outcome(twin, op), op
             clock.advance(1)
+        checked = await local.call(CheckTree())
+        assert (checked.mended, checked.next) == (0, None)
         await empty_trash(local, clock, older_than_s=0)
         left = await local.run_io(lambda files: {name for name in _FILES if _there(path, name)})
         assert left >= set(twin.files)
@@ -267,12 +280,14 @@ async def _compare(path: Path, calls: list[list[Op[Any]]]) -> None:
         for name in left - set(twin.files):
             assert await local.is_named(ShardName(*name)), name
         for bucket in _BUCKETS:
-            for op in (
+            last: list[Op[Any]] = [
                 ListKeys(bucket),
                 ListVersions(bucket),
                 ReadUsage(bucket),
                 ListUploads(bucket),
-            ):
+                *(ReadTree(level) for level in range(3)),
+            ]
+            for op in last:
                 assert await _outcome(local, op) == await _outcome(twin, op)
     finally:
         await local.close()
@@ -285,9 +300,9 @@ def _there(path: Path, name: tuple[bytes, int, int]) -> bool:
 
 @pytest.mark.timeout(300)
 @settings(max_examples=100, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
-@given(calls=groups)
-def test_the_twin_gives_the_same_answers(calls: list[list[Op[Any]]]) -> None:
+@given(calls=groups, leaf_level=st.sampled_from([0, 0, 1, 2]))
+def test_the_twin_gives_the_same_answers(calls: list[list[Op[Any]]], leaf_level: int) -> None:
     first: list[Op[Any]] = [put_bucket(1, name=bucket) for bucket in _BUCKETS]
     first += [put_upload(upload, key=_KEYS[0], bucket=_BUCKETS[0]) for upload in _UPLOADS]
     with memory_directory() as directory:
-        asyncio.run(_compare(directory, [first, *calls]))
+        asyncio.run(_compare(directory, [first, *calls], leaf_level))

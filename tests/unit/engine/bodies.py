@@ -6,9 +6,12 @@ from objstore.drive.api import Buffer
 from objstore.engine.ports import UNCONDITIONAL, Attributes, ObjectReader, Precondition
 from objstore.names import BucketName, ObjectKey
 from objstore.ondisk.record import Version
+from objstore.testing.local_set import LocalSet
 from objstore.testing.memory_set import BUCKET, MemorySet
 from objstore.testing.two_servers import Server
 from objstore.wire.digests import Digests
+
+AnySet = MemorySet | LocalSet | Server
 
 
 class BytesBody:
@@ -28,7 +31,7 @@ def pattern(size: int, seed: int = 0) -> bytes:
 
 
 async def put(
-    on: MemorySet | Server,
+    on: AnySet,
     key: str,
     data: bytes,
     *,
@@ -52,16 +55,16 @@ async def read_all(reader: ObjectReader, start: int = 0, stop: int | None = None
     return b"".join([bytes(piece) async for piece in reader.read(start, end)])
 
 
-async def get(on: MemorySet | Server, key: str, *, bucket: BucketName = BUCKET) -> bytes:
+async def get(on: AnySet, key: str, *, bucket: BucketName = BUCKET) -> bytes:
     return await read_all(await on.store.open_object(bucket, ObjectKey(key)))
 
 
-async def delete(on: MemorySet | Server, key: str) -> None:
+async def delete(on: AnySet, key: str) -> None:
     await on.store.delete_object(BUCKET, ObjectKey(key), permission=lambda _: None)
     await on.idle()
 
 
-async def keys(on: MemorySet | Server, prefix: str = "", delimiter: str = "") -> list[str]:
+async def keys(on: AnySet, prefix: str = "", delimiter: str = "") -> list[str]:
     listing = await on.store.list_objects(
         BUCKET, prefix=prefix, delimiter=delimiter, after="", limit=1000
     )

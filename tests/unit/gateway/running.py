@@ -109,6 +109,7 @@ class FixedCluster:
     store: StagedStore
     is_ready: bool = True
     heals: int = 0
+    scrubs: list[bool] = field(default_factory=list)
     status: SetStatus = field(
         default_factory=lambda: SetStatus(
             pool=0, index=0, data=3, slots=4, online=4, trusted=4, write_quorum=3, read_quorum=2
@@ -136,8 +137,14 @@ class FixedCluster:
     async def heal(self) -> None:
         self.heals += 1
 
+    async def scrub(self, *, full_speed: bool) -> None:
+        self.scrubs.append(full_speed)
+
     async def usage(self) -> UsageInfo:
         return UsageInfo(buckets=())
+
+    async def compare(self) -> None:
+        raise NotImplementedError
 
     async def locate(self, bucket: BucketName, key: ObjectKey) -> Location:
         version = (await self.store.open_object(bucket, key)).version

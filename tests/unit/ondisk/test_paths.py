@@ -89,6 +89,7 @@ def test_no_other_text_parses(text: str) -> None:
     [
         ("drive.json", True, False),
         ("journal.db-wal", True, False),
+        ("journal.db-journal", True, False),  # where a crash ended the formatting
         ("shards", True, False),
         ("lost+found", False, False),
         (".minio.sys", False, True),

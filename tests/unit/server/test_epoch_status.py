@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from objstore.cluster.epoch_watch import EpochWatch
 from objstore.drive.guarded import GuardedDrive
-from objstore.drive.ops import Progress, WriteProgress
+from objstore.drive.job_states import Progress
+from objstore.drive.ops import WriteProgress
 from objstore.engine.sets import SetHandle, set_handle
 from objstore.errors import DriveError
 from objstore.gateway.ports import WitnessInfo
