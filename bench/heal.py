@@ -13,7 +13,7 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from bench import probes
 from bench.__main__ import BUCKET, CORES, access_of
 from bench.foreground import Foreground, Waited
 from bench.heal_report import Healing, Result, describe_probes, table, write_json
-from bench.traffic import burst, check
+from bench.traffic import Access, burst, check
 from tests.e2e import faults
 from tests.e2e.running import Cluster
 
@@ -44,6 +44,7 @@ class Filling:
     objects: int
     object_bytes: int
     concurrency: int
+    puts_after: int  # at most: how fast it puts is measured again in the end
     client_bytes: int
     clients_per_s: float  # GETs, and as many PUTs
 
@@ -98,8 +99,8 @@ def _options() -> argparse.Namespace:
 def _fillings(options: argparse.Namespace) -> list[Filling]:
     large = round(options.large_gib * 1024 * MIB / LARGE_BYTES)
     found = [
-        Filling("4 KiB", options.small, SMALL_BYTES, 32, SMALL_BYTES, options.small_per_s),
-        Filling("64 MiB", large, LARGE_BYTES, 4, MIB, options.large_per_s),
+        Filling("4 KiB", options.small, SMALL_BYTES, 32, 4000, SMALL_BYTES, options.small_per_s),
+        Filling("64 MiB", large, LARGE_BYTES, 4, 16, MIB, options.large_per_s),
     ]
     return [filling for filling in found if filling.objects]
 
@@ -112,24 +113,31 @@ def _measure(
         access = access_of(cluster)
         body = data[: filling.object_bytes]
         paths = [f"/{BUCKET}/{number % 1000:03}/{number}" for number in range(filling.objects)]
-        heads = access.requests("PUT", paths, filling.object_bytes)
-        put = asyncio.run(burst(access, heads, concurrency=filling.concurrency, body=body))
+        put_before = _put(access, filling, paths, body)
         cluster.wait_healthy()
         before, with_clients = asyncio.run(
             _heal_with_clients(cluster, filling, data, options.before_s)
         )
         alone = _heal(cluster, REPLACED[1])
         asyncio.run(check(access, [*paths[:2], *paths[-2:]], body))
+        again = [f"{path}-again" for path in paths[: filling.puts_after]]
+        put_after = _put(access, filling, again, body)
     return Result(
-        filling.name,
-        parity,
-        filling.objects,
-        filling.object_bytes,
-        put.per_s,
-        alone,
-        with_clients,
-        before,
+        name=filling.name,
+        parity=parity,
+        objects=filling.objects,
+        object_bytes=filling.object_bytes,
+        puts_per_s=(put_before, put_after),
+        alone=alone,
+        with_clients=with_clients,
+        before=before,
     )
+
+
+def _put(access: Access, filling: Filling, paths: Sequence[str], body: memoryview) -> float:
+    """Put objects and return how many were put per second."""
+    heads = access.requests("PUT", paths, filling.object_bytes)
+    return asyncio.run(burst(access, heads, concurrency=filling.concurrency, body=body)).per_s
 
 
 async def _heal_with_clients(

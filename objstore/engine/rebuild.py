@@ -91,7 +91,9 @@ class LostVersion:
         shards = tuple(shard for shard in shards if states[shard] is not _State.WHOLE)
         if not shards or not part.size:
             return 0
-        async with self.context.rebuilds.taken(part.size):
+        layout = self.handle.layout
+        room = self.context.rebuilds.of(layout.pool, layout.index, self.target)
+        async with room.taken(part.size):
             written = await self._write_anew(part, shards)
         for shard in shards:
             if states[shard] is _State.DAMAGED:

@@ -17,7 +17,7 @@ def places_for(size: int) -> int:
 
 
 class Room:
-    """The places of one process. Who waits for some is served in order."""
+    """The places of one drive that is written to. Who waits for some is served in order."""
 
     def __init__(self) -> None:
         self._free = REBUILD_PLACES
@@ -38,3 +38,14 @@ class Room:
         finally:
             self._free += places
             self._left.set()
+
+
+class Rooms:
+    """A room for each drive: one that is slow holds up no other."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[tuple[int, int, int], Room] = {}
+
+    def of(self, pool: int, set_index: int, drive: int) -> Room:
+        """Return the room of a drive, by its place in the layout."""
+        return self._rooms.setdefault((pool, set_index, drive), Room())

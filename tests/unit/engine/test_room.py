@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from objstore.engine.room import Room, places_for
+from objstore.engine.room import Room, Rooms, places_for
 from objstore.limits import GIB, REBUILD_PLACE_BYTES, REBUILD_PLACES
 
 
@@ -81,3 +81,10 @@ async def test_room_is_given_back_by_what_fails_or_is_cancelled() -> None:
     await asyncio.gather(held, waiting, return_exceptions=True)
     async with asyncio.timeout(5), room.taken(GIB):
         pass
+
+
+async def test_a_drive_that_hangs_holds_up_no_other() -> None:
+    rooms = Rooms()
+    async with rooms.of(0, 0, 1).taken(GIB), asyncio.timeout(5), rooms.of(0, 0, 2).taken(GIB):
+        assert rooms.of(0, 0, 1) is not rooms.of(0, 0, 2)
+        assert rooms.of(0, 0, 1) is rooms.of(0, 0, 1)
