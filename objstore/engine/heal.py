@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from objstore.drive.ops import Commit, CommitMode, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, Committed, Settle, Undo
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
@@ -221,7 +221,9 @@ class _Repair:
         if not await self._still_counts():
             return written
         if record is None or lost or set(held) < set(self.shards):
-            await self._commit(held)
+            committed = await self._commit(held)
+            if record is None and not (stale or committed.superseded):
+                return written  # a row that is new there, and older ones are not: nothing to retire
         if self.choice.acknowledged:
             settle = Settle(self.version.bucket, self.version.key, self.version.order)
             await self._drive.call(settle)
@@ -307,7 +309,7 @@ class _Repair:
             self.context, self.handle, self.version, self.choice.sources, self.target
         )
 
-    async def _commit(self, mine: Mapping[int, HeldShard]) -> None:
+    async def _commit(self, mine: Mapping[int, HeldShard]) -> Committed:
         """Give the record its place in the order; what is newer stays newer."""
         if self._inline():
             whole = set(mine) >= set(self.shards)
@@ -315,7 +317,7 @@ class _Repair:
         else:
             held = tuple(HeldShard(shard) for shard in self.shards)
         sealed = encode_record(encode_version(self.version), held)
-        await self._drive.call(Commit(sealed, CommitMode.MERGE))
+        return await self._drive.call(Commit(sealed, CommitMode.MERGE))
 
     async def _inline_shards(self) -> tuple[HeldShard, ...]:
         part = self.version.parts[0]
