@@ -31,12 +31,21 @@ from objstore.versions.select import Choice, DriveAnswer, Outcome, Source
 from objstore.versions.visible import supersedes
 
 
+class KeyQuarantined(ReadQuorumLost):
+    """Too few shards of a version are left, though every slot answered; the others were healed.
+
+    What an untrusted drive lacks of the key is unknown for ever, whether it is trusted or not
+    (`DriveAnswer.may_have_lost`): the key keeps no drive from becoming trusted.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Healed:
     """What healing a key did."""
 
     shard_bytes: int = 0
     changed: bool = False
+    recodes: int | None = None  # the slot whose server is to recode a version of the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class KeyHealth:
 
     answers: Mapping[int, DriveAnswer]
     choices: tuple[Choice, ...]  # of every version that counts, newest first, tombstones too
-    complete: bool  # every drive answered, is trusted, and has no damaged row
+    answering: bool  # every drive did
+    complete: bool  # and is trusted, and has no damaged row
     asked_s: float  # when they were asked, by the monotonic clock
 
     @property
@@ -81,7 +91,7 @@ async def examine(
         raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
     answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, history.choices, whole and answering, asked_s)
+    return KeyHealth(answers, history.choices, answering, whole and answering, asked_s)
 
 
 async def heal_key(
@@ -99,6 +109,7 @@ async def heal_key(
     the record names is taken to be there.
 
     Raises:
+        KeyQuarantined: a version has too few shards on all drives together.
         ReadQuorumLost: too few slots or shards are left to tell, or to rebuild from.
         DriveError: a target failed.
     """
@@ -111,7 +122,8 @@ async def heal_key(
     if settled:
         health = await examine(context, handle, bucket, key)
     shard_bytes, changed = 0, settled
-    lost = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
+    short = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
+    lost: list[str] = []
     for choice in health.choices:
         for target in sorted(targets & set(health.answers)):
             try:
@@ -124,7 +136,32 @@ async def heal_key(
             changed |= written is not None
     if lost:
         raise ReadQuorumLost(lost[0])
-    return Healed(shard_bytes, changed)
+    if short:
+        said_all = health.answering and all(map(_says_what_it_lost, health.answers.values()))
+        raise (KeyQuarantined if said_all else ReadQuorumLost)(short[0])
+    return Healed(shard_bytes, changed, _recodes(handle, health))
+
+
+def needs_recoding(handle: SetHandle, version: Version) -> bool:
+    """Whether a version carries another scheme than its set has for its class."""
+    wanted = handle.layout.scheme_for(version.storage_class)
+    return version.kind is Kind.OBJECT and version.scheme != wanted
+
+
+def _recodes(handle: SetHandle, health: KeyHealth) -> int | None:
+    """Return the first slot of a version that is to be recoded (engine/recode.py), if there is one.
+
+    Whoever wrote it notes that as soon as it is acknowledged, unless its server dies just then.
+    """
+    for choice in health.found:
+        version = choice.version
+        if version is not None and choice.acknowledged and needs_recoding(handle, version):
+            return version.slots[0]
+    return None
+
+
+def _says_what_it_lost(answer: DriveAnswer) -> bool:
+    return not answer.unknown and (answer.trusted or bool(answer.emptied_ms))
 
 
 async def _settle_dangling(

@@ -14,7 +14,7 @@ from objstore.testing.sim_cluster import WITNESS, SimCluster, SimServer
 from objstore.testing.sim_drive import Bay
 
 AGE_S: Final = TOMBSTONE_AGE_S + SETTLE_AGE_S
-_LONG_S: Final = 8.0  # the longest that a fault lasts
+_LONG_S: Final = 6.0  # the longest that a fault lasts
 
 
 class Nemesis:

@@ -41,6 +41,7 @@ SHAPES: Final = (
     Shape(Scheme(1, 2), servers=3),
 )
 _ROUNDS_MAX: Final = 2
+_REQUESTS: Final = 48  # in a round, of all clients together
 _ABSENT_SHARE: Final = 0.5  # of the hours that pass, that a drive is away for
 
 
@@ -150,7 +151,7 @@ class _Run:
 
     async def _round(self) -> None:
         clients = self._random.randrange(2, 5)
-        requests = 80 // clients
+        requests = _REQUESTS // clients
         faults = self._random.randrange(2, 10)
         pause_s = self._random.choice((0.05, 0.2, 0.5))
         lasts_s = requests * (pause_s + 0.05)
