@@ -6,15 +6,21 @@ import pytest
 from objstore.drive.ops import Commit, CommitMode, ReadStatus
 from objstore.errors import ReadQuorumLost
 from objstore.limits import CLOCK_DRIFT_SECONDS_MAX, SETTLE_AGE_S
-from objstore.names import ObjectKey, Scheme
-from objstore.ondisk.record import encode_record, encode_version
+from objstore.names import ObjectKey, Scheme, VersionId, Versioning
+from objstore.ondisk.record import Bucket, encode_record, encode_version
 from objstore.quorum.thresholds import write_quorum
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
+from objstore.versions.hlc import version_id_of
 from tests.unit.engine.bodies import delete, get, put
 
 KEY = ObjectKey("k")
 # Those whose W slots less one, or less m, do not hold the k shards that a read takes.
 SCHEMES = [Scheme(3, 1), Scheme(2, 1), Scheme(4, 2)]
+
+
+def _keep_versions(bucket: Bucket) -> Bucket:
+    settings = bucket.settings | {"versioning": Versioning.ENABLED.value.encode()}
+    return msgspec.structs.replace(bucket, settings=settings)
 
 
 def _last(m: MemorySet) -> int:
@@ -111,6 +117,29 @@ async def test_who_deletes_such_a_key_has_it_back(scheme: Scheme) -> None:
         for drive in range(len(m.drives)):
             await m.compare(drive)
         assert {len(drive.memory.rows[BUCKET, KEY]) for drive in m.drives} == {1}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+async def test_who_deletes_such_a_version_keeps_the_others(scheme: Scheme) -> None:
+    async with memory_set(scheme) as m:
+        await m.store.change_bucket(BUCKET, _keep_versions)
+        old = await put(m, KEY, b"old")
+        await _unfinished_write(m, _almost_w(scheme))
+        (row,) = [row for row in m.drives[0].memory.rows[BUCKET, KEY] if row.order != old.order]
+        m.drives[_last(m)].replace(m.clock)
+        m.clock.advance(SETTLE_AGE_S + 1)
+        await m.walk(_last(m))
+        short = VersionId(version_id_of(row.record.version.stamp))
+        m.drives[1].pull()
+        with pytest.raises(ReadQuorumLost):  # a drive that is away may have the k-th shard
+            await m.store.delete_object(BUCKET, KEY, short, permission=lambda _: None)
+        m.drives[1].bring_back()
+        await m.store.delete_object(BUCKET, KEY, short, permission=lambda _: None)
+        await m.idle()
+        assert await get(m, KEY) == b"old"
+        assert not any(
+            held.order == row.order for drive in m.drives for held in drive.memory.rows[BUCKET, KEY]
+        )
 
 
 async def test_writing_beside_a_drive_that_was_replaced_once_hides_nothing() -> None:
