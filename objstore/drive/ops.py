@@ -42,9 +42,13 @@ class Op(msgspec.Struct, Generic[R], frozen=True, tag=True, array_like=True):
 
 
 class Committed(msgspec.Struct, frozen=True, array_like=True):
-    """A commit is durable. `superseded` says that older rows of the key wait for Settle."""
+    """A commit is durable. `superseded` says that older rows of the key wait for Settle.
+
+    `lacks` are the parts of the upload it completes of which this drive has not all its shards.
+    """
 
     superseded: bool
+    lacks: tuple[int, ...] = ()
 
 
 class KeyState(msgspec.Struct, frozen=True, array_like=True):

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from objstore.drive.ops import Commit, CommitMode, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, ReadUpload, Settle, Undo
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
-from objstore.errors import ReadQuorumLost
+from objstore.errors import ReadQuorumLost, UploadMissing
 from objstore.limits import HEAL_EXAMINED_S, SETTLE_AGE_S
-from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp
+from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp, UploadId
 from objstore.ondisk.record import HeldShard, Record, Version, encode_record, encode_version
 from objstore.ondisk.shard_file import block_checksum
 from objstore.quorum.reduce import describe_errors
@@ -173,7 +173,7 @@ async def _settle_dangling(
     order: Order,
 ) -> bool:
     """Settle a version that too few hold: forward when it can be read and counts, else back."""
-    if wall_ms_of(Stamp(order[18:] or order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
+    if not _is_old(context, order):
         return False  # it may be in flight
     holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
     records = [health.answers[drive].find(order) for drive in holders]
@@ -197,6 +197,11 @@ async def _settle_dangling(
     for drive in holders:
         await handle.drives[drive].call(Undo(bucket, key, order))
     return True
+
+
+def _is_old(context: Context, order: Order) -> bool:
+    """Whether what was written under an order is not in flight any more."""
+    return wall_ms_of(Stamp(order[18:] or order[:16])) <= context.now_ms() - SETTLE_AGE_S * 1000
 
 
 @dataclass(slots=True)
@@ -280,6 +285,9 @@ class _Repair:
         version = self.version
         if version.kind is not Kind.OBJECT or self._inline() or not self.shards:
             return False
+        may_be_completed = self.health.answering and _is_old(self.context, version.order)
+        if version.upload_id and may_be_completed and await self._complete():
+            return True
         if self.answer.trusted or self.answer.find(version.order) is not None:
             return False  # what a trusted drive does not name may just be being written
         for shard in self.shards:
@@ -287,6 +295,24 @@ class _Repair:
                 if not await self._lost_version.whole(part, shard):
                     return False
         await self._commit({})
+        return True
+
+    async def _complete(self) -> bool:
+        """Have a drive that has parts of the upload, and missed that it was completed, take them.
+
+        Whoever completed it died when too few drives that have its parts had taken it.
+        """
+        if self.answer.find(self.version.order) is not None:
+            return False
+        upload_id = UploadId(self.version.upload_id)
+        if not (await self._drive.call(ReadUpload(upload_id))).parts:
+            return False
+        held = tuple(HeldShard(shard) for shard in self.shards)
+        sealed = encode_record(encode_version(self.version), held)
+        try:
+            await self._drive.call(Commit(sealed, CommitMode.MERGE, completes=upload_id))
+        except UploadMissing:
+            return False  # it is another version's now
         return True
 
     def _held(self, record: Record | None) -> dict[int, HeldShard]:

@@ -289,7 +289,8 @@ class MemoryDrive:
     def _committed(self, bucket: BucketName, key: ObjectKey, order: Order) -> Committed:
         mine = self._find(bucket, key, order)
         assert mine is not None
-        return Committed(any(row.superseded_by(mine) for row in self._held(bucket, key)))
+        superseded = any(row.superseded_by(mine) for row in self._held(bucket, key))
+        return Committed(superseded, mine.record.lacks)
 
     def _undo(self, op: Undo) -> None:
         row = self._find(op.bucket, op.key, op.order)
