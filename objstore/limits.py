@@ -131,7 +131,7 @@ LIFECYCLE_REST_S_MAX: Final = 1.0  # between two pages
 LIFECYCLE_PROGRESS_S: Final = 60.0
 DRIVE_RESERVE_BYTES_MAX: Final = 1 * GIB  # or 1 % of the drive: kept for deletions
 DRIVE_SLOW_S: Final = 0.5  # a drive whose small calls take longer on average is slow
-DRIVE_LEFT_BEHIND_S: Final = 1.0  # and one that callers gave up twice after waiting for longer
+DRIVE_LEFT_BEHIND_S: Final = 1.0  # and one given up twice after longer; once if it is silent
 DRIVE_SLOW_REST_S: Final = 10.0  # so long a slow drive is left out at least, twice that if it
 DRIVE_SLOW_REST_S_MAX: Final = 60.0  # is slow again soon, and never longer than this
 

@@ -193,6 +193,8 @@ async def _settle_dangling(
         for drive in handle.writable():
             if drive not in holders:
                 await _Repair(context, handle, forward, drive, health).run(verify=False)
+        for drive in handle.writable():  # only now: a crash in between may leave it without W
+            await handle.drives[drive].call(Settle(bucket, key, order))
         return True
     for drive in holders:
         await handle.drives[drive].call(Undo(bucket, key, order))
@@ -246,7 +248,10 @@ class _Repair:
         """Return the shard bytes written, or None when the drive was whole already."""
         record = self.answer.find(self.version.order)
         held = self._held(record)
-        stale = any(supersedes(self.version, old.version) for old in self.answer.records)
+        # What may yet be taken back retires nothing: what it supersedes counts again then.
+        stale = self.choice.acknowledged and any(
+            supersedes(self.version, old.version) for old in self.answer.records
+        )
         lost = await self._lost(held, verify=verify)
         if record is not None and not lost and not stale and set(held) >= set(self.shards):
             return None
@@ -259,8 +264,9 @@ class _Repair:
             return written
         if record is None or lost or set(held) < set(self.shards):
             await self._commit(held)
-        settle = Settle(self.version.bucket, self.version.key, self.version.order)
-        await self._drive.call(settle)
+        if self.choice.acknowledged:
+            settle = Settle(self.version.bucket, self.version.key, self.version.order)
+            await self._drive.call(settle)
         return written
 
     async def _still_counts(self) -> bool:

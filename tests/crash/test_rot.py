@@ -1,10 +1,11 @@
 """A thousand corruptions of every kind on a set's drives: one pass finds and repairs them all."""
 
 import asyncio
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from objstore.background.heal_queue import run_heal_queue
 from objstore.background.scrub import Scrub
 from objstore.background.tend import run_tend
-from objstore.drive.ops import ListMissed, ReadStatus, RequestScrub
+from objstore.drive.ops import CheckTree, ListMissed, ReadStatus, RequestScrub
 from objstore.errors import DriveError, QuorumError
 from objstore.names import ObjectKey, Scheme
 from objstore.testing.local_drives import memory_directory
@@ -34,7 +35,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks")]
 SCHEME = Scheme(4, 2)
 FILES, INLINE = 300, 330  # objects with shard files, and with their shards in the records
 BROKEN = 5  # the drive whose journal is damaged beyond its rows
-PAGES = 70
 PASS_S_MAX = 240.0  # a machine that does nothing else needs a tenth of it
 
 
@@ -84,13 +84,24 @@ def plant_in_records(root: Path) -> Counter[str]:
     return planted
 
 
-def plant_in_pages(root: Path) -> Counter[str]:
+def plant_in_trees(root: Path) -> Counter[str]:
+    """Flip a bit of every sum of hashes on the drives whose journals open."""
+    planted = 0
+    for drive in range(SCHEME.slots):
+        if drive != BROKEN:
+            with closing(sqlite3.connect(root / f"d{drive}" / "journal.db")) as journal:
+                planted += journal.execute("UPDATE tree SET low = low + 1 - 2 * (low & 1)").rowcount
+                journal.commit()
+    return Counter(tree=planted)
+
+
+def plant_in_pages(root: Path, count: int) -> Counter[str]:
     """Damage pages of one journal, in the trees that everything is found by."""
     drive = root / f"d{BROKEN}"
     pages = root_pages(drive, "rows", "records", "shards")
-    for number in range(PAGES):
+    for number in range(count):
         damage_page(drive, pages[number % len(pages)], at=3 + number // len(pages))
-    return Counter(index=PAGES)
+    return Counter(index=count)
 
 
 async def scrub_all(m: LocalSet) -> list[Scrub]:
@@ -129,9 +140,11 @@ async def test_a_thousand_corruptions_are_found_and_repaired_in_one_pass(root: P
             await put(m, key, data)
     for drive in range(SCHEME.slots):
         empty_log(root / f"d{drive}")
-    shards, records = plant_in_shards(root), plant_in_records(root)
-    planted = shards + records + plant_in_pages(root)
+    shards, records, trees = plant_in_shards(root), plant_in_records(root), plant_in_trees(root)
+    planted = shards + records + trees
+    planted += plant_in_pages(root, 1000 - planted.total())
     assert planted.total() == 1000
+    assert all(planted.values())
     async with local_set(SCHEME, root) as m:
         began = time.monotonic()
         scrubs = await scrub_all(m)
@@ -143,6 +156,8 @@ async def test_a_thousand_corruptions_are_found_and_repaired_in_one_pass(root: P
         # Of the damaged trees the first damage is found, and the journal is made anew.
         assert found.pop("journal") == 1
         assert sorted(path.name for path in (root / f"d{BROKEN}").glob("journal.broken-*"))
+        # A sum is mended by whoever meets it first: a row beside it, a comparison, the scrub.
+        assert found.pop("tree", 0) <= trees["tree"]
         missing, misplaced = shards["its presence"], shards["its name"]
         assert found == {
             "shard": shards.total() - missing - misplaced,
@@ -158,6 +173,7 @@ async def test_a_thousand_corruptions_are_found_and_repaired_in_one_pass(root: P
         for one in m.drives:
             assert not (await one.call(ListMissed())).entries
             assert (await one.call(ReadStatus())).trusted
+            assert (await one.call(CheckTree())).mended == 0
 
 
 async def check(m: LocalSet, objects: dict[str, bytes]) -> None:

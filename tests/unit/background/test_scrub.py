@@ -15,7 +15,7 @@ from objstore.background.heal_queue import heal_missed_once
 from objstore.background.scrub import Finding, Scrub
 from objstore.background.scrub_plan import Stage, at, begun
 from objstore.clock import Clock
-from objstore.drive.ops import ListMissed, ReadKey, ReadStatus, RequestScrub, WriteScrub
+from objstore.drive.ops import CheckTree, ListMissed, ReadKey, ReadStatus, RequestScrub, WriteScrub
 from objstore.engine.ports import Attributes
 from objstore.limits import SCRUB_PASS_S, SCRUB_START_S
 from objstore.names import ObjectKey, Scheme
@@ -150,6 +150,35 @@ async def test_damaged_records_of_every_table_are_found_and_repaired(root: Path)
         assert again.state.found == {}
         listed = await m.store.list_parts(BUCKET, upload.key, upload.upload_id, after=0, limit=10)
         assert len(listed.parts) == 1
+
+
+@pytest.mark.parametrize(
+    "rot",
+    [
+        "UPDATE tree SET low = low + 1",
+        "UPDATE tree SET entries = entries + 1",
+        "UPDATE tree SET high = 'no number'",
+        "DELETE FROM tree",
+    ],
+)
+async def test_a_tree_that_is_no_sum_of_its_rows_is_found_and_mended(root: Path, rot: str) -> None:
+    async with filled(root) as m:
+        await m.idle()
+    sql(root, rot)
+    async with local_set(SCHEME, root) as m:
+        scrub = await one_pass(m)
+        assert scrub.state.found == {"tree": 1}
+        assert scrub.state.repaired == 1
+        assert (await m.drives[0].call(CheckTree())).mended == 0
+
+
+async def test_a_row_that_is_mended_counts_in_the_tree_again(root: Path) -> None:
+    async with filled(root) as m:
+        await m.idle()
+    sql(root, "UPDATE rows SET summary = x'00' WHERE key = ?", b"inline/2")
+    async with local_set(SCHEME, root) as m:
+        assert (await one_pass(m)).state.found == {"row": 1}
+        assert (await m.drives[0].call(CheckTree())).mended == 0
 
 
 async def test_a_damaged_shard_of_an_upload_in_progress_is_repaired(root: Path) -> None:
