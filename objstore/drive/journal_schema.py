@@ -112,6 +112,12 @@ def is_trusted(connection: sqlite3.Connection) -> bool:
     return found is not None and found[0] == TRUSTED
 
 
+def forgotten(connection: sqlite3.Connection) -> int:
+    """Return how many tombstones the set forgot that this journal knows of."""
+    found = connection.execute("SELECT value FROM meta WHERE name = 'forgotten'").fetchone()
+    return int(found[0]) if found is not None and bytes(found[0]).isdigit() else 0
+
+
 def _prepare(connection: sqlite3.Connection, *, cache_kib: int, writes: bool) -> None:
     connection.execute("PRAGMA mmap_size = 0")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
