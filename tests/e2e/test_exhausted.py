@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from objstore.limits import MIB
+from objstore.limits import KIB
 from tests.e2e.faults import within
 from tests.e2e.load import Load
 from tests.e2e.running import Cluster
@@ -90,7 +90,7 @@ def test_a_server_without_descriptors_loses_nothing_and_comes_back(
 
 
 MEMORY = Path("/sys/fs/cgroup/memory")
-LITTLE_BYTES = 2 * MIB
+LITTLE_BYTES = 256 * KIB
 
 
 @pytest.fixture
