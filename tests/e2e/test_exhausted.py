@@ -14,7 +14,7 @@ from tests.e2e.faults import within
 from tests.e2e.load import Load
 from tests.e2e.running import Cluster
 
-pytestmark = pytest.mark.xdist_group("disks")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks")]
 
 BUCKET = "load"
 OTHER = "other"

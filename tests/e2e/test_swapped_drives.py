@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.e2e import faults
 from tests.e2e.running import Cluster, S3Client
 
-pytestmark = pytest.mark.xdist_group("disks")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks")]
 
 BUCKET = "swapped"
 SIZES = (10, 300_000)

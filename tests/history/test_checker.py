@@ -209,3 +209,18 @@ ALLOWED: dict[str, Sequence[Event]] = {
 def test_what_is_promised_to_nobody_is_accepted(name: str) -> None:
     assert twin.is_possible(ALLOWED[name])
     assert check(ALLOWED[name]) is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "start", "possible"),
+    [(Verb.SEEN, 3, True), (Verb.SEEN, 6, False), (Verb.GET, 3, False)],
+)
+def test_only_a_listing_may_show_what_a_refused_write_tries_and_only_meanwhile(
+    verb: Verb, start: float, *, possible: bool
+) -> None:
+    events = [
+        write("a", 0, 1),
+        Event(Verb.SWAP, KEY, 2, 5, Outcome.REFUSED, "b", "x"),
+        Event(verb, KEY, start, start + 1, value="b"),
+    ]
+    assert (check(events) is None) is possible
