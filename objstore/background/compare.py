@@ -18,6 +18,7 @@ from objstore.background.side_by_side import side_by_side
 from objstore.drive.job_states import Comparison, Progress
 from objstore.drive.ops import CheckTree, Op, ReadTree, WriteComparison, WriteProgress
 from objstore.engine.fanout import call_all
+from objstore.engine.forgotten import read_forgotten
 from objstore.engine.heal import heal_key
 from objstore.engine.notes import note_recoding, note_unhealed
 from objstore.engine.sets import Context
@@ -78,8 +79,10 @@ class Compare:
             QuorumError: too few drives could be asked to know that nothing is missing.
         """
         await self._save(force=True)
+        counts = await read_forgotten(self._context, self._handle)
         roots = await self._read_roots()
         mine = roots[self._own.index]
+        alike = [index for index, root in roots.items() if root.total == mine.total]
         # Drives that are alike need not all be asked: one of each kind that is unlike this one.
         unlike: dict[int, int] = {}
         for index in sorted(roots, key=lambda index: self._handle.drives[index].is_slow):
@@ -94,7 +97,8 @@ class Compare:
             spans.extendleft(reversed([span for one in found for span in one.spans]))
             await self._heal([place for one in found for place in one.places])
         self._count(finished_ms=self._context.now_ms())
-        await self._drive.call(WriteComparison(self._result))
+        forgotten = max(counts.get(index, 0) for index in alike)
+        await self._drive.call(WriteComparison(self._result, forgotten))
         await self._save(force=True)
         return self._result
 

@@ -7,7 +7,8 @@ as a GET does, and then gives each target what it should have: the record in its
 Only the server that has a drive heals it, so two healers never write the same shard file. Where
 journals were lost with more than m drives, the shards that are left there are taken over, so that
 the version can be read again. Versions that were never acknowledged are settled once they are too
-old to be in flight: forward when k of their shards exist, else back. So is what is left of an
+old to be in flight: forward when k of their shards exist, else back; back too when only drives
+have them that missed that deletions were forgotten (engine/forgotten.py). So is what is left of an
 acknowledged one that was retired while some drives were away: back, as it is superseded. When a
 drive is away nothing is settled.
 """
@@ -17,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from objstore.drive.ops import Commit, CommitMode, Committed, ReadUpload, Settle, Undo
+from objstore.engine.forgotten import drives_that_count
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
@@ -189,7 +191,9 @@ async def _settle_dangling(
         choice.version is not None and supersedes(choice.version, version)
         for choice in health.found
     )
-    if len(sources) >= version.k and not superseded:
+    readable = len(sources) >= version.k and not superseded
+    # What drives hold that were away when tombstones were forgotten may be what those had buried.
+    if readable and not (await drives_that_count(context, handle)).isdisjoint(holders):
         for drive in handle.writable():
             if drive not in holders:
                 await _Repair(context, handle, forward, drive, health).run(verify=False)
