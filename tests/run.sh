@@ -108,6 +108,7 @@ else
     # One process more than there are cores: tests with servers wait a lot.
     processes=$(($(getconf _NPROCESSORS_ONLN) + 1))
     set -- -n "$processes" --dist loadgroup --durations=15
-    stage tests .venv/bin/python -m pytest "$@" -m 'not interop' tests
-    stage 'tests with real clients' .venv/bin/python -m pytest "$@" -m interop tests
+    stage tests .venv/bin/python -m pytest "$@" -m 'not interop and not long' tests
+    # Their directory alone: each process reads every test that it is given before it runs any.
+    stage 'tests with real clients' .venv/bin/python -m pytest "$@" -m interop tests/interop
 fi

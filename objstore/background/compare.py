@@ -5,7 +5,6 @@ found, and decides. So what differs because it is being written is looked at and
 drive is compared by its own server, which heals it and no other; docs/adr/0008-comparing-drives.md.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ import msgspec
 
 from objstore.background.bucket_heal import heal_bucket
 from objstore.background.ports import OwnDrive
+from objstore.background.side_by_side import side_by_side
 from objstore.drive.job_states import Comparison, Progress
 from objstore.drive.ops import CheckTree, Op, ReadTree, WriteComparison, WriteProgress
 from objstore.engine.fanout import call_all
@@ -34,7 +34,6 @@ from objstore.limits import (
     CALL_DEADLINE_S,
     COMPARE_CHECKS_MAX,
     COMPARE_SPANS_AT_ONCE_MAX,
-    HEALS_AT_ONCE_MAX,
     PROGRESS_INTERVAL_S,
 )
 from objstore.names import BucketName, ObjectKey
@@ -203,14 +202,14 @@ class Compare:
 
     async def _heal(self, places: Sequence[bytes]) -> None:
         self._count(differences=self._result.differences + len(places))
-        for first in range(0, len(places), HEALS_AT_ONCE_MAX):
-            some = places[first : first + HEALS_AT_ONCE_MAX]
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._heal_place(place)) for place in some]
-            whole_now = sum(task.result() for task in tasks)
-            self._healed += whole_now
-            self._count(failed=self._result.failed + len(some) - whole_now)
-            await self._save()
+        await side_by_side(partial(self._heal_counted, place) for place in places)
+
+    async def _heal_counted(self, place: bytes) -> None:
+        if await self._heal_place(place):
+            self._healed += 1
+        else:
+            self._count(failed=self._result.failed + 1)
+        await self._save()
 
     async def _heal_place(self, place: bytes) -> bool:
         """Heal what is at a place; return whether the drive has now what it should."""

@@ -106,6 +106,7 @@ class GuardedDrive:
         self._since_ms = clock.now_ns() // 1_000_000
         self._waiting = 0
         self._unanswered = 0
+        self._answered_s = clock.monotonic_s()
         self._calls = 0
         self._errors: Counter[str] = Counter()
         self._latency_s = 0.0
@@ -223,10 +224,11 @@ class GuardedDrive:
         except asyncio.CancelledError:
             waited_s = self._clock.monotonic_s() - started_s
             small = small and waited_s > self._latency_s  # one given up early was not quick
-            self._left_behind(waited_s)
+            self._left_behind(started_s, waited_s)
             raise
         else:
             self._unanswered = 0
+            self._answered_s = self._clock.monotonic_s()
             return result
         finally:
             self._waiting -= 1
@@ -258,14 +260,18 @@ class GuardedDrive:
         ):
             self._enter(DriveState.ONLINE, self._error)
 
-    def _left_behind(self, waited_s: float) -> None:
-        """Somebody stopped waiting: others were quicker, or the client went away."""
+    def _left_behind(self, started_s: float, waited_s: float) -> None:
+        """Somebody stopped waiting: others were quicker, or the client went away.
+
+        Once is enough of a drive that did not answer anything else meanwhile: it hangs.
+        """
         if waited_s <= DRIVE_LEFT_BEHIND_S:
             return
         now_s = self._clock.monotonic_s()
         self._left_behind_s.append(now_s)
+        silent = self._answered_s < started_s
         often = len(self._left_behind_s) == _LEFT_BEHIND_MAX
-        if often and now_s - self._left_behind_s[0] < DRIVE_SLOW_REST_S:
+        if silent or (often and now_s - self._left_behind_s[0] < DRIVE_SLOW_REST_S):
             self._becomes_slow(f"given up after {waited_s:.2f} s, others were quicker")
 
     def _becomes_slow(self, what: str) -> None:

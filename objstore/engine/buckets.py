@@ -126,15 +126,13 @@ class Buckets:
             RequestRefused: NoSuchBucket, OperationAborted, or what `change` raises.
             WriteQuorumLost: too few slots could take it.
         """
-        for attempt in range(SETTING_TRIES_MAX):
+        for _ in range(SETTING_TRIES_MAX):
             self._cache.pop(name, None)
             bucket = await self.find(name)
-            changed = change(bucket)
-            # What an attempt that was refused left on some drives is not acknowledged yet.
-            if changed == bucket and not attempt:
-                return bucket
+            # Written even when nothing changes: what was found may be on some drives only, left by
+            # an attempt that was refused or another's that is under way.
             stamp = self._context.hlc.above(bucket.stamp, self._context.now_ms())
-            changed = msgspec.structs.replace(changed, stamp=stamp)
+            changed = msgspec.structs.replace(change(bucket), stamp=stamp)
             try:
                 await self._write(changed, base=bucket.stamp)
             except RequestRefused as refused:

@@ -51,7 +51,14 @@ class Proposal:
 
 
 class Contested(Exception):
-    """Somebody else wrote the key meanwhile. The try was taken back."""
+    """Somebody else wrote the key meanwhile. The try was taken back.
+
+    `shown`: some drive may have had it until then, and so somebody may have read it.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        super().__init__()
+        self.shown = shown
 
 
 class _Verdict(Enum):
@@ -104,7 +111,8 @@ async def commit_version(
             return version
         if verdict is _Verdict.LOST and depends and newest_held(fanout.errors) is not None:
             await _undo(context, handle, proposal, version, fanout, keep_shards=True)
-            raise Contested
+            refused = sum(isinstance(error, Superseded) for error in fanout.errors.values())
+            raise Contested(shown=refused < len(proposal.held))
         if verdict is _Verdict.OUTRUN:
             stamp = _above_all(context, fanout)
             earlier = version.order

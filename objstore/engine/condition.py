@@ -6,6 +6,10 @@ write quorums share a slot, so of two conditional writes that saw the same state
 gets its quorum. One that does not is taken back and looks again, after a random pause. A write
 that died half-way may keep conditional writes of its key from their quorum until it is settled;
 they are refused then, and plain writes go on.
+
+A write that is refused because its condition does not hold has not happened, for anybody. When an
+earlier try of it was on a drive before it was taken back, a reader may have seen it: then the
+answer is ConditionalRequestConflict, which leaves that open.
 """
 
 import asyncio
@@ -76,13 +80,20 @@ async def until_uncontested(context: Context, attempt: Callable[[], Awaitable[T]
     """Try again as long as others are in the way, with longer and longer random pauses.
 
     Raises:
-        RequestRefused: ConditionalRequestConflict, after CONDITION_TRIES_MAX tries.
+        RequestRefused: ConditionalRequestConflict, after CONDITION_TRIES_MAX tries, or in the place
+            of PreconditionFailed when a try may have been seen; what `attempt` raises.
     """
     pause_s = CONDITION_PAUSE_S
+    shown = False
     for _ in range(CONDITION_TRIES_MAX):
         try:
             return await attempt()
-        except Contested:
+        except RequestRefused as refused:
+            if shown and refused.reason == "PreconditionFailed":
+                break
+            raise
+        except Contested as contested:
+            shown = shown or contested.shown
             await asyncio.sleep(pause_s * context.entropy.draw(1)[0] / 255)
             pause_s = min(2 * pause_s, CONDITION_PAUSE_S_MAX)
     raise RequestRefused("ConditionalRequestConflict")

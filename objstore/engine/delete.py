@@ -17,7 +17,7 @@ from objstore.engine.buckets import BucketRecord
 from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.condition import commit_if, current_object, until_uncontested
 from objstore.engine.ports import UNCONDITIONAL, Deleted, Precondition
-from objstore.engine.resolve import resolve
+from objstore.engine.resolve import read_history, read_key, resolve
 from objstore.engine.sets import Context, Place
 from objstore.errors import ReadQuorumLost
 from objstore.limits import STRIPE_BYTES
@@ -34,7 +34,6 @@ from objstore.names import (
 from objstore.ondisk.record import HeldShard, Version
 from objstore.quorum.thresholds import write_quorum
 from objstore.versions.hlc import wall_ms_of
-from objstore.versions.select import Outcome
 
 MAYBE_ACKNOWLEDGED: Final = "drives are away: nobody knows whether the newest version counts"
 # Given the version that is to go, raises RequestRefused when it must stay.
@@ -67,14 +66,17 @@ async def delete_object(
 
 
 async def _may_exist(context: Context, place: Place, bucket: BucketName, key: ObjectKey) -> bool:
-    """Whether there may be something to delete: a tombstone for nothing would only be litter."""
+    """Whether there may be something to delete: a tombstone for nothing would only be litter.
+
+    Another's tombstone does not answer for this delete. It may be of one that is under way, which
+    the next reader need not see, or that fails and is taken back: even when W slots have it, as its
+    maker may not hear of them.
+    """
     try:
         choice = await resolve(context, place.handle, bucket, key)
     except ReadQuorumLost:
         return True
-    if choice.outcome is Outcome.ABSENT:
-        return bool(choice.skipped)
-    return choice.version is not None
+    return bool(choice.version or choice.tombstone or choice.skipped)
 
 
 async def mark_deleted(  # noqa: PLR0913, PLR0917 - as delete_version
@@ -118,12 +120,16 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
 
     async def bury(place: Place) -> Version | None:
         choice = await resolve(context, place.handle, bucket, key, version_id)
-        version = choice.version
-        if version is not None:
+        version, latest, now = choice.version, choice.version, context.stamp()
+        if version is None and choice.tombstone is not None:
+            latest = choice.tombstone
+            version = await _not_retired(context, place, latest, version_id)
+            now = context.hlc.above(latest.edit, context.now_ms())
+        if version is not None and latest is not None:
             precondition(current_object(choice))
             permission(version)
-            version_at = partial(_tombstone, place, version, context.stamp())
-            proposal = Proposal(version_at, _held(place), base=version.order)
+            version_at = partial(_tombstone, place, version, now)
+            proposal = Proposal(version_at, _held(place), base=latest.order)
             await _commit(context, place, proposal, bucket_record)
         return version
 
@@ -133,6 +139,27 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
             return Deleted(version_id, delete_marker=buried.kind is Kind.DELETE_MARKER)
     precondition(None)
     return Deleted(version_id)
+
+
+async def _not_retired(
+    context: Context, place: Place, tombstone: Version, version_id: VersionId
+) -> Version | None:
+    """Return the version that a tombstone buries, if any drive still has it.
+
+    It is retired once the tombstone is acknowledged, and until then the tombstone may be taken back
+    (as in `_may_exist`).
+    """
+    op = read_key(tombstone.bucket, tombstone.key, version_id)
+    history = await read_history(context, place.handle, op)
+    return next(
+        (
+            record.version
+            for answer in history.answers.values()
+            for record in answer.records
+            if record.version.stamp == tombstone.stamp and record.version.kind is not Kind.TOMBSTONE
+        ),
+        None,
+    )
 
 
 async def delete_judged(

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from objstore.drive.ops import Commit, CommitMode, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, Committed, Settle, Undo
 from objstore.engine.forgotten import drives_that_count
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
@@ -160,6 +160,8 @@ async def _settle_dangling(
         for drive in handle.writable():
             if drive not in holders:
                 await _Repair(context, handle, forward, drive, health).run(verify=False)
+        for drive in handle.writable():  # only now: a crash in between may leave it without W
+            await handle.drives[drive].call(Settle(bucket, key, order))
         return True
     for drive in holders:
         await handle.drives[drive].call(Undo(bucket, key, order))
@@ -208,7 +210,10 @@ class _Repair:
         """Return the shard bytes written, or None when the drive was whole already."""
         record = self.answer.find(self.version.order)
         held = self._held(record)
-        stale = any(supersedes(self.version, old.version) for old in self.answer.records)
+        # What may yet be taken back retires nothing: what it supersedes counts again then.
+        stale = self.choice.acknowledged and any(
+            supersedes(self.version, old.version) for old in self.answer.records
+        )
         lost = await self._lost(held, verify=verify)
         if record is not None and not lost and not stale and set(held) >= set(self.shards):
             return None
@@ -220,9 +225,12 @@ class _Repair:
         if not await self._still_counts():
             return written
         if record is None or lost or set(held) < set(self.shards):
-            await self._commit(held)
-        settle = Settle(self.version.bucket, self.version.key, self.version.order)
-        await self._drive.call(settle)
+            committed = await self._commit(held)
+            if record is None and not (stale or committed.superseded):
+                return written  # a row that is new there, and older ones are not: nothing to retire
+        if self.choice.acknowledged:
+            settle = Settle(self.version.bucket, self.version.key, self.version.order)
+            await self._drive.call(settle)
         return written
 
     async def _still_counts(self) -> bool:
@@ -305,7 +313,7 @@ class _Repair:
             self.context, self.handle, self.version, self.choice.sources, self.target
         )
 
-    async def _commit(self, mine: Mapping[int, HeldShard]) -> None:
+    async def _commit(self, mine: Mapping[int, HeldShard]) -> Committed:
         """Give the record its place in the order; what is newer stays newer."""
         if self._inline():
             whole = set(mine) >= set(self.shards)
@@ -313,7 +321,7 @@ class _Repair:
         else:
             held = tuple(HeldShard(shard) for shard in self.shards)
         sealed = encode_record(encode_version(self.version), held)
-        await self._drive.call(Commit(sealed, CommitMode.MERGE))
+        return await self._drive.call(Commit(sealed, CommitMode.MERGE))
 
     async def _inline_shards(self) -> tuple[HeldShard, ...]:
         part = self.version.parts[0]

@@ -418,10 +418,16 @@ async def complete_once(
 async def completed_before(
     context: Context, places: tuple[Place, ...], request: CompleteRequest
 ) -> Version | None:
-    """Return the object that an earlier, perhaps unanswered, Complete of this upload made."""
+    """Return the object that an earlier, perhaps unanswered, Complete of this upload made.
+
+    Raises:
+        WriteQuorumLost: nobody knows whether it did: it may be under way, and may yet be undone.
+    """
     for place in places:
         choice = await resolve(context, place.handle, request.bucket, request.key)
         version = choice.version
         if version is not None and version.upload_id == request.upload_id:
+            if not choice.acknowledged:
+                raise WriteQuorumLost("drives are away: another Complete may have done it, or not")
             return version
     return None

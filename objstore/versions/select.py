@@ -78,6 +78,8 @@ class Choice:
     `skipped` are newer versions that were never acknowledged; `newest` is the newest row of the key
     that counts or buries; `reason` says why UNDECIDED. `moving`: the key may have been written
     while its drives were heard, so the decision holds only if they say the same once more.
+    `tombstone` is the newest that buries what it stands above. It may be of a deletion that is not
+    acknowledged and may yet be taken back: whoever answers for a deletion may not rest on it.
     """
 
     outcome: Outcome
@@ -88,6 +90,7 @@ class Choice:
     reason: str = ""
     newest: Order = NO_ORDER
     moving: bool = False
+    tombstone: Version | None = None
 
 
 SoloGroups = Collection[frozenset[int]]
@@ -118,12 +121,14 @@ def current(choices: Iterable[Choice]) -> Choice:
     """Return the decision about the current version, of those about every version."""
     newest = NO_ORDER
     acknowledged = True
+    tombstone: Version | None = None
     for choice in choices:
         newest = newest or choice.newest
         acknowledged = acknowledged and choice.acknowledged
         buried = choice.version is not None and choice.version.kind is Kind.TOMBSTONE
         if choice.outcome is not Outcome.FOUND or not buried:
-            return replace(choice, newest=newest, acknowledged=acknowledged)
+            return replace(choice, newest=newest, acknowledged=acknowledged, tombstone=tombstone)
+        tombstone = tombstone or choice.version
     raise AssertionError  # the last choice is none of a version
 
 

@@ -32,6 +32,7 @@ BUCKET = BucketName("bucket")
 DRIVES = 4
 SCHEME = Scheme(3, 1)
 _CLOSE_DEADLINE_S = 30.0
+_WALKS_MAX = 5
 _QUIET_LOOKS = 6
 _LOOKS_MAX = 10_000
 
@@ -56,10 +57,20 @@ class LocalSet:
             quiet = 0 if any(drive.health.waiting for drive in self.drives) else quiet + 1
 
     async def heal(self, drives: Sequence[int]) -> None:
-        """Bring drives to what the set says: the notes, then a walk over each of them."""
+        """Bring drives to what the set says: the notes, then a walk over each of them.
+
+        A walk that a drive was too late for is begun again, as by whoever tends the drives.
+        """
         await heal_missed_once(self.background, self.handle)
         for drive in drives:
-            await Walk(self.context, self.background.own[drive], "catch-up", verify=True).run()
+            for left in reversed(range(_WALKS_MAX)):
+                walk = Walk(self.context, self.background.own[drive], "catch-up", verify=True)
+                try:
+                    await walk.run()
+                    break
+                except QuorumError:
+                    if not left:
+                        raise
 
     async def probe(self) -> None:
         """Ask every drive how it is: one that is well again is used again."""

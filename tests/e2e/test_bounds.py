@@ -22,10 +22,14 @@ MIB = 1024 * 1024
 
 
 @pytest.mark.slow
-def test_eight_uploads_of_a_gibibyte_at_once(own_cluster: Callable[..., Cluster]) -> None:
-    """Every process stays under 200 MB while they run, by the kernel's high-water mark."""
+@pytest.mark.parametrize("size", [GIB // 8, pytest.param(GIB, marks=pytest.mark.long)])
+def test_eight_large_uploads_at_once(own_cluster: Callable[..., Cluster], size: int) -> None:
+    """Every process stays under 200 MB while they run, by the kernel's high-water mark.
+
+    What the eight hold is the same from some MiB of each on; `python -m bench` measures it too.
+    """
     cluster = own_cluster(buckets=(BUCKET,))
-    most = measure(cluster, access_of(cluster), BUCKET, object_bytes=GIB)
+    most = measure(cluster, access_of(cluster), BUCKET, object_bytes=size)
     assert len(most) == sum(len(cluster.pids(server)) for server in cluster.servers)
     assert max(most.values()) < PROMISED_MIB, most
 

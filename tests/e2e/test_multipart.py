@@ -271,10 +271,11 @@ def test_complete_says_what_the_upload_said(s3: S3Client, bucket: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("disks")
-def test_a_gibibyte_in_parts(cluster: Cluster, bucket: str) -> None:
-    """Sixteen parts of 64 MiB, through both servers in turn, read back as one stream."""
+@pytest.mark.parametrize("part_size", [8 * MIB, pytest.param(64 * MIB, marks=pytest.mark.long)])
+def test_sixteen_parts_are_one_stream(cluster: Cluster, bucket: str, part_size: int) -> None:
+    """Through both servers in turn; a gibibyte in all where parts are of 64 MiB."""
     clients = [cluster.client(0), cluster.client(1)]
-    size, part_size = 1024 * MIB, 64 * MIB
+    size = 16 * part_size
     content = Content(21, size)
     upload = begin(clients[0], bucket)
     named = []

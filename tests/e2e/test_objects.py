@@ -304,7 +304,7 @@ def test_virtual_host_style(cluster: Cluster, s3: S3Client, bucket: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("disks")
-@pytest.mark.parametrize("size", [64 * 1024**2, 1024**3])
+@pytest.mark.parametrize("size", [64 * 1024**2, pytest.param(1024**3, marks=pytest.mark.long)])
 def test_a_large_object_in_one_put(cluster: Cluster, bucket: str, size: int) -> None:
     """Read and written as a stream: neither side ever holds it."""
     content = Content(11, size)

@@ -29,6 +29,7 @@ HEALTHY_REQUESTS = 400
 CLIENTS = 8
 FLAGGED_S = 60.0
 SIZES = (3000, 3000, 3000, 300_000)
+LARGE = (3000, 3000, 3000, 2_000_000)  # more than the slow disk takes
 # What meets the disk before it is flagged waits for it as long as WRITE_STRAGGLER_S, and more of
 # 1,000 requests do than the 10 that may be beyond the 99th percentile.
 P99_TIMES = 3.0
@@ -38,8 +39,11 @@ P99_FLOOR_S = WRITE_STRAGGLER_S + 1.5
 class Requests:
     """Clients that share out a number of requests over both servers."""
 
-    def __init__(self, cluster: Cluster, count: int, seed: int) -> None:
+    def __init__(
+        self, cluster: Cluster, count: int, seed: int, sizes: tuple[int, ...] = SIZES
+    ) -> None:
         self._cluster = cluster
+        self._sizes = sizes
         self._left = count
         self._seed = seed
         self._lock = threading.Lock()
@@ -74,7 +78,7 @@ class Requests:
             began = time.monotonic()
             try:
                 if number % 2 or key not in held:
-                    content = Content(self._seed * 1_000_000 + number, SIZES[number % 4])
+                    content = Content(self._seed * 1_000_000 + number, self._sizes[number % 4])
                     client.put_object(Bucket=BUCKET, Key=key, Body=content.bytes())
                     held[key] = content
                 else:
@@ -161,11 +165,11 @@ def test_a_disk_that_hangs(slow: tuple[Cluster, SmallFileSystem]) -> None:
 def test_a_disk_at_one_megabyte_a_second(slow: tuple[Cluster, SmallFileSystem]) -> None:
     """F13: throttled by the kernel, in both directions."""
     cluster, system = slow
-    healthy = Requests(cluster, HEALTHY_REQUESTS, 1).run()
+    healthy = Requests(cluster, HEALTHY_REQUESTS, 1, LARGE).run()
     began = time.monotonic()
     with throttled(system.mount_point, cluster.pids(0), bytes_per_s=1_000_000):
         flagged = flagged_after(cluster, began)
-        during = Requests(cluster, REQUESTS, 2).run()
+        during = Requests(cluster, REQUESTS, 2, LARGE).run()
         flagged_s = flagged()
     took_s = within(90, cluster.is_healthy, "the drive is back by itself")
     print(f"back after {took_s:.1f} s")

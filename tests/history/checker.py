@@ -7,8 +7,7 @@ order of all writes that took effect (their stamps) such that:
 2. a write that began after another was acknowledged is later in the order (also when clocks jump);
 3. a read gives the value of a write that had begun before the read ended, and after which comes
    none in the order that was acknowledged before the read began: never anything older than what
-   was acknowledged, from whichever server. A listing, which asks fewer drives, may also show what a
-   conditional write tried at the same time that is refused in the end;
+   was acknowledged, from whichever server;
 4. a conditional write that succeeded directly follows the write whose value it names.
 
 A read while a write is under way, or of a write that nobody acknowledged, may give either value,
@@ -26,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.history.events import CONDITIONAL, Event, Outcome, Value, Verb
+from tests.history.events import CONDITIONAL, Event, Value, Verb
 
 _STEPS_MAX: Final = 20_000
 
@@ -51,30 +50,9 @@ def check(history: Iterable[Event]) -> Violation | None:
     for event in history:
         by_key[event.key].append(event)
     for key in sorted(by_key):
-        events = _without_glimpses(by_key[key])
-        if not is_possible(events):
-            return Violation(shortest(events))
+        if not is_possible(by_key[key]):
+            return Violation(shortest(by_key[key]))
     return None
-
-
-def _without_glimpses(events: Sequence[Event]) -> list[Event]:
-    """Leave out what listings show of a conditional write that was refused in the end.
-
-    Its try may be on some drives, short of a quorum, until it is taken back.
-    """
-    refused = {
-        event.value: event
-        for event in events
-        if event.verb in CONDITIONAL and event.outcome is Outcome.REFUSED
-    }
-    return [
-        event
-        for event in events
-        if event.verb is not Verb.SEEN
-        or (tried := refused.get(event.value)) is None
-        or event.end < tried.start
-        or event.start > tried.end
-    ]
 
 
 def shortest(events: Sequence[Event]) -> tuple[Event, ...]:

@@ -100,6 +100,6 @@ def told(events: Sequence[Event], mishaps: Sequence[Mishap]) -> str:
         return ""
     begin = min(event.start for event in events)
     end = max(event.end for event in events)
-    lines: list[Event | Mishap] = [*events]
-    lines += [one for one in mishaps if one.start < end and one.end > begin]
-    return "\n".join(map(str, sorted(lines, key=lambda one: one.start)))
+    meanwhile = [one for one in mishaps if one.start < end and one.end > begin]
+    lines: list[Event | Mishap] = [*events, *meanwhile]
+    return "\n".join(map(str, sorted(lines, key=lambda line: line.start)))

@@ -131,6 +131,7 @@ class Recorder:
             page = (await self.clients[server].call("GET", target)).decode()
         except S3Refusal as refusal:
             self._note(refusal)
+            await asyncio.sleep(_DOWN_S if refusal.code == _NOT_SENT else 0)
             return
         end = self._now()
         shown = dict(_ENTRY.findall(page))

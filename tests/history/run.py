@@ -1,7 +1,8 @@
 """Campaigns of a minute, one after the other: `python -m tests.history.run MINUTES [SEED]`.
 
 Each has the next seed and a fresh cluster, EC:2 and EC:1 in turn. A history that is not possible is
-printed with its seed, and ends it with 1; the directory with the servers' logs is kept.
+printed with its seed and with what the nemeses did meanwhile, and ends it with 1; the directory
+with the servers' logs and the whole history is kept.
 """
 
 import asyncio

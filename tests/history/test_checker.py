@@ -175,6 +175,10 @@ PLANTED: dict[str, Sequence[Event]] = {
     "a creation refused although nothing was there": [
         write("a", 0, 1), write(None, 2, 3), Event(Verb.CREATE, KEY, 4, 5, Outcome.REFUSED, "b"),
     ],
+    "a delete that rested on another one, which failed": [
+        write("a", 0, 1), write(None, 2, 5, maybe=True), write(None, 3, 4),
+        Event(Verb.SEEN, KEY, 4.1, 4.2, value="a"),
+    ],
     "a listing without a key that is there": [
         write("a", 0, 1), Event(Verb.SEEN, KEY, 2, 3, value=None),
     ],
@@ -199,6 +203,14 @@ ALLOWED: dict[str, Sequence[Event]] = {
     "a write without an answer that never takes effect": [
         write("a", 0, 1), write("b", 2, 3, maybe=True), read("a", 4, 5), swap("a", "c", 6, 7),
     ],
+    "a write without an answer that takes effect after a deletion": [
+        write("a", 0, 1), write("b", 2, 3, maybe=True), write(None, 4, 5),
+        Event(Verb.SEEN, KEY, 6, 7, value="b"), read("b", 8, 9),
+    ],
+    "a deletion without an answer, and what it was to delete listed beside it": [
+        write("a", 0, 1), write(None, 2, 3, maybe=True),
+        Event(Verb.SEEN, KEY, 4, 5, value=None), Event(Verb.SEEN, KEY, 6, 7, value="a"),
+    ],
     "a creation after a deletion": [
         write("a", 0, 1), write(None, 2, 3), create("b", 4, 5), swap("b", "c", 6, 7),
     ],
@@ -209,18 +221,3 @@ ALLOWED: dict[str, Sequence[Event]] = {
 def test_what_is_promised_to_nobody_is_accepted(name: str) -> None:
     assert twin.is_possible(ALLOWED[name])
     assert check(ALLOWED[name]) is None
-
-
-@pytest.mark.parametrize(
-    ("verb", "start", "possible"),
-    [(Verb.SEEN, 3, True), (Verb.SEEN, 6, False), (Verb.GET, 3, False)],
-)
-def test_only_a_listing_may_show_what_a_refused_write_tries_and_only_meanwhile(
-    verb: Verb, start: float, *, possible: bool
-) -> None:
-    events = [
-        write("a", 0, 1),
-        Event(Verb.SWAP, KEY, 2, 5, Outcome.REFUSED, "b", "x"),
-        Event(verb, KEY, start, start + 1, value="b"),
-    ]
-    assert (check(events) is None) is possible

@@ -6,6 +6,7 @@ Every rule is also shown a sample that breaks it: a rule that can not complain i
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -131,13 +132,17 @@ RULES: list[tuple[Rule, str, str]] = [
 ]
 
 
+@cache
+def read(path: Path) -> tuple[str, ast.Module]:
+    """Return a source and its tree, which every rule looks at."""
+    text = path.read_text("utf-8")
+    return text, ast.parse(text)
+
+
 @pytest.mark.parametrize("rule", dict.fromkeys(rule for rule, _, _ in RULES))
 def test_source_is_tidy(rule: Rule) -> None:
     complaints = [
-        complaint
-        for path in SOURCES
-        for text in [path.read_text()]
-        for complaint in rule(path.relative_to(ROOT), text, ast.parse(text))
+        complaint for path in SOURCES for complaint in rule(path.relative_to(ROOT), *read(path))
     ]
     assert not complaints, "\n".join(complaints)
 
@@ -156,7 +161,7 @@ def test_every_outermost_loop_is_there() -> None:
     swallowing = {
         (path.relative_to(ROOT).as_posix(), function)
         for path in SOURCES
-        for function, handler in _handlers(ast.parse(path.read_text()))
+        for function, handler in _handlers(read(path)[1])
         if _is_broad(handler.type) and not isinstance(handler.body[-1], ast.Raise)
     }
     assert set(OUTERMOST) <= swallowing, set(OUTERMOST) - swallowing
@@ -175,7 +180,7 @@ ENTRY_POINTS = {
 
 def _imports(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(read(path)[1]):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

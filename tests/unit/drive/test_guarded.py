@@ -200,11 +200,34 @@ class TestStates:
                 waiting = asyncio.ensure_future(drive.create_shard(*_NAME))
                 await asyncio.sleep(0)
                 clock.advance(waited_s)
+                await drive.call(ReadStatus())
                 waiting.cancel()
                 await asyncio.wait([waiting])
                 shown.append(drive.is_slow)
             assert shown == [False, False, False, False, True]
             assert "others were quicker" in drive.health.reason
+
+    async def test_one_that_is_left_behind_and_answers_nothing_else_is_slow_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What hangs holds up those that wait already, and nobody after them."""
+        for name in ("CALL_DEADLINE_S", "SHARD_CALL_DEADLINE_S", "DRIVE_PROBE_INTERVAL_S"):
+            monkeypatch.setattr(guarded_module, name, 60)
+        async with _guarded() as (drive, faulty):
+            clock = drive._clock
+            assert isinstance(clock, FakeClock)
+            await drive.call(ReadStatus())
+            faulty.rules.append(on("create_shard", Hang()))
+            shown = []
+            for waited_s in (0.5, 1.1 * DRIVE_LEFT_BEHIND_S):
+                clock.advance(0.01)
+                waiting = asyncio.ensure_future(drive.create_shard(*_NAME))
+                await asyncio.sleep(0)
+                clock.advance(waited_s)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                shown.append(drive.is_slow)
+            assert shown == [False, True]
 
     async def test_one_that_is_slow_again_soon_rests_longer(
         self, monkeypatch: pytest.MonkeyPatch

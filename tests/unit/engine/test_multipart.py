@@ -1,14 +1,16 @@
 """Multipart uploads: parts that are acknowledged become the object, whatever fails within m."""
 
+import asyncio
 import hashlib
 
 import pytest
 
 from objstore.engine.ports import Attributes, CompleteRequest, NamedPart
-from objstore.errors import RequestRefused, WriteQuorumLost
+from objstore.errors import DriveOffline, RequestRefused, WriteQuorumLost
 from objstore.limits import PART_BYTES_MIN, SETTLE_AGE_S
 from objstore.names import ObjectKey, Scheme, UploadId
 from objstore.ondisk.record import Version
+from objstore.testing.faulty_drive import AnswerLost, Late, on
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
 from objstore.wire.digests import Digests
 from tests.unit.engine.bodies import BytesBody, get, keys, pattern, read_all
@@ -103,6 +105,27 @@ async def test_an_upload_that_one_drive_missed_is_not_taken_for_none() -> None:
         await m.store.abort_upload(BUCKET, KEY, upload)
         with pytest.raises(RequestRefused, match="NoSuchUpload"):
             await send(m, upload, 2, pattern(10))
+
+
+async def test_a_complete_does_not_rest_on_another_one_that_is_taken_back() -> None:
+    """Two drives have the first one's object, and a third, which has not, is away."""
+    async with memory_set(Scheme(2, 2), bracketing=0) as m:
+        upload = await begin(m)
+        named = [await send(m, upload, 1, pattern(10))]
+        for drive in range(4):
+            lost = AnswerLost() if drive < 2 else DriveOffline("away")
+            m.drives[drive].rules += [on("Commit", lost), on("Undo", Late(0.1))]
+        with pytest.raises(WriteQuorumLost):
+            await complete(m, upload, named)
+        for drive in range(4):
+            m.drives[drive].rules.pop(0)
+        m.drives[3].pull()
+        with pytest.raises(WriteQuorumLost):
+            await complete(m, upload, named)
+        m.drives[3].bring_back()
+        await asyncio.sleep(0.2)
+        await complete(m, upload, named)
+        assert await get(m, "big") == pattern(10)
 
 
 @pytest.mark.parametrize("completes", [False, True])
