@@ -4,7 +4,7 @@ Runs of calls about different keys are applied together, with a few statements f
 other call stands alone. journal_keys.py decides; this loads what it needs and makes the change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,8 +40,9 @@ from objstore.drive.journal_uploads import (
     remember_missed,
 )
 from objstore.drive.ops import CheckTree, Commit, Forget, Op, PutPart, PutUpload, Settle, Undo
-from objstore.errors import DriveFull, DriveRefusal, RecordUnknown
+from objstore.errors import DriveFull, DriveRefusal, RecordUnknown, ShardMissing
 from objstore.names import Kind
+from objstore.ondisk.paths import ShardName
 from objstore.ondisk.record import (
     Bucket,
     Record,
@@ -75,16 +76,18 @@ def apply_calls(
     *,
     has_room: bool,
     now_ms: int,
+    is_there: Callable[[ShardName], bool],
     damaged: bool = False,
 ) -> list[Outcome]:
     """Apply calls within the transaction that is open; return results and refusals.
 
-    A `damaged` journal may have lost rows, as one that is not trusted.
+    A `damaged` journal may have lost rows, as one that is not trusted. `is_there` says whether a
+    shard file is in its place.
 
     Raises:
         sqlite3.Error: the transaction has to be rolled back.
     """
-    group = _Group(changes, has_room=has_room, now_ms=now_ms, damaged=damaged)
+    group = _Group(changes, has_room=has_room, now_ms=now_ms, is_there=is_there, damaged=damaged)
     outcomes = [outcome for run in _runs(calls) for outcome in group.apply(run)]
     changes.finish()
     return outcomes
@@ -126,8 +129,17 @@ def _completes(call: KeyCall) -> bool:
 
 
 class _Group:
-    def __init__(self, changes: Changes, *, has_room: bool, now_ms: int, damaged: bool) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        *,
+        has_room: bool,
+        now_ms: int,
+        is_there: Callable[[ShardName], bool],
+        damaged: bool,
+    ) -> None:
         self._changes = changes
+        self._is_there = is_there
         self._has_room = has_room
         self._now_ms = now_ms
         self._damaged = damaged
@@ -165,7 +177,7 @@ class _Group:
         for work, rows in zip(works, held, strict=True):
             try:
                 outcomes.append(self._apply_key(work, rows))
-            except (DriveRefusal, RecordUnknown, DriveFull) as error:
+            except (DriveRefusal, RecordUnknown, ShardMissing, DriveFull) as error:
                 outcomes.append(error)
         return outcomes
 
@@ -207,10 +219,18 @@ class _Group:
             raise DriveRefusal("may have lost a newer row, so it cannot tell")
         upload = load_taken(self._changes, call.completes) if call.completes else None
         change = decide_commit(call, record, rows, bucket, upload)
+        if call.instead_of is not None and call.completes is None:
+            self._check_files(record)
         self._make(key, rows, change, sealed=None if call.completes else call.record)
         if change.add is not None and call.completes:
             mark_upload(self._changes, call.completes, record.version.order)
         return change.answer
+
+    def _check_files(self, record: Record) -> None:
+        """Refuse another try of a write whose shards went when its earlier one was superseded."""
+        for name in files_named(record):
+            if not self._is_there(name):
+                raise ShardMissing(f"{name.data_id.hex()}.{name.part}.{name.shard}")
 
     def _make(
         self, key: Key, rows: list[HeldRow], change: KeyChange, *, sealed: bytes | None = None

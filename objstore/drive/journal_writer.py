@@ -75,7 +75,12 @@ class JournalWriter:
         try:
             with self._transaction():
                 outcomes = apply_calls(
-                    changes, calls, has_room=has_room, now_ms=now_ms, damaged=damaged
+                    changes,
+                    calls,
+                    has_room=has_room,
+                    now_ms=now_ms,
+                    is_there=self._files.is_there,
+                    damaged=damaged,
                 )
         except sqlite3.Error as error:
             found = journal_error(error, self._root)

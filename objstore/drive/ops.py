@@ -224,7 +224,8 @@ class Commit(Op[Committed], frozen=True, array_like=True):
     """Make `record` durable.
 
     In one transaction: check the order, remove the row `instead_of` (an earlier try of the same
-    write with a lower stamp), insert. Older rows stay until Settle. `completes` names the
+    write with a lower stamp), insert. Older rows stay until Settle. With `instead_of`, shard files
+    have to be there: they went if another write retired the earlier try. `completes` names the
     multipart upload whose parts the record takes: it must be known here, its parts' shard files
     decide `missing_parts` of the held shards (the drive fills them in), and the upload is marked
     as taken by this order, so that no other Complete and no Abort can have it.
@@ -233,7 +234,7 @@ class Commit(Op[Committed], frozen=True, array_like=True):
     row of the key above that order, and with DriveRefusal by a drive that is not trusted, which may
     have lost such a row.
 
-    Raises: Superseded, BucketMissing, UploadMissing.
+    Raises: Superseded, BucketMissing, UploadMissing, ShardMissing.
     """
 
     record: bytes

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from objstore.clock import Clock
@@ -206,6 +207,13 @@ class ShardFiles:
             os.close(handle)
 
     # --- removing --------------------------------------------------------------------
+
+    def is_there(self, name: ShardName) -> bool:
+        """Whether a file is in its place; one in the trash is not."""
+        try:
+            return Path(self.path_of(name)).exists()
+        except OSError:
+            return False
 
     def retire(self, name: ShardName) -> None:
         """Move a shard that nothing names any more to the trash."""

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from objstore.drive.job_states import Comparison
 from objstore.drive.ops import (
     AbortUpload,
@@ -20,8 +22,8 @@ from objstore.drive.ops import (
     Undo,
     WriteComparison,
 )
-from objstore.errors import BucketMissing, RecordUnknown, Superseded, UploadMissing
-from objstore.names import BucketName, DataId, Kind, UploadId
+from objstore.errors import BucketMissing, RecordUnknown, ShardMissing, Superseded, UploadMissing
+from objstore.names import BucketName, DataId, Kind, ObjectKey, UploadId
 from objstore.ondisk.record import HeldShard, Part
 from objstore.testing.drive_harness import Harness, call_together
 from objstore.testing.drive_values import (
@@ -283,6 +285,25 @@ class KeyClauses:
         await harness.call(Forget(BUCKET, KEY, order(5)))
         assert await harness.orders() == []
         assert not await harness.readable((data_id(1), 1, 0))
+
+    async def test_another_try_is_refused_when_its_shards_went_with_the_earlier_one(
+        self, harness: Harness
+    ) -> None:
+        await harness.call(put_bucket())
+        for number, retired in ((1, True), (2, False)):
+            key = f"k{number}"
+            await harness.write((data_id(number), 1, 0), b"shard")
+            await harness.call(_with_file(4, number, key=key))
+            await harness.call(commit(version(5, key=key)))
+            if retired:
+                await harness.call(Settle(BUCKET, ObjectKey(key), order(5)))
+            again = msgspec.structs.replace(_with_file(6, number, key=key), instead_of=order(4))
+            if retired:
+                await harness.refused(again, ShardMissing)
+                assert await harness.orders(key) == [order(5)]
+            else:
+                await harness.call(again)
+                assert await harness.orders(key) == [order(6), order(5)]
 
     async def test_a_drive_counts_what_is_forgotten_while_it_misses_none(
         self, harness: Harness

@@ -278,13 +278,19 @@ class MemoryDrive:
             record = Record(version, filled_in(record, upload))
             sealed = encode_record(encode_version(version), record.held)
             upload.taken = version.order
+        row = HeldRow(sealed, record)
+        self._check_shards(op, row)
         gone = [row for row in held if row.order in (version.order, op.instead_of)]
         self.rows[version.bucket, version.key] = [
             *(row for row in held if row not in gone),
-            HeldRow(sealed, record),
+            row,
         ]
         self._retire({name for row in gone for name in row.names()})
         return self._committed(version.bucket, version.key, version.order)
+
+    def _check_shards(self, op: Commit, row: HeldRow) -> None:
+        if op.instead_of and not op.completes and not set(row.names()) <= self.files.keys():
+            raise ShardMissing("its shards went with an earlier try")
 
     def _committed(self, bucket: BucketName, key: ObjectKey, order: Order) -> Committed:
         mine = self._find(bucket, key, order)

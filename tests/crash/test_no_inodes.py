@@ -31,8 +31,8 @@ WITHIN_S = 20 * DRIVE_PROBE_INTERVAL_S
 def file_system(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "tmpfs"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size=1g,nr_inodes={INODES}", "objstore-test", str(place)]
-    done = subprocess.run(mount, capture_output=True, check=False)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=1g,nr_inodes={INODES}", "objstore-test"]
+    done = subprocess.run([*mount, place], capture_output=True, check=False)
     if done.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {done.stderr.decode().strip()}")
     try:
