@@ -1,5 +1,6 @@
 """What every test gets: markers that need root are skipped by name, clusters that really run."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,17 @@ from tests.e2e.running import Cluster, S3Client
 # How long an example takes says how busy the machine is, and nothing about the property.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection() -> None:
+    """Look for no garbage while ten thousand tests are collected: there is none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Never look through the tests themselves again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

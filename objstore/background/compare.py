@@ -5,7 +5,6 @@ found, and decides. So what differs because it is being written is looked at and
 drive is compared by its own server, which heals it and no other; docs/adr/0008-comparing-drives.md.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,9 +14,11 @@ import msgspec
 
 from objstore.background.bucket_heal import heal_bucket
 from objstore.background.ports import OwnDrive
+from objstore.background.side_by_side import side_by_side
 from objstore.drive.job_states import Comparison, Progress
 from objstore.drive.ops import CheckTree, Op, ReadTree, WriteComparison, WriteProgress
 from objstore.engine.fanout import call_all
+from objstore.engine.forgotten import read_forgotten
 from objstore.engine.heal import heal_key
 from objstore.engine.notes import note_recoding, note_unhealed
 from objstore.engine.sets import Context
@@ -33,7 +34,6 @@ from objstore.limits import (
     CALL_DEADLINE_S,
     COMPARE_CHECKS_MAX,
     COMPARE_SPANS_AT_ONCE_MAX,
-    HEALS_AT_ONCE_MAX,
     PROGRESS_INTERVAL_S,
 )
 from objstore.names import BucketName, ObjectKey
@@ -79,8 +79,10 @@ class Compare:
             QuorumError: too few drives could be asked to know that nothing is missing.
         """
         await self._save(force=True)
+        counts = await read_forgotten(self._context, self._handle)
         roots = await self._read_roots()
         mine = roots[self._own.index]
+        alike = [index for index, root in roots.items() if root.total == mine.total]
         # Drives that are alike need not all be asked: one of each kind that is unlike this one.
         unlike: dict[int, int] = {}
         for index in sorted(roots, key=lambda index: self._handle.drives[index].is_slow):
@@ -95,7 +97,8 @@ class Compare:
             spans.extendleft(reversed([span for one in found for span in one.spans]))
             await self._heal([place for one in found for place in one.places])
         self._count(finished_ms=self._context.now_ms())
-        await self._drive.call(WriteComparison(self._result))
+        forgotten = max(counts.get(index, 0) for index in alike)
+        await self._drive.call(WriteComparison(self._result, forgotten))
         await self._save(force=True)
         return self._result
 
@@ -199,14 +202,14 @@ class Compare:
 
     async def _heal(self, places: Sequence[bytes]) -> None:
         self._count(differences=self._result.differences + len(places))
-        for first in range(0, len(places), HEALS_AT_ONCE_MAX):
-            some = places[first : first + HEALS_AT_ONCE_MAX]
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._heal_place(place)) for place in some]
-            whole_now = sum(task.result() for task in tasks)
-            self._healed += whole_now
-            self._count(failed=self._result.failed + len(some) - whole_now)
-            await self._save()
+        await side_by_side(partial(self._heal_counted, place) for place in places)
+
+    async def _heal_counted(self, place: bytes) -> None:
+        if await self._heal_place(place):
+            self._healed += 1
+        else:
+            self._count(failed=self._result.failed + 1)
+        await self._save()
 
     async def _heal_place(self, place: bytes) -> bool:
         """Heal what is at a place; return whether the drive has now what it should."""

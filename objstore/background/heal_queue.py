@@ -11,6 +11,7 @@ from enum import Enum, auto
 from functools import partial
 
 from objstore.background.ports import BackgroundContext
+from objstore.background.side_by_side import side_by_side
 from objstore.drive.job_states import Quarantine, Quarantined
 from objstore.drive.ops import (
     ClearMissed,
@@ -29,7 +30,6 @@ from objstore.limits import (
     CALL_DEADLINE_S,
     HEAL_PASS_INTERVAL_S,
     HEAL_PASS_INTERVAL_S_MAX,
-    HEALS_AT_ONCE_MAX,
     QUARANTINE_SHOWN_MAX,
 )
 from objstore.names import BucketName, ObjectKey
@@ -83,15 +83,13 @@ async def heal_missed_once(background: BackgroundContext, handle: SetHandle) -> 
         notes, after = await _page(context, handle, after)
         background.heal.looked()
         ready = [note for note in notes if _can_be_healed(handle, note)]
-        for first in range(0, len(ready), HEALS_AT_ONCE_MAX):
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(_heal(context, handle, own, note, seen))
-                    for note in ready[first : first + HEALS_AT_ONCE_MAX]
-                ]
-            healed = sum(task.result() is Outcome.WHOLE for task in tasks)
-            background.heal.healed(healed)
-            seen.whole += healed
+
+        async def heal(note: Missed) -> None:
+            whole = await _heal(context, handle, own, note, seen) is Outcome.WHOLE
+            background.heal.healed(int(whole))
+            seen.whole += whole
+
+        await side_by_side(partial(heal, note) for note in ready)
     await _tell(context, handle, own, seen)
     return seen.whole
 

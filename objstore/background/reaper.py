@@ -6,8 +6,9 @@ from functools import partial
 from objstore.background.ports import BackgroundContext
 from objstore.drive.ops import Forget, ListTombstones, Tombstone
 from objstore.engine.fanout import call_all
+from objstore.engine.forgotten import read_forgotten
 from objstore.engine.heal import examine
-from objstore.engine.sets import SetHandle
+from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError
 from objstore.limits import CALL_DEADLINE_S, REAPER_INTERVAL_S, TOMBSTONE_AGE_S
 from objstore.names import NO_ORDER, Order
@@ -33,22 +34,30 @@ async def reap_once(background: BackgroundContext, handle: SetHandle, *, age_s: 
     drive = handle.drives[handle.drive_of_slot(0)]
     after: tuple[str, str, Order] = ("", "", NO_ORDER)
     forgotten = 0
+    number = 0
     while True:
         page = await drive.call(ListTombstones(before, *after))
+        if page.entries and not number:
+            number = max((await read_forgotten(context, handle)).values(), default=0)
         for entry in page.entries:
-            forgotten += await _forget(background, handle, entry)
+            if await _may_go(context, handle, entry):
+                number += 1
+                forgotten += await _forget(context, handle, entry, number)
             after = (entry.bucket, entry.key, entry.order)
         if len(page.entries) < ListTombstones(before).limit:
             return forgotten
 
 
-async def _forget(background: BackgroundContext, handle: SetHandle, entry: Tombstone) -> bool:
-    context = background.engine
+async def _may_go(context: Context, handle: SetHandle, entry: Tombstone) -> bool:
+    """Whether every slot has the tombstone."""
     health = await examine(context, handle, entry.bucket, entry.key)
-    everywhere = all(answer.find(entry.order) is not None for answer in health.answers.values())
-    if not health.complete or not everywhere:
-        return False
-    op = Forget(entry.bucket, entry.key, entry.order)
+    return health.complete and all(
+        answer.find(entry.order) is not None for answer in health.answers.values()
+    )
+
+
+async def _forget(context: Context, handle: SetHandle, entry: Tombstone, number: int) -> bool:
+    op = Forget(entry.bucket, entry.key, entry.order, number)
     fanout = await call_all(
         context.group,
         {drive: partial(handle.drives[drive].call, op) for drive in handle.writable()},

@@ -7,7 +7,6 @@ is there already costs a comparison and nothing more. Progress is stored on the 
 every process can read it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import msgspec
 
 from objstore.background.bucket_heal import heal_buckets
 from objstore.background.ports import OwnDrive
+from objstore.background.side_by_side import side_by_side
 from objstore.drive.job_states import Progress
 from objstore.drive.ops import (
     KeyEntry,
@@ -32,7 +32,7 @@ from objstore.engine.notes import note_recoding, note_unhealed
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context
 from objstore.errors import DriveError, QuorumError, ReadQuorumLost
-from objstore.limits import CALL_DEADLINE_S, HEALS_AT_ONCE_MAX, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
+from objstore.limits import CALL_DEADLINE_S, LIST_KEYS_MAX, PROGRESS_INTERVAL_S
 from objstore.names import NO_ORDER, STAMP_BYTES, BucketName, ObjectKey, Order, Stamp
 
 
@@ -114,15 +114,14 @@ class Walk:
 
     async def _walk_bucket(self, bucket: BucketName) -> None:
         async for page, done in self._differences(bucket):
-            for first in range(0, len(page), HEALS_AT_ONCE_MAX):
-                batch = page[first : first + HEALS_AT_ONCE_MAX]
-                async with asyncio.TaskGroup() as group:
-                    for difference in batch:
-                        group.create_task(self._heal(difference))
-                self._count(keys=len(batch))
-                await self._save()
+            await side_by_side(partial(self._heal_counted, one) for one in page)
             self._count(keys=done - len(page))
             await self._save()
+
+    async def _heal_counted(self, difference: Difference) -> None:
+        await self._heal(difference)
+        self._count(keys=1)
+        await self._save()
 
     def _count(self, *, keys: int = 0, written: int = 0, failed: int = 0) -> None:
         progress = self._progress

@@ -28,7 +28,7 @@ from objstore.drive.journal_rows import (
     seal_summary,
     summary_of,
 )
-from objstore.drive.journal_schema import is_trusted
+from objstore.drive.journal_schema import forgotten, is_trusted
 from objstore.drive.journal_sql import Key, load_payload, load_rows
 from objstore.drive.journal_uploads import (
     SINGLE_CALLS,
@@ -36,6 +36,7 @@ from objstore.drive.journal_uploads import (
     free_upload,
     load_taken,
     mark_upload,
+    remember_forgotten,
     remember_missed,
 )
 from objstore.drive.ops import CheckTree, Commit, Forget, Op, PutPart, PutUpload, Settle, Undo
@@ -191,6 +192,8 @@ class _Group:
             self._make(work.key, rows, decide_undo(call, rows))
         else:
             self._make(work.key, rows, decide_forget(call, rows))
+            if call.number == forgotten(self._changes.connection) + 1:
+                remember_forgotten(self._changes, call.number)
         return None
 
     def _commit(self, call: Commit, record: Record, key: Key, rows: list[HeldRow]) -> Outcome:

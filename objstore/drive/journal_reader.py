@@ -27,6 +27,7 @@ from objstore.drive.journal_schema import (
     MISSED_SCOPE,
     VERSION_SCOPE,
     emptied_ms,
+    forgotten,
     is_trusted,
 )
 from objstore.drive.journal_sql import Key, LoadedRow, load_payloads, load_some_payloads
@@ -309,6 +310,7 @@ class JournalReader:
             comparison=self._stored("comparison", Comparison),
             compare_requested_ms=int(self._meta("compare_requested_ms") or b"0"),
             journal_damage=self._root.damage(),
+            forgotten=forgotten(self._connection),
         )
 
     def _stored(self, name: str, kind: type[T]) -> T | None:

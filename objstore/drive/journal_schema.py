@@ -117,7 +117,16 @@ def is_trusted(connection: sqlite3.Connection) -> bool:
 
 def emptied_ms(connection: sqlite3.Connection) -> int:
     """Return since when this journal has what its place was given; 0: always, or not known."""
-    found = connection.execute("SELECT value FROM meta WHERE name = 'emptied_ms'").fetchone()
+    return _number(connection, "emptied_ms")
+
+
+def forgotten(connection: sqlite3.Connection) -> int:
+    """Return how many tombstones the set forgot that this journal knows of."""
+    return _number(connection, "forgotten")
+
+
+def _number(connection: sqlite3.Connection, name: str) -> int:
+    found = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return int(found[0]) if found is not None and bytes(found[0]).isdigit() else 0
 
 

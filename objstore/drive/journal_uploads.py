@@ -15,7 +15,7 @@ from objstore.drive.journal_keys import TakenUpload
 from objstore.drive.journal_mend import MendName, MendRows, mend_name, mend_rows
 from objstore.drive.journal_rows import key_bytes
 from objstore.drive.journal_scan import upload_hashes
-from objstore.drive.journal_schema import TRUSTED, UNTRUSTED, VERSION_SCOPE
+from objstore.drive.journal_schema import TRUSTED, UNTRUSTED, VERSION_SCOPE, forgotten
 from objstore.drive.journal_sql import Key
 from objstore.drive.ops import (
     AbortUpload,
@@ -308,6 +308,8 @@ def _write_progress(changes: Changes, op: WriteProgress) -> None:
 
 def _write_comparison(changes: Changes, op: WriteComparison) -> None:
     _write_meta(changes, "comparison", msgspec.msgpack.encode(op.comparison))
+    if op.forgotten > forgotten(changes.connection):
+        remember_forgotten(changes, op.forgotten)
 
 
 def _request_compare(changes: Changes, op: RequestCompare) -> None:
@@ -328,6 +330,11 @@ def _request_scrub(changes: Changes, op: RequestScrub) -> None:
 
 def _write_quarantine(changes: Changes, op: WriteQuarantine) -> None:
     _write_meta(changes, "quarantine", msgspec.msgpack.encode(op.quarantine))
+
+
+def remember_forgotten(changes: Changes, number: int) -> None:
+    """Take note that the drive knows of so many tombstones forgotten."""
+    _write_meta(changes, "forgotten", str(number).encode())
 
 
 def _write_meta(changes: Changes, name: str, value: bytes) -> None:

@@ -200,6 +200,7 @@ class DriveStatus(msgspec.Struct, frozen=True, array_like=True):
     journal_damage: str = ""  # why its journal is about to be made anew; it counts as not trusted
     comparison: Comparison | None = None
     compare_requested_ms: int = 0
+    forgotten: int = 0  # tombstones that its set forgot, as far as it knows of all of them
 
 
 # --- versions ------------------------------------------------------------------------
@@ -266,11 +267,16 @@ class Settle(Op[None], frozen=True, array_like=True):
 
 
 class Forget(Op[None], frozen=True, array_like=True):
-    """Remove the tombstone of exactly this order: every slot has it."""
+    """Remove the tombstone of exactly this order: every slot has it.
+
+    `number` counts what the set forgot, this included. A drive that knows of all before it takes
+    note of the number; one that missed some keeps its own (`DriveStatus.forgotten`).
+    """
 
     bucket: BucketName
     key: ObjectKey
     order: Order
+    number: int = 0
 
 
 class ReadKey(Op[KeyState], frozen=True, array_like=True):
@@ -474,9 +480,13 @@ class CheckTree(Op[TreeCheck], frozen=True, array_like=True):
 
 
 class WriteComparison(Op[None], frozen=True, array_like=True):
-    """Store what a comparison of the drive came to."""
+    """Store what a comparison of the drive came to.
+
+    `forgotten`: it holds exactly what a drive does that knows of so many tombstones forgotten.
+    """
 
     comparison: Comparison
+    forgotten: int = 0
 
 
 class RequestCompare(Op[None], frozen=True, array_like=True):

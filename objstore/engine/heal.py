@@ -7,7 +7,8 @@ as a GET does, and then gives each target what it should have: the record in its
 Only the server that has a drive heals it, so two healers never write the same shard file. Where
 journals were lost with more than m drives, the shards that are left there are taken over, so that
 the version can be read again. Versions that were never acknowledged are settled once they are too
-old to be in flight: forward when k of their shards exist, else back. So is what is left of an
+old to be in flight: forward when k of their shards exist, else back; back too when only drives
+have them that missed that deletions were forgotten (engine/forgotten.py). So is what is left of an
 acknowledged one that was retired while some drives were away: back, as it is superseded. When a
 drive is away nothing is settled.
 """
@@ -16,7 +17,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from objstore.drive.ops import Commit, CommitMode, ReadUpload, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, Committed, ReadUpload, Settle, Undo
+from objstore.engine.forgotten import drives_that_count
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
@@ -189,7 +191,9 @@ async def _settle_dangling(
         choice.version is not None and supersedes(choice.version, version)
         for choice in health.found
     )
-    if len(sources) >= version.k and not superseded:
+    readable = len(sources) >= version.k and not superseded
+    # What drives hold that were away when tombstones were forgotten may be what those had buried.
+    if readable and not (await drives_that_count(context, handle)).isdisjoint(holders):
         for drive in handle.writable():
             if drive not in holders:
                 await _Repair(context, handle, forward, drive, health).run(verify=False)
@@ -263,7 +267,9 @@ class _Repair:
         if not await self._still_counts():
             return written
         if record is None or lost or set(held) < set(self.shards):
-            await self._commit(held)
+            committed = await self._commit(held)
+            if record is None and not (stale or committed.superseded):
+                return written  # a row that is new there, and older ones are not: nothing to retire
         if self.choice.acknowledged:
             settle = Settle(self.version.bucket, self.version.key, self.version.order)
             await self._drive.call(settle)
@@ -370,7 +376,7 @@ class _Repair:
             self.context, self.handle, self.version, self.choice.sources, self.target
         )
 
-    async def _commit(self, mine: Mapping[int, HeldShard]) -> None:
+    async def _commit(self, mine: Mapping[int, HeldShard]) -> Committed:
         """Give the record its place in the order; what is newer stays newer."""
         if self._inline():
             whole = set(mine) >= set(self.shards)
@@ -378,7 +384,7 @@ class _Repair:
         else:
             held = tuple(HeldShard(shard) for shard in self.shards)
         sealed = encode_record(encode_version(self.version), held)
-        await self._drive.call(Commit(sealed, CommitMode.MERGE))
+        return await self._drive.call(Commit(sealed, CommitMode.MERGE))
 
     async def _inline_shards(self) -> tuple[HeldShard, ...]:
         part = self.version.parts[0]

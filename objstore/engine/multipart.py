@@ -5,6 +5,7 @@ object is found in the same way. A drive that misses a part is noted in its reco
 (`missing_parts`) and healed later.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +45,13 @@ from objstore.errors import (
     UploadMissing,
     WriteQuorumLost,
 )
-from objstore.limits import CALL_DEADLINE_S, STRIPE_BYTES
+from objstore.limits import (
+    CALL_DEADLINE_S,
+    CONDITION_PAUSE_S,
+    CONDITION_PAUSE_S_MAX,
+    CONDITION_TRIES_MAX,
+    STRIPE_BYTES,
+)
 from objstore.names import BucketName, Kind, ObjectKey, Stamp, UploadId, Versioning
 from objstore.ondisk.record import (
     HeldShard,
@@ -368,6 +375,44 @@ def _completed(
         encryption=upload.encryption,
         solo_slots=plan.solo_slots,
     )
+
+
+async def complete_once(
+    context: Context,
+    places: tuple[Place, ...],
+    request: CompleteRequest,
+    versioning: Versioning,
+    bucket_record: BucketRecord,
+) -> Version:
+    """As `complete_upload`, or return what another Complete of the upload made of it.
+
+    A drive gives an upload to one Complete. Of several at the same time each may get it from some
+    and none from W; all of them are taken back then, and it is there as before. So as long as it
+    is, there is another try, after longer and longer random pauses.
+
+    Raises:
+        RequestRefused: as `complete_upload`, and NoSuchUpload.
+        WriteQuorumLost: as `complete_upload`, and when others were in the way each time.
+    """
+    pause_s = CONDITION_PAUSE_S
+    for _ in range(CONDITION_TRIES_MAX):
+        found = None
+        try:
+            found = await find_upload(
+                context, places, request.bucket, request.key, request.upload_id
+            )
+            return await complete_upload(context, found, request, versioning, bucket_record)
+        except RequestRefused as refused:
+            if refused.reason != "NoSuchUpload":
+                raise
+            version = await completed_before(context, places, request)
+            if version is not None:
+                return version
+            if found is None:
+                raise
+        await asyncio.sleep(pause_s * context.entropy.draw(1)[0] / 255)
+        pause_s = min(2 * pause_s, CONDITION_PAUSE_S_MAX)
+    raise WriteQuorumLost(f"{CONDITION_TRIES_MAX} times others were completing the upload")
 
 
 async def completed_before(

@@ -11,6 +11,7 @@ from functools import partial
 
 from objstore.drive.api import ShardSink
 from objstore.drive.ops import DiscardShards, VerifyShard
+from objstore.engine.fanout import Ahead
 from objstore.engine.get import StoredObject
 from objstore.engine.sets import Context, Place, SetDrive, SetHandle
 from objstore.erasure.geometry import stripe_count
@@ -27,6 +28,15 @@ class _State(Enum):
     WHOLE = auto()
     DAMAGED = auto()
     MISSING = auto()
+
+
+async def _write(
+    part: Part, stripe: int, blocks: Mapping[int, memoryview], sinks: Mapping[int, ShardSink]
+) -> int:
+    """Append one block to each shard; return their bytes."""
+    for shard, sink in sinks.items():
+        await sink.write(block_checksum(part.data_id, shard, stripe, blocks[shard]), blocks[shard])
+    return sum(len(blocks[shard]) for shard in sinks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,16 @@ class LostVersion:
         shards = tuple(shard for shard in shards if states[shard] is not _State.WHOLE)
         if not shards or not part.size:
             return 0
+        layout = self.handle.layout
+        room = self.context.rebuilds.of(layout.pool, layout.index, self.target)
+        async with room.taken(part.size):
+            written = await self._write_anew(part, shards)
+        for shard in shards:
+            if states[shard] is _State.DAMAGED:
+                await self._drive.call(VerifyShard(part.data_id, part.number, shard))
+        return written
+
+    async def _write_anew(self, part: Part, shards: tuple[int, ...]) -> int:
         await self._drive.call(
             DiscardShards(tuple((part.data_id, part.number, shard) for shard in shards))
         )
@@ -97,24 +117,28 @@ class LostVersion:
             for sink in sinks.values():
                 await sink.abort()
             raise
-        for shard in shards:
-            if states[shard] is _State.DAMAGED:
-                await self._drive.call(VerifyShard(part.data_id, part.number, shard))
         return written
 
     async def _copy(self, part: Part, sinks: Mapping[int, ShardSink]) -> int:
+        """Rebuild and write, window by window; the next one is read while one is written."""
         source = self.source()
         count = stripe_count(part.size, self.version.stripe_bytes)
-        written = 0
-        for first in range(0, count, READ_WINDOW_STRIPES):
-            stripes = range(first, min(first + READ_WINDOW_STRIPES, count))
-            window = await source.window(part, stripes, spare=1)
-            rows = await self.context.cpu.run(window.size, partial(window.rebuild, list(sinks)))
-            for stripe, blocks in zip(stripes, rows, strict=True):
-                for shard, sink in sinks.items():
-                    checksum = block_checksum(part.data_id, shard, stripe, blocks[shard])
-                    await sink.write(checksum, blocks[shard])
-                    written += len(blocks[shard])
+        windows = [
+            range(first, min(first + READ_WINDOW_STRIPES, count))
+            for first in range(0, count, READ_WINDOW_STRIPES)
+        ]
+        group, written = self.context.group, 0
+        ahead = Ahead(group, source.window(part, windows[0], spare=1))
+        try:
+            for number, stripes in enumerate(windows):
+                window = await ahead.result()
+                if number + 1 < len(windows):
+                    ahead = Ahead(group, source.window(part, windows[number + 1], spare=1))
+                rows = await self.context.cpu.run(window.size, partial(window.rebuild, list(sinks)))
+                for stripe, blocks in zip(stripes, rows, strict=True):
+                    written += await _write(part, stripe, blocks, sinks)
+        finally:
+            ahead.cancel()
         return written
 
     def _header(self, part: Part, shard: int) -> ShardHeader:

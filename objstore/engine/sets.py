@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from objstore.clock import Clock, Entropy
 from objstore.drive.api import Drive
 from objstore.engine.cpu import Cpu
+from objstore.engine.room import Rooms
 from objstore.errors import WriteQuorumLost
 from objstore.names import BucketName, DataId, ObjectKey, Scheme, Stamp
 from objstore.quorum.thresholds import (
@@ -267,6 +268,7 @@ class Context:
     cpu: Cpu
     group: asyncio.TaskGroup  # outlives requests: stragglers finish in it
     bracketing: float = 0.01  # share of uploads whose encoding is decoded again before the answer
+    rebuilds: Rooms = field(default_factory=Rooms)
     # How often a drive of this server, in whichever process, took a bucket's record.
     bucket_changes: Callable[[], int] = _nothing_counted
 

@@ -25,8 +25,7 @@ from objstore.engine.locate import locate
 from objstore.engine.multipart import (
     FoundUpload,
     abort_upload,
-    complete_upload,
-    completed_before,
+    complete_once,
     create_upload,
     find_upload,
     list_parts,
@@ -335,20 +334,9 @@ class Store:
         """Make an object of an upload's parts; repeating it gives the same object again."""
         places = self.context.places(request.bucket, request.key)
         bucket = await self._buckets.find(request.bucket)
-        try:
-            found = await find_upload(
-                self.context, places, request.bucket, request.key, request.upload_id
-            )
-            return await complete_upload(
-                self.context, found, request, bucket.versioning, self._buckets.record
-            )
-        except RequestRefused as refused:
-            if refused.reason != "NoSuchUpload":
-                raise
-            version = await completed_before(self.context, places, request)
-            if version is None:
-                raise
-            return version
+        return await complete_once(
+            self.context, places, request, bucket.versioning, self._buckets.record
+        )
 
     async def abort_upload(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> None:
         """Forget an upload and its parts."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from objstore.drive.api import Buffer
 from objstore.erasure.codec import codec_for
 from objstore.erasure.geometry import block_bytes, stripe_size
+from objstore.erasure.same import same_bytes
 from objstore.errors import DriveError, ReadQuorumLost, ShardCorrupt
 from objstore.ondisk.record import Part, Version
 from objstore.ondisk.shard_file import CHECKSUM_BYTES, frame_bytes, frame_offset, open_frame
@@ -30,8 +31,9 @@ class Window:
 
     @property
     def size(self) -> int:
-        """About how many bytes of data the window has."""
-        return len(self.stripes) * self.version.stripe_bytes
+        """How many bytes of data the window has."""
+        begin = self.stripes.start * self.version.stripe_bytes
+        return min(len(self.stripes) * self.version.stripe_bytes, self.part.size - begin)
 
     def _block(self, stripe: int) -> int:
         size = stripe_size(stripe, self.part.size, self.version.stripe_bytes)
@@ -121,7 +123,7 @@ class Window:
             return kept | (self._proven(good, lost, block) if lost else {})
         rebuilt = self._proven(others, wanted, block)
         for shard in wanted:
-            if shard in good and rebuilt[shard] != good[shard]:
+            if shard in good and not same_bytes(rebuilt[shard], good[shard]):
                 raise _contradiction(stripe, shard)
         return rebuilt
 
@@ -135,13 +137,14 @@ class Window:
             second = {shard: good[shard] for shard in chosen[1:]}
             again = self._rebuilt(second, wanted, block)
             for shard in wanted:
-                if again[shard] != rebuilt[shard]:
+                if not same_bytes(again[shard], rebuilt[shard]):
                     raise _contradiction(self.stripes.start, shard)
             return rebuilt
         for shard in wanted:
             left_out = chosen[0]
             second = {other: good[other] for other in chosen[1:]} | {shard: rebuilt[shard]}
-            if self._rebuilt(second, [left_out], block)[left_out] != good[left_out]:
+            proof = self._rebuilt(second, [left_out], block)[left_out]
+            if not same_bytes(proof, good[left_out]):
                 raise _contradiction(self.stripes.start, shard)
         return rebuilt
 

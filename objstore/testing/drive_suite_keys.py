@@ -2,6 +2,7 @@
 
 import asyncio
 
+from objstore.drive.job_states import Comparison
 from objstore.drive.ops import (
     AbortUpload,
     ClearMissed,
@@ -17,6 +18,7 @@ from objstore.drive.ops import (
     ReadUpload,
     Settle,
     Undo,
+    WriteComparison,
 )
 from objstore.errors import BucketMissing, RecordUnknown, Superseded, UploadMissing
 from objstore.names import BucketName, DataId, Kind, UploadId
@@ -281,6 +283,21 @@ class KeyClauses:
         await harness.call(Forget(BUCKET, KEY, order(5)))
         assert await harness.orders() == []
         assert not await harness.readable((data_id(1), 1, 0))
+
+    async def test_a_drive_counts_what_is_forgotten_while_it_misses_none(
+        self, harness: Harness
+    ) -> None:
+        async def forgotten() -> int:
+            return (await harness.call(ReadStatus())).forgotten
+
+        assert await forgotten() == 0
+        for number, counted in ((1, 1), (2, 2), (2, 2), (4, 2), (5, 2), (0, 2), (3, 3)):
+            await harness.call(Forget(BUCKET, KEY, order(5), number))
+            assert await forgotten() == counted
+        for number, counted in ((2, 3), (7, 7), (0, 7)):
+            await harness.call(WriteComparison(Comparison(1, 2), number))
+            assert await forgotten() == counted
+        await harness.call(Forget(BUCKET, KEY, order(5), 8))
 
     async def test_tombstones_are_listed_by_age(self, harness: Harness) -> None:
         await harness.call(put_bucket())

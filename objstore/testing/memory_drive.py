@@ -123,9 +123,9 @@ class MemoryDrive:
         self.buckets: dict[BucketName, tuple[Bucket, bytes]] = {}
         self.uploads: dict[UploadId, HeldUpload] = {}
         self._missed: dict[_Key, Missed] = {}
-        self._jobs = MemoryJobs()
+        self.jobs = MemoryJobs()
         self.tree = MemoryTree(self, deployment, drive_id)
-        self._handle = {**self._handlers(), **self._jobs.handlers(), **self.tree.handlers()}
+        self._handle = {**self._handlers(), **self.jobs.handlers(), **self.tree.handlers()}
 
     @property
     def drive_id(self) -> DriveId:
@@ -333,6 +333,7 @@ class MemoryDrive:
         if row is not None and row.record.version.kind is Kind.TOMBSTONE:
             self._settle_row(op, row)
             self._remove(op.bucket, op.key, [row])
+        self.jobs.forget(op.number)
 
     def _read_key(self, op: ReadKey) -> KeyState:
         wanted = [
@@ -569,18 +570,19 @@ class MemoryDrive:
             missed=len(missed),
             missed_bytes=sum(entry.size for entry in missed),
             missed_since_ms=min((entry.since_ms for entry in missed), default=0),
-            progress=self._jobs.progress,
-            heal_requested_ms=self._jobs.heal_requested_ms,
-            scrub=self._jobs.scrub,
-            scrub_requested_ms=self._jobs.scrub_requested.requested_ms,
-            scrub_full_speed=self._jobs.scrub_requested.full_speed,
-            quarantine=self._jobs.quarantine,
-            comparison=self._jobs.comparison,
-            compare_requested_ms=self._jobs.compare_requested_ms,
+            progress=self.jobs.progress,
+            heal_requested_ms=self.jobs.heal_requested_ms,
+            scrub=self.jobs.scrub,
+            scrub_requested_ms=self.jobs.scrub_requested.requested_ms,
+            scrub_full_speed=self.jobs.scrub_requested.full_speed,
+            quarantine=self.jobs.quarantine,
+            comparison=self.jobs.comparison,
+            compare_requested_ms=self.jobs.compare_requested_ms,
+            forgotten=self.jobs.forgotten,
         )
 
     def _write_progress(self, op: WriteProgress) -> None:
-        self._jobs.progress = op.progress
+        self.jobs.progress = op.progress
         if op.trusted is not None:
             self.trusted = op.trusted
 

@@ -26,6 +26,12 @@ class MemoryJobs:
         self.quarantine: Quarantine | None = None
         self.comparison: Comparison | None = None
         self.compare_requested_ms = 0
+        self.forgotten = 0
+
+    def forget(self, number: int) -> None:
+        """A tombstone is forgotten, the one of this number in the set."""
+        if number == self.forgotten + 1:
+            self.forgotten = number
 
     def handlers(self) -> Mapping[type[Op[Any]], Callable[[Any], Any]]:
         """Return what answers each call."""
@@ -52,6 +58,7 @@ class MemoryJobs:
 
     def _write_comparison(self, op: WriteComparison) -> None:
         self.comparison = op.comparison
+        self.forgotten = max(self.forgotten, op.forgotten)
 
     def _request_compare(self, op: RequestCompare) -> None:
         self.compare_requested_ms = op.requested_ms

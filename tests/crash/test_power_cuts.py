@@ -8,7 +8,7 @@ import pytest
 from tests.crash.power_cuts import VICTIMS, run_cuts
 
 pytestmark = [
-    pytest.mark.xdist_group("disks"),
+    pytest.mark.xdist_group("faults"),
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.timeout(240),

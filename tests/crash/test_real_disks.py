@@ -40,7 +40,7 @@ from objstore.testing.fake_clock import FakeClock
 from objstore.testing.local_drives import accept, clock_for, identity, local_drive
 
 pytestmark = [
-    pytest.mark.xdist_group("disks"),
+    pytest.mark.xdist_group("faults"),
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount file systems"),
 ]

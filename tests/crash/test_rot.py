@@ -30,7 +30,7 @@ from objstore.testing.rot import (
 )
 from tests.unit.engine.bodies import get, pattern, put
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disks")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
 SCHEME = Scheme(4, 2)
 FILES, INLINE = 300, 330  # objects with shard files, and with their shards in the records

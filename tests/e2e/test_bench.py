@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import heal_report
+from bench.foreground import Waited
 from bench.report import COMPARED, ONE_SERVER, PROBE, TWO_SERVERS, Rounds, lines_of, table
 
 pytestmark = pytest.mark.xdist_group("disks")
@@ -74,3 +76,36 @@ def test_a_miss_is_reported_as_a_miss() -> None:
 def test_every_figure_is_compared_with_something() -> None:
     assert set(COMPARED) == {ONE_SERVER, TWO_SERVERS}
     assert all(set(figures) == FIGURES for figures in COMPARED.values())
+
+
+def _healed(object_bytes: int, seconds: float, p99_ms: float) -> heal_report.Result:
+    """100 objects, put at 40/s, of EC:2: a drive has half of their bytes."""
+    waited = {"GET": Waited(100, 0, 1.0, p99_ms, 100.0)}
+    healing = heal_report.Healing(seconds + 3, seconds, 100, 50 * object_bytes, waited)
+    return heal_report.Result(
+        name="x",
+        parity=2,
+        objects=100,
+        object_bytes=object_bytes,
+        puts_per_s=(30.0, 50.0),
+        alone=healing,
+        with_clients=healing,
+        before={"GET": Waited(100, 0, 1.0, 10.0, 10.0)},
+    )
+
+
+def test_what_is_healed_is_compared_with_what_is_put_in_the_same_unit() -> None:
+    large = 64 * heal_report.MIB
+    slow, quick = _healed(large, 10.0, 20.0), _healed(large, 4.0, 20.1)
+    assert slow.ratio(slow.alone) == pytest.approx(10 / 40)
+    assert slow.shard_mib_per_s(slow.alone) == pytest.approx(320)
+    assert [slow.kept(slow.alone), quick.kept(quick.alone)] == ["no", "yes"]
+    assert [slow.waits(), quick.waits()] == [{"GET": 2.0}, {"GET": pytest.approx(2.01)}]
+    text = heal_report.table([slow, quick])
+    assert text.count("| yes |") == 3
+    assert text.count("| no |") == 3
+
+
+def test_small_objects_are_counted() -> None:
+    assert _healed(4096, 0.19, 1.0).kept(_healed(4096, 0.19, 1.0).alone) == "yes"
+    assert _healed(4096, 0.21, 1.0).kept(_healed(4096, 0.21, 1.0).alone) == "no"

@@ -3,7 +3,7 @@
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,6 +16,13 @@ from tests.e2e.running import Cluster
 pytestmark = pytest.mark.xdist_group("disks")
 
 BUCKET = "crash"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Return a cluster that clients leave as they found it."""
+    with Cluster.running(tmp_path_factory.mktemp("left"), buckets=(BUCKET,)) as cluster:
+        yield cluster
 
 
 @pytest.mark.slow
@@ -74,11 +81,9 @@ def shard_files(cluster: Cluster) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
-def test_a_client_that_hangs_up_leaves_nothing(
-    own_cluster: Callable[..., Cluster], share: float
-) -> None:
+def test_a_client_that_hangs_up_leaves_nothing(shared: Cluster, share: float) -> None:
     """F28: nothing is visible, and the space is back, long before any reaper."""
-    cluster = own_cluster(buckets=(BUCKET,))
+    cluster = shared
     client = cluster.client(0)
     client.put_object(Bucket=BUCKET, Key="key", Body=b"old")
     before = shard_files(cluster)
@@ -102,9 +107,10 @@ def test_a_client_that_hangs_up_leaves_nothing(
     client.close()
 
 
-def test_a_deleted_object_gives_its_space_back(own_cluster: Callable[..., Cluster]) -> None:
-    cluster = own_cluster(buckets=(BUCKET,))
+def test_a_deleted_object_gives_its_space_back(shared: Cluster) -> None:
+    cluster = shared
     client = cluster.client(0)
+    client.delete_object(Bucket=BUCKET, Key="key")
     before = shard_files(cluster)
     body = Content(1, 8_000_000).bytes()
     client.put_object(Bucket=BUCKET, Key="key", Body=body)
@@ -120,15 +126,13 @@ def test_a_deleted_object_gives_its_space_back(own_cluster: Callable[..., Cluste
     client.close()
 
 
-def test_a_client_that_hangs_up_while_reading_harms_nobody(
-    own_cluster: Callable[..., Cluster],
-) -> None:
+def test_a_client_that_hangs_up_while_reading_harms_nobody(shared: Cluster) -> None:
     """F29: no descriptor and no memory stays behind."""
-    cluster = own_cluster(buckets=(BUCKET,), workers=1)
+    cluster = shared
     client = cluster.client(0)
-    client.put_object(Bucket=BUCKET, Key="key", Body=Content(1, 8_000_000).bytes())
+    client.put_object(Bucket=BUCKET, Key="read", Body=Content(1, 8_000_000).bytes())
     host = "{}:{}".format(*cluster.address(0))
-    get = Signer().sign(Shot("GET", f"/{BUCKET}/key", headers=(("Host", host),))).encode()
+    get = Signer().sign(Shot("GET", f"/{BUCKET}/read", headers=(("Host", host),))).encode()
 
     def hang_up(times: int) -> None:
         for _ in range(times):

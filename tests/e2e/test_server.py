@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -193,6 +193,28 @@ def put_files_there(cluster: Cluster) -> None:
     (cluster.drives[0] / "holiday.jpg").write_bytes(b"not ours")
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Return a cluster that was used and stopped."""
+    with Cluster.running(tmp_path_factory.mktemp("used"), buckets=(BUCKET,)) as cluster:
+        cluster.client().put_object(Bucket=BUCKET, Key="key", Body=b"x")
+        cluster.stop()
+        yield cluster
+
+
+@pytest.fixture
+def stopped(used: Cluster, tmp_path: Path) -> Iterator[Cluster]:
+    """Return it for one test, which may do anything to its drives, and with an empty log."""
+    for number, drive in enumerate(used.drives):
+        shutil.copytree(drive, tmp_path / str(number))
+    (used.root / "server1" / "server.log").unlink()
+    yield used
+    used.stop()
+    for number, drive in enumerate(used.drives):
+        shutil.rmtree(drive)
+        shutil.copytree(tmp_path / str(number), drive)
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -206,12 +228,10 @@ def put_files_there(cluster: Cluster) -> None:
     ],
 )
 def test_a_drive_that_is_not_the_one_expected_is_refused(
-    own_cluster: Callable[..., Cluster], harm: Callable[[Cluster], None]
+    stopped: Cluster, harm: Callable[[Cluster], None]
 ) -> None:
     """What was found, what was expected and what to do; nothing on the drive is changed."""
-    cluster = own_cluster(buckets=(BUCKET,))
-    cluster.client().put_object(Bucket=BUCKET, Key="key", Body=b"x")
-    cluster.stop()
+    cluster = stopped
     harm(cluster)
     before = contents(cluster.drives[0])
     cluster.start_server(0)

@@ -11,14 +11,15 @@ from random import Random
 from rich.console import Console
 
 from objstore.cli.chaos.faults import Injector
-from objstore.cli.chaos.links import PEER_HOST, Links
+from objstore.cli.chaos.links import PEER_HOST
 from objstore.cli.chaos.run import started
 from objstore.cli.demos.stage import Stage, draw_secrets, opened
 from objstore.cli.local_layout import uniform_layout
 from tests.e2e.running import free_ports
+from tests.history.bad_links import BadLinks
 from tests.history.checker import Violation, check
 from tests.history.events import Event, Mishap, told
-from tests.history.nemeses import JumpingCluster, Nemeses
+from tests.history.nemeses import NEMESES, JumpingCluster, Nemeses
 from tests.history.recording import BUCKET, Recorder
 
 CLIENTS = 6
@@ -78,11 +79,19 @@ class Verdict:
         return self.violation is None and self.whole and every and not self.strange
 
 
-async def run(directory: Path, *, seed: int, duration_s: float, parity: int = 2) -> Verdict:
-    """Run a campaign in an empty directory."""
-    async with _cluster(directory, parity) as (cluster, injector, stage):
+async def run(
+    directory: Path,
+    *,
+    seed: int,
+    duration_s: float,
+    parity: int = 2,
+    names: tuple[str, ...] = NEMESES,
+) -> Verdict:
+    """Run a campaign in an empty directory, with the nemeses of these names."""
+    links = BadLinks(Random(seed))
+    async with _cluster(directory, parity, links) as (cluster, injector, stage):
         recorder = Recorder(stage.clients, stage.clock.monotonic_s())
-        nemeses = Nemeses(cluster, injector, stage, Random(seed), recorder.zero_s)
+        nemeses = Nemeses(cluster, injector, links, stage, Random(seed), recorder.zero_s, names)
         assert await nemeses.is_whole_within(WHOLE_S), "the cluster does not start"
         await stage.clients[0].call("PUT", f"/{BUCKET}")
         stop = asyncio.Event()
@@ -102,7 +111,7 @@ async def run(directory: Path, *, seed: int, duration_s: float, parity: int = 2)
 
 @contextlib.asynccontextmanager
 async def _cluster(
-    directory: Path, parity: int
+    directory: Path, parity: int, links: BadLinks
 ) -> AsyncIterator[tuple[JumpingCluster, Injector, Stage]]:
     local = uniform_layout(
         directory,
@@ -112,7 +121,6 @@ async def _cluster(
         base_port=free_ports(SERVERS),
         peer_host=PEER_HOST,
     )
-    links = Links()
     cluster = JumpingCluster(
         directory, local, draw_secrets(), environment={"TMPDIR": str(directory)}
     )

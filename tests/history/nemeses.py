@@ -19,13 +19,15 @@ from objstore.cli.chaos.plan import Fault, How, Kind
 from objstore.cli.demos.client import S3Refusal
 from objstore.cli.demos.stage import Stage
 from objstore.cli.local_cluster import LocalCluster
+from tests.history.bad_links import BadLinks
 from tests.history.events import Mishap
 
 _CLOCKS = Path(__file__).parent / "clock"
 _JUMP_S_MAX = 14.0
 _WHOLE_S = 60.0
-_NEMESES = (
-    "kill", "pause", "restart", "storm", "pull", "replace", "cut", "half cut", "jump", "jump",
+NEMESES = (
+    "kill", "pause", "restart", "storm", "pull", "replace", "cut", "half cut", "bad links",
+    "jump", "jump",
 )  # fmt: skip
 
 
@@ -60,9 +62,11 @@ class Nemeses:
 
     cluster: JumpingCluster
     injector: Injector
+    links: BadLinks
     stage: Stage
     random: Random
     zero_s: float  # of the monotonic clock: the history's beginning
+    names: tuple[str, ...] = NEMESES
     mishaps: list[Mishap] = field(default_factory=list)
 
     async def rage(self, duration_s: float) -> None:
@@ -72,7 +76,7 @@ class Nemeses:
         turns: list[str] = []
         while clock.monotonic_s() < ends_s:
             if not turns:  # each has its turn before one comes twice
-                turns = self.random.sample(_NEMESES, len(_NEMESES))
+                turns = self.random.sample(self.names, len(self.names))
             name = turns.pop()
             await self._make(name)
             await asyncio.sleep(self.random.uniform(0.2, 1.0))
@@ -114,6 +118,11 @@ class Nemeses:
             case "cut" | "half cut":
                 how = How.CUT if name == "cut" else How.UNHEARD
                 return await self._hold(Fault(Kind.PARTITION, how, server, other=3 - server))
+            case "bad links":
+                self.links.spoilt = True
+                await asyncio.sleep(self.random.uniform(1.0, 3.0))
+                self.links.spoilt = False
+                return ", ".join(f"{n} {what}" for what, n in self.links.counts.items())
             case "jump":
                 ahead_s = self.random.uniform(-_JUMP_S_MAX, _JUMP_S_MAX)
                 self.cluster.set_clock(server, ahead_s)

@@ -10,6 +10,8 @@ from objstore.cli.demos.client import S3Refusal
 from objstore.cli.demos.stage import BUCKET, SIZES, Stage
 
 _CLIENTS = 4
+_KEYS = 10  # of each client, written again and again
+_PAUSE_S = 0.05  # after each write and read: steady work, which leaves the machine to its owner
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ async def running_load(stage: Stage) -> AsyncIterator[Load]:
 async def _client(stage: Stage, load: Load, client: int, stop: asyncio.Event) -> None:
     written = 0
     while not stop.is_set():
-        key = f"load/{client}/{written % 50}"
+        key = f"load/{client}/{written % _KEYS}"
         size = SIZES[(written + client) % len(SIZES)] // 4
         data = stage.entropy.draw(size)
         s3 = stage.clients[(written + client) % len(stage.clients)]
@@ -58,4 +60,4 @@ async def _client(stage: Stage, load: Load, client: int, stop: asyncio.Event) ->
             load.errors.append(f"{key}: {refusal}")
         stage.changing.discard(key)
         written += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(_PAUSE_S)
