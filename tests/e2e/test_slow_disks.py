@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from objstore.limits import WRITE_STRAGGLER_S
 from tests.e2e import faults
 from tests.e2e.content import Content
 from tests.e2e.faults import SmallFileSystem, within
@@ -30,10 +29,10 @@ CLIENTS = 8
 FLAGGED_S = 60.0
 SIZES = (3000, 3000, 3000, 300_000)
 LARGE = (3000, 3000, 3000, 2_000_000)  # more than the slow disk takes
-# What meets the disk before it is flagged waits for it as long as WRITE_STRAGGLER_S, and more of
-# 1,000 requests do than the 10 that may be beyond the 99th percentile.
+# What meets the disk before it is flagged waits for it as long as WRITE_STRAGGLER_S: at most as many
+# as there are clients, of 1,000 requests fewer than the 10 beyond the 99th percentile.
 P99_TIMES = 3.0
-P99_FLOOR_S = WRITE_STRAGGLER_S + 1.5
+P99_FLOOR_S = 0.5  # a machine so quick that three times healthy is less than a scheduler's hiccup
 
 
 class Requests:
