@@ -20,7 +20,7 @@ from objstore.drive.ops import CheckTree, Op, ReadTree, WriteComparison, WritePr
 from objstore.engine.fanout import call_all
 from objstore.engine.forgotten import read_forgotten
 from objstore.engine.heal import heal_key
-from objstore.engine.notes import note_unhealed
+from objstore.engine.notes import note_recoding, note_unhealed
 from objstore.engine.sets import Context
 from objstore.errors import (
     BucketMissing,
@@ -235,6 +235,7 @@ class Compare:
         own = frozenset({self._own.index})
         healed = await heal_key(self._context, self._handle, bucket, key, own, verify=False)
         self._healed_bytes += healed.shard_bytes
+        await note_recoding(self._context, self._handle, healed, bucket, key)
 
 
 def _names(place: bytes) -> tuple[BucketName, ObjectKey | None]:

@@ -22,8 +22,8 @@ from objstore.drive.ops import (
     WriteQuarantine,
 )
 from objstore.engine.fanout import call_all
-from objstore.engine.heal import examine, heal_key
-from objstore.engine.recode import needs_recoding, recode
+from objstore.engine.heal import examine, heal_key, needs_recoding
+from objstore.engine.recode import recode
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RequestRefused
 from objstore.limits import (

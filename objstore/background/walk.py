@@ -26,9 +26,9 @@ from objstore.drive.ops import (
     WriteProgress,
 )
 from objstore.engine.fanout import call_all
-from objstore.engine.heal import heal_key
+from objstore.engine.heal import KeyQuarantined, heal_key
 from objstore.engine.heal_upload import heal_uploads
-from objstore.engine.notes import note_unhealed
+from objstore.engine.notes import note_recoding, note_unhealed
 from objstore.engine.pages import Position, ask_for_pages, order_at, position_of
 from objstore.engine.sets import Context
 from objstore.errors import DriveError, QuorumError, ReadQuorumLost
@@ -61,6 +61,7 @@ class Walk:
         started = max(now, asked_ms)
         self._progress = Progress(job=job, started_ms=started, updated_ms=now)
         self._written = 0.0
+        self._quarantined = 0
 
     async def run(self) -> Progress:
         """Walk to the end and return the final progress.
@@ -79,7 +80,9 @@ class Walk:
             await self._walk_bucket(bucket)
         await self._walk_tombstones()
         self._progress = msgspec.structs.replace(self._progress, finished_ms=self._context.now_ms())
-        await self._save(force=True, trusted=True if not self._progress.keys_failed else None)
+        # What too little is left of on all drives does not get better by waiting.
+        done = self._progress.keys_failed == self._quarantined
+        await self._save(force=True, trusted=True if done else None)
         return self._progress
 
     async def _estimate(self) -> None:
@@ -144,8 +147,9 @@ class Walk:
                 frozenset({self._own.index}),
                 verify=self._verify,
             )
-        except ReadQuorumLost:
+        except ReadQuorumLost as error:
             self._count(failed=1)
+            self._quarantined += isinstance(error, KeyQuarantined)
             await note_unhealed(
                 self._context, self._handle, self._own.index, difference.bucket, difference.key
             )
@@ -154,6 +158,7 @@ class Walk:
             self._count(failed=1)
             return
         self._count(written=healed.shard_bytes)
+        await note_recoding(self._context, self._handle, healed, difference.bucket, difference.key)
 
     async def _differences(self, bucket: BucketName) -> AsyncIterator[tuple[list[Difference], int]]:
         """Yield, page by page, the keys to heal and how many keys the page had."""

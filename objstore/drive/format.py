@@ -238,7 +238,7 @@ def format_drive(path: Path, identity: DriveIdentity, *, trusted: bool) -> None:
     try:
         _make_directories(path)
         (path / JOURNAL_LOCK).touch(mode=0o600)
-        create_journal(path / JOURNAL_DB, trusted=trusted)
+        create_journal(path / JOURNAL_DB, trusted=trusted, emptied_ms=identity.created_ms)
         sync_journal(path)
         write_durably(path / DRIVE_JSON, encode_identity(identity), by_way_of=path / DRIVE_JSON_NEW)
     except OSError as error:

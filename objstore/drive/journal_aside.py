@@ -62,7 +62,7 @@ def set_journal_aside(path: Path, *, now_ms: int, why: str = "") -> Path:
             marker = path / JOURNAL_DAMAGED
             write_durably(marker, reason.encode(), by_way_of=path / JOURNAL_DAMAGED_NEW)
             _move(path, aside, reason)
-            create_journal(path / JOURNAL_DB, trusted=False)
+            create_journal(path / JOURNAL_DB, trusted=False, emptied_ms=now_ms)
             sync_journal(path)
             identity = (path / DRIVE_JSON).read_bytes()
             write_durably(path / DRIVE_JSON, identity, by_way_of=path / DRIVE_JSON_NEW)

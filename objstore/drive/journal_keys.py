@@ -29,7 +29,7 @@ class KeyChange:
     @property
     def answer(self) -> Committed:
         """What a Commit returns."""
-        return Committed(self.superseded)
+        return Committed(self.superseded, self.add.lacks if self.add is not None else ())
 
 
 @dataclass(frozen=True, slots=True)

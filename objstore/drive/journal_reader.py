@@ -26,6 +26,7 @@ from objstore.drive.journal_schema import (
     BUCKET_SCOPE,
     MISSED_SCOPE,
     VERSION_SCOPE,
+    emptied_ms,
     forgotten,
     is_trusted,
 )
@@ -90,6 +91,7 @@ class JournalReader:
         self._tree = tree
         self._examined_max = examined_max
         self._trusted = False
+        self._emptied_ms = 0
         self._handle = self._answers()
 
     def close(self) -> None:
@@ -103,7 +105,9 @@ class JournalReader:
             self._connection.execute("BEGIN")
             try:
                 # A damaged journal may lack what it once had, as one that was lost does.
-                self._trusted = is_trusted(self._connection) and not self._root.is_damaged()
+                damaged = self._root.is_damaged()
+                self._trusted = is_trusted(self._connection) and not damaged
+                self._emptied_ms = 0 if damaged else emptied_ms(self._connection)
                 return [outcome for run in _runs(calls) for outcome in self._answer(run)]
             finally:
                 if self._connection.in_transaction:
@@ -177,7 +181,7 @@ class JournalReader:
                 records.append(payload)
             else:
                 unknown += 1
-        return KeyState(tuple(records), unknown, self._trusted, more)
+        return KeyState(tuple(records), unknown, self._trusted, more, self._emptied_ms)
 
     def _list_versions(self, op: ListVersions) -> VersionPage:
         return list_versions(

@@ -53,8 +53,8 @@ _TABLES: Final = (
 )
 
 
-def create_journal(path: Path, *, trusted: bool) -> None:
-    """Make an empty journal at `path`, where there is none.
+def create_journal(path: Path, *, trusted: bool, emptied_ms: int = 0) -> None:
+    """Make an empty journal at `path`, where there is none; one that is not `trusted`, since when.
 
     The caller makes the directory durable. Raises sqlite3.Error.
     """
@@ -69,6 +69,9 @@ def create_journal(path: Path, *, trusted: bool) -> None:
         connection.execute(FIRST_LEAF)
         state = TRUSTED if trusted else UNTRUSTED
         connection.execute("INSERT INTO meta VALUES ('trusted', ?)", (state,))
+        if not trusted:
+            since = str(emptied_ms).encode()
+            connection.execute("INSERT INTO meta VALUES ('emptied_ms', ?)", (since,))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         connection.execute("COMMIT")
@@ -112,9 +115,18 @@ def is_trusted(connection: sqlite3.Connection) -> bool:
     return found is not None and found[0] == TRUSTED
 
 
+def emptied_ms(connection: sqlite3.Connection) -> int:
+    """Return since when this journal has what its place was given; 0: always, or not known."""
+    return _number(connection, "emptied_ms")
+
+
 def forgotten(connection: sqlite3.Connection) -> int:
     """Return how many tombstones the set forgot that this journal knows of."""
-    found = connection.execute("SELECT value FROM meta WHERE name = 'forgotten'").fetchone()
+    return _number(connection, "forgotten")
+
+
+def _number(connection: sqlite3.Connection, name: str) -> int:
+    found = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return int(found[0]) if found is not None and bytes(found[0]).isdigit() else 0
 
 

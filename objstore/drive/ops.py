@@ -42,9 +42,13 @@ class Op(msgspec.Struct, Generic[R], frozen=True, tag=True, array_like=True):
 
 
 class Committed(msgspec.Struct, frozen=True, array_like=True):
-    """A commit is durable. `superseded` says that older rows of the key wait for Settle."""
+    """A commit is durable. `superseded` says that older rows of the key wait for Settle.
+
+    `lacks` are the parts of the upload it completes of which this drive has not all its shards.
+    """
 
     superseded: bool
+    lacks: tuple[int, ...] = ()
 
 
 class KeyState(msgspec.Struct, frozen=True, array_like=True):
@@ -54,12 +58,17 @@ class KeyState(msgspec.Struct, frozen=True, array_like=True):
     `trusted` means that this drive lost records it once acknowledged (it was replaced, or its
     journal was rebuilt, and its rebuild is not complete): what it has counts, what it lacks is
     unknown. `more` says that there are older rows.
+
+    `emptied_ms` is when it was put in a place that others had filled before, by its server's clock;
+    0: never, or nobody knows. It stays when the drive is trusted again: a rebuild brings what can
+    be read, and so says nothing of an older version of which too little is left.
     """
 
     records: tuple[bytes, ...]
     unknown: int
     trusted: bool
     more: bool = False
+    emptied_ms: int = 0
 
 
 class KeyEntry(msgspec.Struct, frozen=True, array_like=True):

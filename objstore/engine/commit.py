@@ -16,7 +16,7 @@ see: then a drive's refusal is final for this try, which is taken back everywher
 its maker looks again (engine/condition.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -149,14 +149,36 @@ def _decide(
     # The leave to write alone has to hold at the moment of the decision, not before.
     solo_slots = version.solo_slots if handle.solo.may_write() else ()
     acknowledged = partial(is_acknowledged, version.scheme, solo_slots=solo_slots)
-    if acknowledged(_slots(version, proposal, fanout.answers)):
+    if _is_on(version, proposal, fanout, tuple(fanout.answers), acknowledged):
         return _Verdict.WON
     superseded = any(isinstance(error, Superseded) for error in fanout.errors.values())
     if superseded and not _depends(proposal):
         return _Verdict.OUTRUN
-    if not acknowledged(_slots(version, proposal, proposal.held.keys() - fanout.errors.keys())):
+    may_be = tuple(proposal.held.keys() - fanout.errors.keys())
+    if not _is_on(version, proposal, fanout, may_be, acknowledged):
         return _Verdict.LOST
     return None
+
+
+def _is_on(
+    version: Version,
+    proposal: Proposal,
+    fanout: Fanout[Committed],
+    drives: Collection[int],
+    acknowledged: Callable[[Collection[int]], bool],
+) -> bool:
+    """Whether these drives are enough for a version, and for each of its parts.
+
+    A drive takes part in a Complete with the parts that it has; what it lacks is on others, and
+    those may be away. A version of which a part is on too few could not be read without them.
+    """
+    lacked = {drive: answer.lacks for drive, answer in fanout.answers.items() if answer.lacks}
+    return acknowledged(_slots(version, proposal, drives)) and all(
+        acknowledged(
+            _slots(version, proposal, [one for one in drives if part not in lacked.get(one, ())])
+        )
+        for part in {part for parts in lacked.values() for part in parts}
+    )
 
 
 def _slots(version: Version, proposal: Proposal, drives: Iterable[int]) -> set[int]:
@@ -182,8 +204,14 @@ def _refusal(
     needed = len(version.solo_slots) or write_quorum(version.scheme)
     return WriteQuorumLost(
         f"{handle.slots_on(fanout.answers)} of {handle.total_slots} slots committed, "
-        f"{needed} are needed: {describe_errors(fanout.errors)}"
+        f"{needed} are needed{_lacking(fanout)}: {describe_errors(fanout.errors)}"
     )
+
+
+def _lacking(fanout: Fanout[Committed]) -> str:
+    parts = {drive: answer.lacks for drive, answer in fanout.answers.items() if answer.lacks}
+    some = "; ".join(f"drive {drive} lacks {len(lacks)}" for drive, lacks in sorted(parts.items()))
+    return f" of every part ({some})" if some else ""
 
 
 async def _undo(

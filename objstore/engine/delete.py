@@ -34,6 +34,7 @@ from objstore.names import (
 from objstore.ondisk.record import HeldShard, Version
 from objstore.quorum.thresholds import write_quorum
 from objstore.versions.hlc import wall_ms_of
+from objstore.versions.select import Choice, Outcome
 
 MAYBE_ACKNOWLEDGED: Final = "drives are away: nobody knows whether the newest version counts"
 # Given the version that is to go, raises RequestRefused when it must stay.
@@ -119,7 +120,7 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
     """
 
     async def bury(place: Place) -> Version | None:
-        choice = await resolve(context, place.handle, bucket, key, version_id)
+        choice = await _find_version(context, place, bucket, key, version_id)
         version, latest, now = choice.version, choice.version, context.stamp()
         if version is None and choice.tombstone is not None:
             latest = choice.tombstone
@@ -139,6 +140,25 @@ async def delete_version(  # noqa: PLR0913 - a version has to be named, and who 
             return Deleted(version_id, delete_marker=buried.kind is Kind.DELETE_MARKER)
     precondition(None)
     return Deleted(version_id)
+
+
+async def _find_version(
+    context: Context, place: Place, bucket: BucketName, key: ObjectKey, version_id: VersionId
+) -> Choice:
+    """Find a version to bury; one of which every slot says that too little is left, too.
+
+    That it can not be read must not keep it from going: then nobody could ever be rid of it.
+    """
+    handle = place.handle
+    try:
+        return await resolve(context, handle, bucket, key, version_id)
+    except ReadQuorumLost:
+        history = await read_history(context, handle, read_key(bucket, key, version_id))
+        short = history.choices[0]
+        everybody = handle.slots_on(tuple(history.answers)) == handle.total_slots
+        if short.outcome is not Outcome.UNDECIDED or short.version is None or not everybody:
+            raise
+        return short
 
 
 async def _not_retired(

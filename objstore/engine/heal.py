@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from objstore.drive.ops import Commit, CommitMode, Committed, Settle, Undo
+from objstore.drive.ops import Commit, CommitMode, Committed, ReadUpload, Settle, Undo
 from objstore.engine.forgotten import drives_that_count
 from objstore.engine.rebuild import LostVersion
 from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
-from objstore.errors import ReadQuorumLost
+from objstore.errors import ReadQuorumLost, UploadMissing
 from objstore.limits import HEAL_EXAMINED_S, SETTLE_AGE_S
-from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp
+from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp, UploadId
 from objstore.ondisk.record import HeldShard, Record, Version, encode_record, encode_version
 from objstore.ondisk.shard_file import block_checksum
 from objstore.quorum.reduce import describe_errors
@@ -33,12 +33,21 @@ from objstore.versions.select import Choice, DriveAnswer, Outcome, Source
 from objstore.versions.visible import supersedes
 
 
+class KeyQuarantined(ReadQuorumLost):
+    """Too few shards of a version are left, though every slot answered; the others were healed.
+
+    What an untrusted drive lacks of the key is unknown for ever, whether it is trusted or not
+    (`DriveAnswer.may_have_lost`): the key keeps no drive from becoming trusted.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Healed:
     """What healing a key did."""
 
     shard_bytes: int = 0
     changed: bool = False
+    recodes: int | None = None  # the slot whose server is to recode a version of the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,8 @@ class KeyHealth:
 
     answers: Mapping[int, DriveAnswer]
     choices: tuple[Choice, ...]  # of every version that counts, newest first, tombstones too
-    complete: bool  # every drive answered, is trusted, and has no damaged row
+    answering: bool  # every drive did
+    complete: bool  # and is trusted, and has no damaged row
     asked_s: float  # when they were asked, by the monotonic clock
 
     @property
@@ -83,7 +93,7 @@ async def examine(
         raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
     answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, history.choices, whole and answering, asked_s)
+    return KeyHealth(answers, history.choices, answering, whole and answering, asked_s)
 
 
 async def heal_key(
@@ -101,6 +111,7 @@ async def heal_key(
     the record names is taken to be there.
 
     Raises:
+        KeyQuarantined: a version has too few shards on all drives together.
         ReadQuorumLost: too few slots or shards are left to tell, or to rebuild from.
         DriveError: a target failed.
     """
@@ -113,7 +124,8 @@ async def heal_key(
     if settled:
         health = await examine(context, handle, bucket, key)
     shard_bytes, changed = 0, settled
-    lost = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
+    short = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
+    lost: list[str] = []
     for choice in health.choices:
         for target in sorted(targets & set(health.answers)):
             try:
@@ -126,7 +138,32 @@ async def heal_key(
             changed |= written is not None
     if lost:
         raise ReadQuorumLost(lost[0])
-    return Healed(shard_bytes, changed)
+    if short:
+        said_all = health.answering and all(map(_says_what_it_lost, health.answers.values()))
+        raise (KeyQuarantined if said_all else ReadQuorumLost)(short[0])
+    return Healed(shard_bytes, changed, _recodes(handle, health))
+
+
+def needs_recoding(handle: SetHandle, version: Version) -> bool:
+    """Whether a version carries another scheme than its set has for its class."""
+    wanted = handle.layout.scheme_for(version.storage_class)
+    return version.kind is Kind.OBJECT and version.scheme != wanted
+
+
+def _recodes(handle: SetHandle, health: KeyHealth) -> int | None:
+    """Return the first slot of a version that is to be recoded (engine/recode.py), if there is one.
+
+    Whoever wrote it notes that as soon as it is acknowledged, unless its server dies just then.
+    """
+    for choice in health.found:
+        version = choice.version
+        if version is not None and choice.acknowledged and needs_recoding(handle, version):
+            return version.slots[0]
+    return None
+
+
+def _says_what_it_lost(answer: DriveAnswer) -> bool:
+    return not answer.unknown and (answer.trusted or bool(answer.emptied_ms))
 
 
 async def _settle_dangling(
@@ -138,7 +175,7 @@ async def _settle_dangling(
     order: Order,
 ) -> bool:
     """Settle a version that too few hold: forward when it can be read and counts, else back."""
-    if wall_ms_of(Stamp(order[18:] or order[:16])) > context.now_ms() - SETTLE_AGE_S * 1000:
+    if not _is_old(context, order):
         return False  # it may be in flight
     holders = [drive for drive, answer in health.answers.items() if answer.find(order)]
     records = [health.answers[drive].find(order) for drive in holders]
@@ -166,6 +203,11 @@ async def _settle_dangling(
     for drive in holders:
         await handle.drives[drive].call(Undo(bucket, key, order))
     return True
+
+
+def _is_old(context: Context, order: Order) -> bool:
+    """Whether what was written under an order is not in flight any more."""
+    return wall_ms_of(Stamp(order[18:] or order[:16])) <= context.now_ms() - SETTLE_AGE_S * 1000
 
 
 @dataclass(slots=True)
@@ -255,6 +297,9 @@ class _Repair:
         version = self.version
         if version.kind is not Kind.OBJECT or self._inline() or not self.shards:
             return False
+        may_be_completed = self.health.answering and _is_old(self.context, version.order)
+        if version.upload_id and may_be_completed and await self._complete():
+            return True
         if self.answer.trusted or self.answer.find(version.order) is not None:
             return False  # what a trusted drive does not name may just be being written
         for shard in self.shards:
@@ -262,6 +307,24 @@ class _Repair:
                 if not await self._lost_version.whole(part, shard):
                     return False
         await self._commit({})
+        return True
+
+    async def _complete(self) -> bool:
+        """Have a drive that has parts of the upload, and missed that it was completed, take them.
+
+        Whoever completed it died when too few drives that have its parts had taken it.
+        """
+        if self.answer.find(self.version.order) is not None:
+            return False
+        upload_id = UploadId(self.version.upload_id)
+        if not (await self._drive.call(ReadUpload(upload_id))).parts:
+            return False
+        held = tuple(HeldShard(shard) for shard in self.shards)
+        sealed = encode_record(encode_version(self.version), held)
+        try:
+            await self._drive.call(Commit(sealed, CommitMode.MERGE, completes=upload_id))
+        except UploadMissing:
+            return False  # it is another version's now
         return True
 
     def _held(self, record: Record | None) -> dict[int, HeldShard]:

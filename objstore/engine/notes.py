@@ -4,6 +4,7 @@ from functools import partial
 
 from objstore.drive.ops import Settle
 from objstore.engine.fanout import call_all
+from objstore.engine.heal import Healed
 from objstore.engine.sets import Context, SetHandle
 from objstore.limits import CALL_DEADLINE_S
 from objstore.names import NO_ORDER, BucketName, ObjectKey
@@ -28,6 +29,14 @@ async def note_wanting(
         deadline_s=CALL_DEADLINE_S,
     )
     return len(fanout.answers)
+
+
+async def note_recoding(
+    context: Context, handle: SetHandle, healed: Healed, bucket: BucketName, key: ObjectKey
+) -> None:
+    """Have the heal queue recode a key in which healing it found a version that needs it."""
+    if healed.recodes is not None:
+        await note_wanting(context, handle, bucket, key, (healed.recodes,))
 
 
 async def note_unhealed(

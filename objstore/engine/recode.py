@@ -25,17 +25,12 @@ from objstore.engine.reader_body import ReaderBody
 from objstore.engine.sets import Context, Place, SetHandle, WritePlan
 from objstore.errors import WriteQuorumLost
 from objstore.limits import CALL_DEADLINE_S
-from objstore.names import Kind, Scheme
+from objstore.names import Scheme
 from objstore.ondisk.record import HeldShard, Version, encode_record, encode_version
 from objstore.quorum.reduce import describe_errors
 from objstore.quorum.thresholds import write_quorum
 from objstore.versions.select import Choice
 from objstore.wire.digests import Digests
-
-
-def needs_recoding(handle: SetHandle, version: Version) -> bool:
-    """Whether a version carries another scheme than its set has for its class."""
-    return version.kind is Kind.OBJECT and version.scheme != _scheme_of(handle, version)
 
 
 def _scheme_of(handle: SetHandle, version: Version) -> Scheme:

@@ -43,7 +43,7 @@ def answer_of(state: KeyState) -> DriveAnswer:
         except RecordUnknown:
             unknown += 1
     floor = records[-1].version.order if state.more and records else None
-    return DriveAnswer(tuple(records), unknown, state.trusted, floor)
+    return DriveAnswer(tuple(records), unknown, state.trusted, floor, state.emptied_ms)
 
 
 async def resolve(
@@ -206,4 +206,5 @@ def _join(pages: list[DriveAnswer]) -> DriveAnswer:
         records=tuple(record for page in pages for record in page.records),
         unknown=sum(page.unknown for page in pages),
         trusted=all(page.trusted for page in pages),
+        emptied_ms=pages[-1].emptied_ms,
     )

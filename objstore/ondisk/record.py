@@ -120,6 +120,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     version: Version
     held: tuple[HeldShard, ...]
 
+    @property
+    def lacks(self) -> tuple[int, ...]:
+        """The parts of which the drive lacks a shard that it should have."""
+        return tuple(sorted({number for one in self.held for number in one.missing_parts}))
+
 
 class Bucket(msgspec.Struct, frozen=True, array_like=True):
     """A bucket, the same on every drive of every set. `deleted` makes it a tombstone."""

@@ -356,7 +356,7 @@ class KeyClauses:
         self, harness: Harness
     ) -> None:
         parts = await self._upload(harness)
-        await harness.call(self._complete(parts))
+        assert (await harness.call(self._complete(parts))).lacks == (2,)
         (record,) = await harness.records()
         assert record.held == (HeldShard(0, missing_parts=(2,)),)
         await harness.refused(AbortUpload(_UPLOAD), UploadMissing)

@@ -116,6 +116,7 @@ class MemoryDrive:
         self._drive_id = drive_id
         self._clock = clock
         self.trusted = trusted
+        self.emptied_ms = 0 if trusted else self._now_ms()
         self.rows: dict[_Key, list[HeldRow]] = {}
         self.files: dict[ShardKey, HeldFile] = {}
         self.repairs: dict[ShardKey, HeldFile] = {}
@@ -294,7 +295,8 @@ class MemoryDrive:
     def _committed(self, bucket: BucketName, key: ObjectKey, order: Order) -> Committed:
         mine = self._find(bucket, key, order)
         assert mine is not None
-        return Committed(any(row.superseded_by(mine) for row in self._held(bucket, key)))
+        superseded = any(row.superseded_by(mine) for row in self._held(bucket, key))
+        return Committed(superseded, mine.record.lacks)
 
     def _undo(self, op: Undo) -> None:
         row = self._find(op.bucket, op.key, op.order)
@@ -354,7 +356,7 @@ class MemoryDrive:
             rows.append(row)
         intact = tuple(row.sealed for row in rows if not row.damaged)
         more = len(rows) < len(wanted)
-        return KeyState(intact, len(rows) - len(intact), self.trusted, more)
+        return KeyState(intact, len(rows) - len(intact), self.trusted, more, self.emptied_ms)
 
     def _shown(self, bucket: BucketName, key: ObjectKey) -> list[HeldRow]:
         """The rows of a key that count."""
@@ -558,11 +560,8 @@ class MemoryDrive:
 
     def _sizes(self) -> list[int]:
         """Return the sizes of all objects."""
-        return [
-            rows[0].record.version.size
-            for bucket, key in self.rows
-            if (rows := self._shown(bucket, key)) and rows[0].live
-        ]
+        newest = (next(visible(self._held(*place)), None) for place in self.rows)
+        return [row.record.version.size for row in newest if row is not None and row.live]
 
     def _read_status(self, _: ReadStatus) -> DriveStatus:
         sizes = self._sizes()

@@ -1,6 +1,7 @@
 """What a drive in memory holds: rows, uploads and files as plain values."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from objstore.drive.ops import KeyEntry, ListKeys, ListVersions
 from objstore.names import DataId, Kind, Order
@@ -18,7 +19,7 @@ class HeldRow:
     record: Record
     damaged: bool = False
 
-    @property
+    @cached_property
     def order(self) -> Order:
         """Where it stands."""
         return self.record.version.order

@@ -5,17 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from objstore.drive.ops import ListMissed, ReadStatus, RequestHeal, Undo, VerifyShard
+from objstore.drive.ops import ListMissed, ReadStatus, RequestHeal, VerifyShard
 from objstore.errors import DriveError
 from objstore.limits import TOMBSTONE_AGE_S
 from objstore.names import BucketName, Kind, ObjectKey, Order
 from objstore.testing.memory_rows import HeldRow
+from objstore.testing.sim_clients import Client, Statistics
 from objstore.testing.sim_cluster import SimCluster
 from objstore.testing.sim_drive import Bay
-from objstore.testing.sim_faults import Nemesis
+from objstore.testing.sim_faults import CLOCK_OFF_S_MAX, Nemesis
 from objstore.testing.sim_history import History
 from objstore.testing.sim_world import EPOCH_NS
-from objstore.versions.hlc import wall_ms_of
+from objstore.versions.hlc import version_id_of, wall_ms_of
 
 CONVERGES_S: Final = 180.0
 _LOOK_S: Final = 2.0
@@ -35,7 +36,8 @@ async def converge(cluster: SimCluster, nemesis: Nemesis, history: History) -> C
     """End all faults, and wait until every drive has everything."""
     nemesis.end_everything()
     await asyncio.sleep(STRAGGLERS_S)
-    await nemesis.let_age_pass()
+    # What a server stamped whose clock was ahead is not taken for old before its time has come.
+    await nemesis.let_age_pass(CLOCK_OFF_S_MAX)
     began_s = cluster.world.loop.time()
     asked_s = await _ask_to_heal(cluster)
     lacks: list[str] = []
@@ -62,30 +64,30 @@ async def _ask_to_heal(cluster: SimCluster) -> float:
 
 
 async def _give_up(cluster: SimCluster, history: History) -> int:
-    """Remove what an operator would have to: writes that failed, and that nobody can decide about.
+    """Delete what an operator would have to: writes that failed, and that nobody can decide about.
 
     Fewer than k shards of such a write are there, and a drive that was replaced may have had as
     many more as make W. Whether it was acknowledged is known here alone; a product that guessed
-    would lose data that drives which are away still have. So it refuses the key, and the drive
-    that was replaced is not trusted, until somebody decides.
+    would lose data that drives which are away still have. So it refuses the key until it is
+    deleted, or written again.
     """
-    holders: dict[tuple[BucketName, ObjectKey, Order], list[tuple[Bay, HeldRow]]] = {}
+    holders: dict[tuple[BucketName, ObjectKey, Order], list[HeldRow]] = {}
     for bay in cluster.bays.values():
         for (bucket, key), rows in bay.memory.rows.items():
             for row in rows:
-                holders.setdefault((bucket, key, row.order), []).append((bay, row))
+                holders.setdefault((bucket, key, row.order), []).append(row)
+    operator = Client("operator", cluster, history, Statistics())
     given_up = 0
     for (bucket, key, _), held in sorted(holders.items()):
-        version = held[0][1].record.version
-        shards = sum(len(row.record.held) for _, row in held if not row.damaged)
+        version = held[0].record.version
+        shards = sum(len(row.record.held) for row in held if not row.damaged)
         if version.kind is not Kind.OBJECT or shards >= version.k:
             continue
         if history.is_acknowledged((bucket, key), version.etag):
             cluster.world.fail(f"I1 {bucket} {key}: {shards} shards are left of {version.etag}")
         cluster.world.note("operator", f"gives up {version.etag} of {key}")
         given_up += 1
-        for bay, row in held:
-            await bay.memory.call(Undo(version.bucket, version.key, row.order))
+        await operator.give_up((bucket, key), version_id_of(version.stamp))
     return given_up
 
 

@@ -135,7 +135,9 @@ class Client:
 
     async def delete(self, process: SimProcess) -> None:
         """Delete an object, or have it hidden by a delete marker."""
-        place = self._place()
+        await self._delete(process, self._place())
+
+    async def _delete(self, process: SimProcess, place: Place) -> None:
         write = self._begins(place, "delete")
 
         async def work(store: Store) -> str:
@@ -146,25 +148,32 @@ class Client:
 
         await self._write(process, place, write, work)
 
+    async def give_up(self, place: Place, version_id: str) -> None:
+        """Delete a key that can not be read; where versions are kept, this one of it."""
+        process = self._pick()
+        if process is None:
+            return
+        if place[0] != VERSIONED:
+            await self._delete(process, place)
+            return
+        for write in self._history.writes[place]:
+            if write.version_id == version_id:
+                await self._bury(process, place, write)
+                return
+        await self._ask(process, f"bury {place} {version_id}", _burial(place, version_id))
+
     async def bury(self, process: SimProcess) -> None:
         """Delete one version for good."""
         place = VERSIONED, f"k{self._random.randrange(KEYS)}"
         known = [one for one in self._history.writes[place] if one.version_id]
         if not known:
             return
-        write = self._random.choice(known)
+        await self._bury(process, place, self._random.choice(known))
+
+    async def _bury(self, process: SimProcess, place: Place, write: Write) -> None:
         write.buried_began_s = min(write.buried_began_s, self._now_s())
-
-        async def work(store: Store) -> None:
-            await store.delete_object(
-                BucketName(place[0]),
-                ObjectKey(place[1]),
-                VersionId(write.version_id),
-                owner="me",
-                permission=lambda _: None,
-            )
-
-        fate, _ = await self._ask(process, f"bury {place} #{write.number}", work)
+        what = f"bury {place} #{write.number}"
+        fate, _ = await self._ask(process, what, _burial(place, write.version_id))
         if fate is Fate.ACKNOWLEDGED:
             write.buried_s = min(write.buried_s, self._now_s())
 
@@ -351,6 +360,19 @@ def _etag_of_parts(etag: str) -> str:
     digests = Digests({"MD5"})
     digests.update(bytes.fromhex(etag))
     return f"{digests.value('MD5').hex()}-1"
+
+
+def _burial(place: Place, version_id: str) -> Callable[[Store], Coroutine[Any, Any, None]]:
+    async def work(store: Store) -> None:
+        await store.delete_object(
+            BucketName(place[0]),
+            ObjectKey(place[1]),
+            VersionId(version_id),
+            owner="me",
+            permission=lambda _: None,
+        )
+
+    return work
 
 
 async def _read(store: Store, place: Place, version_id: str = CURRENT) -> tuple[str, bytes | None]:

@@ -14,7 +14,8 @@ from objstore.testing.sim_cluster import WITNESS, SimCluster, SimServer
 from objstore.testing.sim_drive import Bay
 
 AGE_S: Final = TOMBSTONE_AGE_S + SETTLE_AGE_S
-_LONG_S: Final = 8.0  # the longest that a fault lasts
+CLOCK_OFF_S_MAX: Final = 1e5  # the furthest that a clock is ever off
+_LONG_S: Final = 6.0  # the longest that a fault lasts
 
 
 class Nemesis:
@@ -211,7 +212,9 @@ class Nemesis:
     async def _move_clock(self) -> None:
         """Set a server's clock, within what its peers accept or, seldom, beyond."""
         server = self._server()
-        largest_s = self._random.choice((0.01, 1.0, 100.0, CLOCK_DRIFT_SECONDS_MAX / 2, 1e5))
+        largest_s = self._random.choice(
+            (0.01, 1.0, 100.0, CLOCK_DRIFT_SECONDS_MAX / 2, CLOCK_OFF_S_MAX)
+        )
         server.clock.skew_s = self._random.uniform(-largest_s, largest_s)
         self._note(f"the clock of {server.name} is {server.clock.skew_s:+.3f} s off")
         if largest_s > CLOCK_DRIFT_SECONDS_MAX:
@@ -220,11 +223,11 @@ class Nemesis:
 
     # --- what only time brings -----------------------------------------------------------
 
-    async def let_age_pass(self) -> None:
+    async def let_age_pass(self, more_s: float = 0.0) -> None:
         """Let more than an hour pass at once, and have what is old enough forgotten."""
-        self._note("an hour passes")
+        self._note(f"{(AGE_S + more_s) / 3600:.1f} hours pass")
         for server in self._cluster.servers.values():
-            server.clock.aged_s += AGE_S
+            server.clock.aged_s += AGE_S + more_s
         await self.reap()
 
     async def reap(self) -> int:

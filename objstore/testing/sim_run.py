@@ -41,6 +41,7 @@ SHAPES: Final = (
     Shape(Scheme(1, 2), servers=3),
 )
 _ROUNDS_MAX: Final = 2
+_REQUESTS: Final = 48  # in a round, of all clients together
 _ABSENT_SHARE: Final = 0.5  # of the hours that pass, that a drive is away for
 
 
@@ -150,7 +151,7 @@ class _Run:
 
     async def _round(self) -> None:
         clients = self._random.randrange(2, 5)
-        requests = 80 // clients
+        requests = _REQUESTS // clients
         faults = self._random.randrange(2, 10)
         pause_s = self._random.choice((0.05, 0.2, 0.5))
         lasts_s = requests * (pause_s + 0.05)
@@ -218,11 +219,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_many(seeds: range, processes: int) -> int:
-    began_s, failed, requests, given_up = time.perf_counter(), 0, 0, 0
+    began_s, failed, requests = time.perf_counter(), 0, 0
+    given_up: dict[int, int] = {}
     with ProcessPoolExecutor(processes) as pool:
         for report in pool.map(_without_events, seeds, chunksize=4):
             requests += report.statistics.done
-            given_up += report.calm.given_up
+            if report.calm.given_up:
+                given_up[report.seed] = report.calm.given_up
             if report.failures:
                 failed += 1
                 sys.stdout.write(summary(report) + "\n")
@@ -230,7 +233,7 @@ def _run_many(seeds: range, processes: int) -> int:
     took_s = time.perf_counter() - began_s
     sys.stdout.write(
         f"{len(seeds)} seeds, {failed} failed, {requests} requests done, "
-        f"{given_up} writes given up, "
+        f"{sum(given_up.values())} writes given up (seeds {list(given_up)}), "
         f"{len(seeds) / took_s:.1f} seeds/s\n"
     )
     return bool(failed)

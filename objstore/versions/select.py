@@ -13,6 +13,12 @@ A version that a server wrote alone (`solo_slots`, ADR 7) is acknowledged by its
 A slot is unknown for a version when its drive did not answer, or answered without it but has
 lost records it once acknowledged (not trusted), or holds rows that fail their checksum.
 
+A version of which fewer than k shards are there is weighed more closely, as it keeps its whole key
+from being read. What was written after a drive took its place (`emptied_ms`) it did not lose, be it
+trusted or not; what is older it may have lost, trusted or not: a rebuild brings what can be read,
+and says nothing about the rest. Of a version that can be read neither is asked: bringing it to all
+drives is right whether it was acknowledged or not, and depends on no clock.
+
 Drives are heard at different moments. One that was heard after a newer version had retired this
 one does not show it any more, and another that was heard before may not show the newer one yet:
 then neither has W holders, although one of them was acknowledged all the time. Where that is
@@ -28,9 +34,11 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 
+from objstore.limits import CLOCK_DRIFT_SECONDS_MAX
 from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, stamp_of
 from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import is_acknowledged, write_quorum_least
+from objstore.versions.hlc import wall_ms_of
 from objstore.versions.visible import supersedes
 
 
@@ -42,6 +50,7 @@ class DriveAnswer:
     unknown: int = 0
     trusted: bool = True
     floor: Order | None = None  # rows below it were not read
+    emptied_ms: int = 0  # as in KeyState
 
     def find(self, order: Order) -> Record | None:
         """Return the record of this order, if the drive has it."""
@@ -49,6 +58,17 @@ class DriveAnswer:
             if record.version.order == order:
                 return record
         return None
+
+    def has_retired(self, version: Version) -> bool:
+        """Whether it has something that takes this version's place."""
+        return any(supersedes(record.version, version) for record in self.records)
+
+    def may_have_lost(self, version: Version) -> bool:
+        """Whether a version is so old that what was in the drive's place before may have had it."""
+        if not self.emptied_ms:
+            return not self.trusted
+        made_ms = wall_ms_of(max(version.stamp, version.edit))
+        return made_ms <= self.emptied_ms + CLOCK_DRIFT_SECONDS_MAX * 1000
 
     def ends_above(self, order: Order) -> bool:
         """Whether the rows that were read end before this order's place."""
@@ -217,20 +237,40 @@ def _weigh(
         else:
             without.append(drive)
     assert version is not None
+    readable = readable_shards(version, sources) >= version.k
+    if not readable:
+        unknown = set(_may_have_lost(version, answers, slots_of_drive)) - holders
     acknowledged_by = partial(is_acknowledged, version.scheme, solo_slots=version.solo_slots)
     if not acknowledged_by(holders | unknown):
         retired = {
             slot
             for drive in without
-            if any(supersedes(record.version, version) for record in answers[drive].records)
+            if answers[drive].has_retired(version)
             for slot in slots_of_drive[drive]
         }
         return Choice(Outcome.ABSENT, moving=acknowledged_by(holders | unknown | retired))
-    if readable_shards(version, sources) < version.k:
+    if not readable:
         reason = f"{len(sources)} of {version.k + version.m} shards there, {version.k} are needed"
         moving = bool(without)  # it may just be on its way to them
         return Choice(Outcome.UNDECIDED, version, sources, reason=reason, moving=moving)
     return Choice(Outcome.FOUND, version, sources, acknowledged=acknowledged_by(holders))
+
+
+def _may_have_lost(
+    version: Version, answers: Mapping[int, DriveAnswer], slots_of_drive: Sequence[tuple[int, ...]]
+) -> Iterator[int]:
+    """Yield the slots that do not have a version which cannot be read, and may have had it."""
+    for drive, slots in enumerate(slots_of_drive):
+        answer = answers.get(drive)
+        if answer is not None and answer.find(version.order) is not None:
+            continue
+        if (
+            answer is None
+            or answer.unknown
+            or answer.ends_above(version.order)
+            or (answer.may_have_lost(version) and not answer.has_retired(version))
+        ):
+            yield from slots
 
 
 def readable_shards(version: Version, sources: Mapping[int, Source]) -> int:

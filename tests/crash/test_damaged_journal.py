@@ -270,7 +270,7 @@ class TestAFile:
         async with local_drive(path) as drive:
             assert not (await drive.call(ReadStatus())).trusted
             state = await drive.call(ReadKey(BUCKET, KEY))
-            assert not state.trusted
+            assert (state.trusted, state.emptied_ms) == (False, 123)
             with pytest.raises(BucketMissing):
                 await drive.call(commit(version(5)))
 

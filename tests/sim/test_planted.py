@@ -66,9 +66,9 @@ _COPIES = Shape(Scheme(1, 2), servers=3)
 
 PLANTED = {
     "skips the fsync of a directory": Planted(Plant(bay=_unsynced_directory), 20),
-    "ignores a stamp": Planted(Plant(drive=_IgnoresStamps), 20),
+    "ignores a stamp": Planted(Plant(drive=_IgnoresStamps), 40),
     "has no rule of freshness": Planted(
-        Plant(handle=lambda handle: replace(handle, stale=True)), 20, shape=_COPIES
+        Plant(handle=lambda handle: replace(handle, stale=True)), 40, shape=_COPIES
     ),
     "heals from one shard": Planted(Plant(), 20, rebuild=_from_one_shard),
     "forgets tombstones": Planted(Plant(drive=_ForgetsTombstones), 20, shape=_COPIES),

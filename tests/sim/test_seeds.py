@@ -11,10 +11,11 @@ import pytest
 
 from objstore.testing.sim_run import run_seed, summary
 
-SEEDS = 40
-TOGETHER = 5
+SEEDS = 500
+TOGETHER = 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SEEDS, TOGETHER))
 def test_the_invariants_hold(first: int) -> None:
     reports = [run_seed(seed) for seed in range(first, first + TOGETHER)]

@@ -11,7 +11,7 @@ from objstore.drive.ops import Commit, CommitMode, ListMissed, ReadStatus, ReadT
 from objstore.engine.ports import Attributes
 from objstore.errors import DriveOffline, DriveRefusal, ReadQuorumLost
 from objstore.limits import SETTLE_AGE_S, STRIPE_BYTES
-from objstore.names import BucketName, ObjectKey, Scheme
+from objstore.names import CURRENT, BucketName, ObjectKey, Scheme
 from objstore.ondisk.record import HeldShard, Record, encode_record, encode_version
 from objstore.ondisk.tree import LEVEL_MAX
 from objstore.testing.faulty_drive import DriveCall, Fault, on
@@ -223,3 +223,28 @@ async def test_beside_the_notes() -> None:
         m.drives[0].bring_back()
         await heal_missed_once(m.background, m.handle)
         assert (await m.compare(0)).differences == 0
+
+
+@pytest.mark.parametrize("verify", [False, True])
+async def test_a_version_with_more_parity_than_its_set_has_is_recoded(*, verify: bool) -> None:
+    """Whoever wrote it died before it could note that: whoever heals the key does."""
+    async with memory_set(Scheme(3, 1)) as m:
+        m.drives[3].pull()
+        for drive in m.drives:
+            drive.rules.append(on("Settle", DriveOffline("its writer is dead")))
+        await put(m, "k", LARGE)
+        for drive in m.drives:
+            drive.bring_back()
+        m.clock.advance(SETTLE_AGE_S + 1)
+        if verify:
+            await m.walk(3, verify=True)
+        else:
+            await m.compare(3)
+        while await heal_missed_once(m.background, m.handle):
+            await m.idle()
+        rows = {len(drive.memory.rows[BUCKET, ObjectKey("k")]) for drive in m.drives}
+        assert rows == {1}
+        opened = await m.store.open_object(BUCKET, ObjectKey("k"), CURRENT)
+        assert opened.version.scheme == Scheme(3, 1)
+        assert await get(m, "k") == LARGE
+        assert not [one for drive in m.drives for one in (await drive.call(ListMissed())).entries]

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from objstore.background.side_by_side import side_by_side
+from objstore.errors import DriveOffline
 from objstore.limits import HEALS_AT_ONCE_MAX
 
 
@@ -42,9 +43,16 @@ async def test_no_more_run_than_may() -> None:
     assert 1 < most <= HEALS_AT_ONCE_MAX
 
 
-async def test_a_failure_ends_it() -> None:
-    async def fail() -> None:
-        raise RuntimeError("a bug")
+async def test_a_failure_ends_it_and_is_raised_as_it_is() -> None:
+    """Whoever tends a drive has to tell a drive that went away from a bug."""
+    begun = 0
 
-    with pytest.raises(ExceptionGroup):
+    async def fail() -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(0)
+        raise DriveOffline("pulled")
+
+    with pytest.raises(DriveOffline, match="pulled"):
         await side_by_side([fail] * 100)
+    assert begun <= HEALS_AT_ONCE_MAX

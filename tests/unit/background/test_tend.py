@@ -2,10 +2,14 @@
 
 import pytest
 
-from objstore.background.tend import Job, heal_waits, job_for
+from objstore.background.tend import Job, _Tending, heal_waits, job_for
 from objstore.drive.job_states import Comparison, Progress
-from objstore.drive.ops import DriveStatus
+from objstore.drive.ops import DriveStatus, ReadStatus, RequestHeal, VerifyShard
+from objstore.errors import ShardCorrupt
 from objstore.limits import COMPARE_INTERVAL_S
+from objstore.names import Scheme
+from objstore.testing.memory_set import memory_set
+from tests.unit.engine.bodies import pattern, put
 
 _HOUR_MS = int(COMPARE_INTERVAL_S * 1000)
 _NOW_MS = 10 * _HOUR_MS
@@ -84,3 +88,26 @@ def test_a_heal_waits_until_it_is_done_and_no_longer(
     asked_ms: int, progress: Progress | None, waits: bool
 ) -> None:
     assert heal_waits(status(heal_requested_ms=asked_ms, progress=progress)) is waits
+
+
+async def test_a_heal_that_drives_were_away_from_is_done_again_with_all_verified() -> None:
+    """Not only compared: what rotted is in no sum that a comparison looks at."""
+    async with memory_set(Scheme(2, 2)) as m:
+        await put(m, "k", pattern(200_000))
+        tending = _Tending(m.background, m.background.own[0])
+        await tending.look()
+        ((name, file),) = m.drives[0].memory.files.items()
+        file.data[5000] ^= 1
+        for drive in m.drives[1:3]:
+            drive.pull()
+        m.clock.advance(1)
+        await m.drives[0].call(RequestHeal(m.context.now_ms()))
+        await tending.look()
+        with pytest.raises(ShardCorrupt):
+            await m.drives[0].call(VerifyShard(*name))
+        for drive in m.drives[1:3]:
+            drive.bring_back()
+        m.clock.advance(1)
+        await tending.look()
+        assert not heal_waits(await m.drives[0].call(ReadStatus()))
+        await m.drives[0].call(VerifyShard(*name))

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Awaitable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from objstore.drive.format import format_drive
@@ -101,6 +102,27 @@ class TestADirectoryThatIsMovedAway:
             status = await drive.call(ReadStatus())
             assert not status.trusted
             assert drive.drive_id == "e" * 32
+
+    async def test_tells_since_when_it_is_there_also_when_it_is_trusted_again(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "drive"
+        path.mkdir()
+        taken = msgspec.structs.replace(identity("e"), created_ms=77)
+        format_drive(path, taken, trusted=False)
+        lacking = ReadKey(BUCKET, ObjectKey("k"))
+        async with local_drive(path) as drive:
+            await drive.call(put_bucket())
+            assert (await drive.call(lacking)).emptied_ms == 77
+            progress = Progress(job="rebuild", started_ms=1, updated_ms=2)
+            await drive.call(WriteProgress(progress, trusted=True))
+            state = await drive.call(lacking)
+            assert (state.trusted, state.emptied_ms) == (True, 77)
+
+    async def test_that_is_the_first_in_its_place_was_never_emptied(self, tmp_path: Path) -> None:
+        async with local_drive(tmp_path / "drive") as drive:
+            await drive.call(put_bucket())
+            assert (await drive.call(ReadKey(BUCKET, ObjectKey("k")))).emptied_ms == 0
 
     async def test_the_wrong_drive_is_not_opened(self, tmp_path: Path) -> None:
         path, other = tmp_path / "drive", tmp_path / "other"

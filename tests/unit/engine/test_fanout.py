@@ -1,11 +1,12 @@
 """Fanout: a decision, or the end of the time for one, whatever the drives do."""
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
 
-from objstore.engine.fanout import Fanout
+from objstore.engine.fanout import Ahead, Fanout
 
 
 async def _hang() -> None:
@@ -31,3 +32,11 @@ async def test_the_deadline_holds_even_if_the_timer_fires_early(
         monkeypatch.undo()
         fanout.cancel()
     assert time_s() - began_s < 5
+
+
+async def test_work_that_is_given_up_before_it_began_is_closed() -> None:
+    """Else the interpreter complains of a coroutine that nobody awaited."""
+    async with asyncio.TaskGroup() as group:
+        work = _hang()
+        Ahead(group, work).cancel()
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+from contextlib import suppress
 
 import pytest
 
+from objstore.engine.heal import heal_key
 from objstore.engine.ports import Attributes, CompleteRequest, NamedPart
-from objstore.errors import DriveOffline, RequestRefused, WriteQuorumLost
+from objstore.errors import DriveOffline, ReadQuorumLost, RequestRefused, WriteQuorumLost
 from objstore.limits import PART_BYTES_MIN, SETTLE_AGE_S
 from objstore.names import ObjectKey, Scheme, UploadId
 from objstore.ondisk.record import Version
@@ -16,6 +18,7 @@ from objstore.wire.digests import Digests
 from tests.unit.engine.bodies import BytesBody, get, keys, pattern, read_all
 
 KEY = ObjectKey("big")
+PART = pattern(200_000)
 PARTS = {1: pattern(PART_BYTES_MIN, 1), 2: pattern(PART_BYTES_MIN + 3, 2), 7: pattern(10, 7)}
 WHOLE = b"".join(PARTS.values())
 
@@ -245,3 +248,50 @@ async def test_a_part_keeps_the_checksum_its_client_sent() -> None:
         digests.expect("SHA256", hashlib.sha256(b"x").digest(), reason="XAmzContentSHA256Mismatch")
         result = await m.store.put_part(BUCKET, KEY, upload, 1, BytesBody(b"x"), digests=digests)
         assert set(result.part.checksums) == {"CRC64NVME", "SHA1"}
+
+
+async def _part_without(m: MemorySet, drive: int, upload: UploadId) -> NamedPart:
+    """Send a part that one drive misses."""
+    m.drives[drive].pull()
+    named = await send(m, upload, 1, PART)
+    m.drives[drive].bring_back()
+    return named
+
+
+@pytest.mark.parametrize("scheme", [Scheme(2, 1), Scheme(3, 1), Scheme(4, 2)], ids=str)
+async def test_a_complete_needs_every_part_on_w_of_the_drives_that_take_it(scheme: Scheme) -> None:
+    """Where W drives have the record and fewer a part, nobody could read what was acknowledged."""
+    async with memory_set(scheme, bracketing=0) as m:
+        upload = await begin(m)
+        for drive in m.drives[2 : 1 + scheme.m]:
+            drive.pull()
+        named = await _part_without(m, 0, upload)
+        m.drives[1].pull()
+        with pytest.raises(WriteQuorumLost, match="lacks 1"):
+            await complete(m, upload, [named])
+        m.drives[1].bring_back()
+        await complete(m, upload, [named])
+        assert await get(m, "big") == PART
+
+
+async def test_a_drive_with_parts_takes_a_complete_that_it_missed() -> None:
+    """Whoever completed it died when only drives had it that can not make the object."""
+    async with memory_set(Scheme(2, 1), bracketing=0) as m:
+        upload = await begin(m)
+        named = await _part_without(m, 0, upload)
+        m.drives[2].rules.append(on("Commit", DriveOffline("missed it")))
+        for drive in m.drives:
+            drive.rules.append(on("Undo", DriveOffline("nobody asks")))
+        with pytest.raises(WriteQuorumLost):
+            await complete(m, upload, [named])
+        await m.idle()
+        for drive in m.drives:
+            drive.rules.clear()
+        with pytest.raises(ReadQuorumLost):
+            await get(m, "big")
+        m.clock.advance(SETTLE_AGE_S + 1)
+        for target in (2, 0, 1):
+            with suppress(ReadQuorumLost):
+                await heal_key(m.context, m.handle, BUCKET, KEY, frozenset({target}), verify=True)
+        m.drives[1].pull()
+        assert await get(m, "big") == PART

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objstore.limits import CLOCK_DRIFT_SECONDS_MAX
 from objstore.names import BucketName, Kind, ObjectKey, Scheme, Stamp
 from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import degraded_scheme, write_quorum
 from objstore.versions.select import DriveAnswer, Outcome, choose
 
+DRIFT_MS = CLOCK_DRIFT_SECONDS_MAX * 1000
 SETS = [
     Scheme(3, 1),
     Scheme(2, 2),
@@ -131,6 +135,43 @@ def test_a_replaced_drive_does_not_know_what_it_lost() -> None:
     assert choose(_three_of_four(replaced=False), slots).outcome is Outcome.ABSENT
     # Committed on 0, 1 and 2 and acknowledged; then drive 2 was replaced by an empty one.
     assert choose(_three_of_four(replaced=True), slots).outcome is Outcome.UNDECIDED
+
+
+def _lacking(*, made_ms: int, emptied_ms: int, trusted: bool, scheme: Scheme) -> Outcome:
+    """Decide about a version that all slots lack but those that make W with one, the last slot."""
+    stamp = Stamp(made_ms.to_bytes(6, "big") + bytes(10))
+    written = msgspec.structs.replace(version(1, scheme), stamp=stamp)
+    holders = range(write_quorum(scheme) - 1)
+    answers = {slot: DriveAnswer((record(written, slot),)) for slot in holders}
+    answers |= {slot: DriveAnswer(()) for slot in range(write_quorum(scheme) - 1, scheme.slots - 1)}
+    answers[scheme.slots - 1] = DriveAnswer((), trusted=trusted, emptied_ms=emptied_ms)
+    return choose(answers, [(slot,) for slot in range(scheme.slots)]).outcome
+
+
+@pytest.mark.parametrize(
+    ("made_ms", "emptied_ms", "trusted", "outcome"),
+    [
+        (5, 0, True, Outcome.ABSENT),  # the first in its place: it never lost anything
+        (5, 0, False, Outcome.UNDECIDED),  # nobody knows since when it is there
+        (5, 6, False, Outcome.UNDECIDED),
+        (5, 6, True, Outcome.UNDECIDED),  # rebuilt, of what could be read
+        (6 + DRIFT_MS, 6, True, Outcome.UNDECIDED),
+        (7 + DRIFT_MS, 6, False, Outcome.ABSENT),
+        (7 + DRIFT_MS, 6, True, Outcome.ABSENT),
+    ],
+)
+@pytest.mark.parametrize("scheme", [Scheme(3, 1), Scheme(2, 1), Scheme(4, 2)], ids=str)
+def test_a_drive_tells_of_what_was_written_since_it_took_its_place(
+    scheme: Scheme, made_ms: int, emptied_ms: int, trusted: bool, outcome: Outcome
+) -> None:
+    found = _lacking(made_ms=made_ms, emptied_ms=emptied_ms, trusted=trusted, scheme=scheme)
+    assert found is outcome
+
+
+@pytest.mark.parametrize("made_ms", [5, 7 + DRIFT_MS])
+def test_what_can_be_read_is_judged_by_no_clock(made_ms: int) -> None:
+    found = _lacking(made_ms=made_ms, emptied_ms=6, trusted=False, scheme=Scheme(2, 2))
+    assert found is Outcome.FOUND
 
 
 def test_a_damaged_record_is_unknown_never_absent() -> None:
