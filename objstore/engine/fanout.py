@@ -111,7 +111,7 @@ class Ahead(Generic[T]):
         self._error: ObjstoreError | None = None
         self._value: list[T] = []
         self._task = group.create_task(self._run(work))
-        # Given up before it began, it would never be awaited; once it has ended this does nothing.
+        # Given up before it began, it would be a coroutine that nobody awaited.
         self._task.add_done_callback(lambda _: work.close())
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> None:

@@ -29,8 +29,8 @@ CLIENTS = 8
 FLAGGED_S = 60.0
 SIZES = (3000, 3000, 3000, 300_000)
 LARGE = (3000, 3000, 3000, 2_000_000)  # more than the slow disk takes
-# What meets the disk before it is flagged waits for it as long as WRITE_STRAGGLER_S: at most as many
-# as there are clients, of 1,000 requests fewer than the 10 beyond the 99th percentile.
+# What meets the disk before it is flagged waits for it as long as WRITE_STRAGGLER_S: at most as
+# many as there are clients, of 1,000 requests fewer than the 10 beyond the 99th percentile.
 P99_TIMES = 3.0
 P99_FLOOR_S = 0.5  # a machine so quick that three times healthy is less than a scheduler's hiccup
 
