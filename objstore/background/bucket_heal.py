@@ -36,7 +36,8 @@ async def newest_buckets(context: Context, handle: SetHandle) -> Mapping[BucketN
 
     Raises:
         ReadQuorumLost: those that answered could all have missed one. Without this a drive that was
-            replaced would find that there is nothing to rebuild while it is alone.
+            replaced would find that there is nothing to rebuild while it is alone. When all answer
+            there is no more to know: of a new set no drive is trusted in the beginning.
     """
     fanout = await call_all(
         context.group,
@@ -44,7 +45,8 @@ async def newest_buckets(context: Context, handle: SetHandle) -> Mapping[BucketN
         deadline_s=CALL_DEADLINE_S,
     )
     trusted = [drive for drive, page in fanout.answers.items() if page.trusted]
-    if not handle.is_fresh(trusted):
+    everybody = handle.slots_on(tuple(fanout.answers)) == handle.total_slots
+    if not everybody and not handle.is_fresh(trusted):
         raise ReadQuorumLost(
             f"{handle.slots_on(trusted)} of {handle.total_slots} slots told of the buckets; "
             f"{describe_errors(fanout.errors)}"

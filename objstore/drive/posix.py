@@ -5,6 +5,7 @@ Everything here may block: it runs on the drive's threads.
 
 import contextlib
 import errno
+import itertools
 import os
 import sqlite3
 from pathlib import Path
@@ -20,7 +21,7 @@ from objstore.errors import (
     RecordUnknown,
 )
 from objstore.limits import DRIVE_RESERVE_BYTES_MAX
-from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DAMAGED, JOURNAL_DAMAGED_NEW
+from objstore.ondisk.paths import DRIVE_JSON, JOURNAL_DAMAGED, JOURNAL_DAMAGED_NEW, JOURNAL_DB
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 STILL_READS: Final = _FULL | {errno.EROFS}  # a drive that cannot write can be opened for reading
@@ -31,6 +32,8 @@ _RESERVE_FRACTION: Final = 100
 _RESERVE_INODES: Final = 64
 _AGAIN_BYTES: Final = 1024 * 1024
 _REASON_BYTES_MAX: Final = 1000
+_STEPS_BETWEEN_LOOKS: Final = 100_000  # of SQLite's machine: some milliseconds
+_LOOKS_MAX: Final = 300
 # What SQLite says of a file whose bytes are not what it wrote.
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -159,7 +162,9 @@ def journal_error(error: sqlite3.Error, root: Root) -> DriveError:
 
     CORRUPT is RecordUnknown: whatever lies on the damaged page cannot be known. It is also written
     down, so that the journal is made anew. But a file system that failed makes healthy pages look
-    damaged, so the drive itself is asked first.
+    damaged, so the drive itself is asked first; and after a read that failed once so does SQLite,
+    so the journal is looked at through another connection. One that is well there is only opened
+    again.
     """
     try:
         root.check()
@@ -169,10 +174,27 @@ def journal_error(error: sqlite3.Error, root: Root) -> DriveError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     text = f"{root.path}: journal: {error}"
     if code & 0xFF in _DAMAGED:
+        if not _looks_damaged(root.path / JOURNAL_DB):
+            return DriveFaulty(text)
         root.note_damage(text)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return DriveOffline(text)
     return _by_primary_code(code & 0xFF, text, root)
+
+
+def _looks_damaged(journal: Path) -> bool:
+    """Whether whoever opens a journal anew finds it damaged; True when that takes long to tell."""
+    looks = itertools.count()
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            connection.set_progress_handler(lambda: next(looks) > _LOOKS_MAX, _STEPS_BETWEEN_LOOKS)
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return code in _DAMAGED or code == sqlite3.SQLITE_INTERRUPT
+    return bool(found != "ok")
 
 
 def _by_primary_code(code: int, text: str, root: Root) -> DriveError:

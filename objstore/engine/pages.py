@@ -36,6 +36,9 @@ async def ask_for_pages(
 ) -> Mapping[int, P]:
     """Ask as many drives as a fresh answer takes; more when some fail or are not trusted.
 
+    For the healer of one drive, which it is to `leave_out`, all others are enough too, whatever
+    they have lost: there is nobody else to ask.
+
     Raises:
         ReadQuorumLost: those that answered could all have missed an acknowledged write.
     """
@@ -50,7 +53,9 @@ async def ask_for_pages(
 
     def fresh(fanout: Fanout[P]) -> bool:
         trusted = tuple(drive for drive, page in fanout.answers.items() if page.trusted)
-        return handle.is_fresh(trusted)
+        told = frozenset(fanout.answers) | leave_out
+        everybody = bool(leave_out) and handle.slots_on(told) == handle.total_slots
+        return everybody or handle.is_fresh(trusted)
 
     def decide(fanout: Fanout[P]) -> bool | None:
         # Of what may be stale, the more is heard the less it is.

@@ -46,6 +46,7 @@ _FS_IOC_SHUTDOWN: Final = 0x8004587D
 _NO_LOG_FLUSH: Final = 2
 _SCHEME: Final = Scheme(2, 2)  # of two servers with two drives, either may be away
 _IMAGE_BYTES: Final = {"ext4": 48 << 20, "xfs": 320 << 20}
+_OPTIONS: Final = {"ext4": None, "xfs": b"nouuid"}  # the old mount may still be alive somewhere
 _MAKE: Final = {
     "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
     "xfs": ("mkfs.xfs", "-q", "-f", "-m", "reflink=0"),
@@ -84,13 +85,22 @@ class Disks:
         """Mount these drives: the kernel replays their logs."""
         for drive in drives:
             kind, root = self._kind.encode(), os.fsencode(self.roots[drive])
-            _checked(_LIBC.mount(self._loops[drive].encode(), root, kind, _MS_NOATIME, None), root)
+            loop, options = self._loops[drive].encode(), _OPTIONS[self._kind]
+            _checked(_LIBC.mount(loop, root, kind, _MS_NOATIME, options), root)
 
-    def unmount(self, drives: Sequence[int]) -> None:
-        """Unmount; whatever were still open there would be a leak."""
+    def power_on(self, drives: Sequence[int]) -> None:
+        """Mount drives again whose power was cut; whatever were still open there would be a leak.
+
+        Each gets another device: a neighbour's mount namespace may keep what was mounted alive, and
+        mounting the same device again would give that, with its power cut.
+        """
         for drive in drives:
             root = os.fsencode(self.roots[drive])
             _checked(_LIBC.umount2(root, 0), root)
+            _run("losetup", "--detach", self._loops[drive])
+            made = _run("losetup", "--find", "--show", str(self._images[drive]))
+            self._loops[drive] = made.strip()
+        self.mount(drives)
 
     def cut_power(self, drives: Sequence[int]) -> None:
         """Cut the power of these drives, as nearly at once as there are system calls."""
@@ -252,8 +262,7 @@ def run_cuts(kind: str, count: int, seed: int) -> Cuts:
             report.wrong += [f"{where}: {one}" for one in found]
             if found:
                 break
-            machine.unmount(victims)
-            machine.mount(victims)
+            machine.power_on(victims)
             report.cuts[name] = report.cuts.get(name, 0) + 1
             report.checked += len(clients.values)
             where = f"after cut {number + 1} ({kind}, {name} {victims})"

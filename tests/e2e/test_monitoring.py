@@ -6,6 +6,7 @@ Two servers with two drives each, EC:2: one server may go and reads go on.
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,12 +82,17 @@ def put(cluster: Cluster, key: str) -> None:
     client.close()
 
 
+def _has_all_metrics(watched: Cluster, server: int, path: str) -> bool:
+    names, _ = scrape(watched, server, path)
+    return metrics_asked_for() <= names
+
+
 def test_every_metric_of_the_dashboard_and_the_alerts_is_exported(watched: Cluster) -> None:
     put(watched, "first")
     for server in watched.servers:
         for path in ("/metrics", "/minio/v2/metrics/cluster"):
-            names, _ = scrape(watched, server, path)
-            assert metrics_asked_for() <= names
+            # The background process begins its rounds a moment after the servers answer.
+            within(20, partial(_has_all_metrics, watched, server, path), "every metric")
 
 
 def test_requests_drives_and_traffic_are_counted(watched: Cluster) -> None:

@@ -217,6 +217,7 @@ class Objects:
         same = (source.bucket, source.key, source.version_id) == (bucket, key, None)
         changes = replaces or said.storage_class != "STANDARD" or REDIRECT in said.headers
         if same and not changes:
+            self._buckets.find(bucket)
             raise Refused("InvalidRequest")
         refuse_all(
             lambda: self.read_source(source),

@@ -19,7 +19,7 @@ from objstore.background.compare import Compare
 from objstore.background.heal_queue import heal_missed_once
 from objstore.background.ports import BackgroundContext, OwnDrive
 from objstore.background.walk import Walk
-from objstore.drive.ops import ReadUsage
+from objstore.drive.ops import ReadStatus, ReadUsage
 from objstore.engine.cpu import Cpu
 from objstore.engine.sets import Context, SetHandle, set_handle
 from objstore.engine.store import Store
@@ -274,7 +274,7 @@ class InProcess:
         )
         for one in background.own:
             if one.handle.drives[one.index] in returned:
-                if replaced:
+                if not (await one.handle.drives[one.index].call(ReadStatus())).trusted:
                     await Walk(engine, one, "rebuild", verify=False).run()
                 else:
                     await Compare(engine, one, "catch-up").run()

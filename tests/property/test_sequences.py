@@ -1,4 +1,4 @@
-"""2,000 random sequences of requests, each against a deployment of its own."""
+"""1,000 random sequences of requests, each against a deployment of its own; `long`: 2,000."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -12,7 +12,7 @@ from objstore.engine import completion
 from tests.property.sequences import Sequences
 from tests.property.server import LAYOUTS, InProcess, loop_in_a_thread
 
-_SEQUENCES: Final = 2000
+_SEQUENCES: Final = 1000
 _SETTINGS: Final = settings(
     stateful_step_count=25,
     deadline=None,
@@ -62,9 +62,17 @@ def run(machine: Callable[[], Sequences], sequences: int, **options: Any) -> Non
     )
 
 
+def _runs(sequences: int) -> list[tuple[type[Sequences], str, int]]:
+    """Share sequences out over kinds and layouts."""
+    return [
+        *((Sequences, layout, sequences * 8 // 10 // len(LAYOUTS)) for layout in LAYOUTS),
+        *((HarmedSequences, layout, sequences * 2 // 10 // len(_HARDY) + 1) for layout in _HARDY),
+    ]
+
+
 _RUNS: Final = [
-    *((Sequences, layout, _SEQUENCES * 8 // 10 // len(LAYOUTS)) for layout in LAYOUTS),
-    *((HarmedSequences, layout, _SEQUENCES * 2 // 10 // len(_HARDY) + 1) for layout in _HARDY),
+    *_runs(_SEQUENCES),
+    *(pytest.param(*run, marks=pytest.mark.long) for run in _runs(2 * _SEQUENCES)),
 ]
 
 

@@ -95,3 +95,16 @@ async def test_a_damaged_tombstone_is_found_by_a_walk_that_verifies() -> None:
         assert not await _orders(m, 0)
         await m.walk(0, verify=True)
         assert await _orders(m, 0) == [row.order]
+
+
+@pytest.mark.parametrize("scheme", [Scheme(1, 2), Scheme(2, 1), Scheme(2, 2)], ids=str)
+async def test_of_a_set_whose_drives_are_all_new_every_drive_is_trusted_in_the_end(
+    scheme: Scheme,
+) -> None:
+    """A pool that is added: there is nobody who could know more."""
+    async with memory_set(scheme) as m:
+        for drive in m.drives:
+            drive.replace(m.clock)
+        for number, drive in enumerate(m.drives):
+            await m.walk(number)
+            assert (await drive.call(ReadStatus())).trusted
