@@ -44,9 +44,9 @@ def _insert(table: str, count: int, width: int) -> str:
 
 
 @cache
-def _delete(table: str, columns: str, count: int, width: int) -> str:
-    marks = _tuples(count, width)
-    return f"DELETE FROM {table} WHERE ({columns}) IN (VALUES {marks})"  # noqa: S608 -- ditto
+def _delete(table: str, columns: str) -> str:
+    wanted = " AND ".join(f"{column} = ?" for column in columns.split(", "))
+    return f"DELETE FROM {table} WHERE {wanted}"  # noqa: S608 -- ditto
 
 
 def insert_many(
@@ -61,10 +61,12 @@ def insert_many(
 def delete_many(
     connection: sqlite3.Connection, table: str, columns: str, keys: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Delete the rows of `table` whose `columns` are in `keys`."""
-    for some in batches(keys):
-        flat = [value for key in some for value in key]
-        connection.execute(_delete(table, columns, len(some), len(some[0])), flat)
+    """Delete the rows of `table` whose `columns` are one of `keys`.
+
+    One by one: SQLite does not search a key with text in it for a list of values, it reads all.
+    """
+    if keys:
+        connection.executemany(_delete(table, columns), keys)
 
 
 # --- the rows of keys --------------------------------------------------------------------
