@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from objstore.clock import Clock
 from objstore.drive.api import Buffer, Drive, ShardSink
+from objstore.drive.journal_rows import files_named
 from objstore.drive.ops import (
     AbortUpload,
     BucketPage,
@@ -289,8 +290,11 @@ class MemoryDrive:
         return self._committed(version.bucket, version.key, version.order)
 
     def _check_shards(self, op: Commit, row: HeldRow) -> None:
-        if op.instead_of and not op.completes and not set(row.names()) <= self.files.keys():
-            raise ShardMissing("its shards went with an earlier try")
+        if op.instead_of is None or op.completes is not None:
+            return
+        for name in files_named(row.record):
+            if (name.data_id, name.part, name.shard) not in self.files:
+                raise ShardMissing(f"{name.data_id.hex()}.{name.part}.{name.shard}")
 
     def _committed(self, bucket: BucketName, key: ObjectKey, order: Order) -> Committed:
         mine = self._find(bucket, key, order)
