@@ -9,14 +9,15 @@ Order of events, from docs/format/ORDERING.md:
 
 A drive that holds a newer stamp refuses; the version then takes a higher stamp and is committed
 again on every slot, replacing its own earlier try. So a later write always wins, whatever the
-clocks say, and nobody waits for a lock.
+clocks say, and nobody waits for a lock. A write that is refused in the end is taken back with all
+its tries: one that was outrun may still be on its way to a drive.
 
 A conditional write, and a new revision of a version, must not pass over what its maker did not
 see: then a drive's refusal is final for this try, which is taken back everywhere (`Contested`), and
 its maker looks again (engine/condition.py).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -61,6 +62,14 @@ class Contested(Exception):
         self.shown = shown
 
 
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A proposal under one stamp, and what the drives said of it."""
+
+    version: Version
+    fanout: Fanout[Committed]
+
+
 class _Verdict(Enum):
     WON = auto()
     OUTRUN = auto()
@@ -73,14 +82,15 @@ async def commit_version(
     """Commit until W slots have it, and return the version as committed.
 
     Raises:
-        WriteQuorumLost: fewer than W slots could commit; those that did are undone.
+        WriteQuorumLost: fewer than W slots could commit, or the key changed again and again; what
+            was committed is undone.
         RequestRefused: NoSuchBucket or NoSuchUpload, when the drives say so.
         Contested: a row that the proposal does not know of is there; its shards stay.
     """
-    earlier: Order | None = None
+    tries: list[_Try] = []
     stamp = _first_stamp(context, proposal)
     depends = _depends(proposal)
-    for _attempt in range(STAMP_RETRIES_MAX):
+    while len(tries) < STAMP_RETRIES_MAX:
         version = proposal.version_at(stamp)
         encoded = encode_version(version)
         fanout = Fanout(
@@ -92,7 +102,7 @@ async def commit_version(
                     Commit(
                         encode_record(encoded, held),
                         CommitMode.ORDERED if proposal.base is None else CommitMode.REVISED,
-                        earlier,
+                        tries[-1].version.order if tries else None,
                         proposal.completes,
                         proposal.base,
                         proposal.not_above,
@@ -103,6 +113,7 @@ async def commit_version(
                 for drive, held in proposal.held.items()
             },
         )
+        tries.append(_Try(version, fanout))
         verdict = await fanout.until(
             partial(_decide, handle, proposal, version), deadline_s=WRITE_DECISION_DEADLINE_S
         )
@@ -110,21 +121,21 @@ async def commit_version(
             context.group.create_task(_settle(context, handle, proposal, version, fanout))
             return version
         if verdict is _Verdict.LOST and depends and newest_held(fanout.errors) is not None:
-            await _undo(context, handle, proposal, version, fanout, keep_shards=True)
+            await _undo(context, handle, proposal, tries, keep_shards=True)
             refused = sum(isinstance(error, Superseded) for error in fanout.errors.values())
             raise Contested(shown=refused < len(proposal.held))
         if verdict is _Verdict.OUTRUN:
             stamp = _above_all(context, fanout)
-            earlier = version.order
             continue
         if version.solo_slots and set(version.solo_slots) <= _slots(
             version, proposal, fanout.answers
         ):
             # Every slot that can acknowledge it has it, so it may have been read already: it stays.
             raise WriteQuorumLost("the witness did not confirm in time that writing alone goes on")
-        undo = _undo(context, handle, proposal, version, fanout, keep_shards=False)
+        undo = _undo(context, handle, proposal, tries, keep_shards=False)
         context.group.create_task(undo)
         raise _refusal(handle, version, fanout)
+    context.group.create_task(_undo(context, handle, proposal, tries, keep_shards=False))
     raise WriteQuorumLost(f"the key changed {STAMP_RETRIES_MAX} times while it was written")
 
 
@@ -218,26 +229,27 @@ async def _undo(
     context: Context,
     handle: SetHandle,
     proposal: Proposal,
-    version: Version,
-    fanout: Fanout[Committed],
+    tries: Sequence[_Try],
     *,
     keep_shards: bool,
 ) -> None:
-    """Take the version back where it was committed, stragglers included, and free its shards."""
-    await fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
-    # A drive that timed out may have committed all the same.
-    await call_all(
-        context.group,
-        {
-            drive: partial(
-                handle.drives[drive].call, Undo(version.bucket, version.key, version.order)
-            )
-            for drive in proposal.held
-        },
-        deadline_s=CALL_DEADLINE_S,
-    )
+    """Take every try back where it was committed, stragglers included, and free its shards."""
+    for one in tries:
+        await one.fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
+        version = one.version
+        # A drive that timed out may have committed all the same.
+        await call_all(
+            context.group,
+            {
+                drive: partial(
+                    handle.drives[drive].call, Undo(version.bucket, version.key, version.order)
+                )
+                for drive in proposal.held
+            },
+            deadline_s=CALL_DEADLINE_S,
+        )
     if not keep_shards:
-        await discard_shards(context, handle, proposal, version)
+        await discard_shards(context, handle, proposal, tries[-1].version)
 
 
 async def discard_shards(

@@ -326,9 +326,10 @@ async def test_completes_and_aborts_of_one_upload_have_one_outcome(
                 group.create_task(complete(process))
             for process in two.processes[4 - aborts :]:
                 group.create_task(abort(process))
-        while not aborts and not any(one.startswith("completed") for one in outcomes):
-            assert "NoSuchUpload" not in outcomes
-            await complete(two.servers[0])  # one that was refused with 503 can be repeated
+        if not aborts and not any(one.startswith("completed") for one in outcomes):
+            # Refused with 503, it can be repeated; nobody is in its way any more.
+            await complete(two.servers[0])
+            assert outcomes[-1].startswith("completed"), outcomes
         completed = {one for one in outcomes if one.startswith("completed")}
         assert len(completed) <= 1
         assert not (completed and "aborted" in outcomes), outcomes

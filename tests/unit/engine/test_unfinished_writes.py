@@ -17,7 +17,13 @@ from objstore.drive.ops import Commit, CommitMode
 from objstore.engine.delete import Permission
 from objstore.engine.heal import heal_key
 from objstore.engine.store import Store
-from objstore.errors import DriveOffline, QuorumError, RequestRefused, WriteQuorumLost
+from objstore.errors import (
+    DriveOffline,
+    QuorumError,
+    RequestRefused,
+    Superseded,
+    WriteQuorumLost,
+)
 from objstore.limits import SETTLE_AGE_S
 from objstore.names import CURRENT, ObjectKey, Scheme, VersionId, Versioning
 from objstore.ondisk.record import Bucket, Version
@@ -246,6 +252,38 @@ async def test_settling_an_overwrite_that_stops_half_way_loses_neither() -> None
             one.rules.clear()
         await heal_key(m.context, m.handle, BUCKET, ObjectKey(KEY), frozenset(), verify=False)
         assert await get(m, KEY) == b"new"
+
+
+async def test_no_try_of_a_write_that_is_refused_is_left_on_a_drive() -> None:
+    """It is outrun on drive 0 and tries again, while its first try is on its way to drive 1."""
+    async with memory_set(Scheme(2, 2)) as m:
+        faults = iter([Late(LATE_S)])
+
+        def first_comes_late(call: DriveCall) -> Fault | None:
+            return next(faults, DriveOffline("away")) if call.verb == "Commit" else None
+
+        m.drives[0].rules.append(_first("Commit", Superseded(m.context.stamp())))
+        m.drives[1].rules.append(first_comes_late)
+        for drive in (2, 3):
+            m.drives[drive].rules.append(on("Commit", DriveOffline("away")))
+        with pytest.raises(WriteQuorumLost):
+            await put(m, KEY, b"refused")
+        await asyncio.sleep(2 * LATE_S)
+        assert [one.memory.rows.get((BUCKET, ObjectKey(KEY)), []) for one in m.drives] == [[]] * 4
+
+
+async def test_a_write_that_is_outrun_again_and_again_leaves_nothing() -> None:
+    async with memory_set(Scheme(2, 2)) as m:
+
+        def outrun(call: DriveCall) -> Fault | None:
+            return Superseded(m.context.stamp()) if call.verb == "Commit" else None
+
+        for drive in (0, 1):
+            m.drives[drive].rules.append(outrun)
+        with pytest.raises(WriteQuorumLost):
+            await put(m, KEY, b"refused")
+        await m.idle()
+        assert [one.memory.rows.get((BUCKET, ObjectKey(KEY)), []) for one in m.drives] == [[]] * 4
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
