@@ -9,13 +9,14 @@ OBJSTORE_ROOT_PASSWORD), or from the directory of a quickstart; the CA of an htt
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -198,6 +199,24 @@ def _now_ms() -> int:
     return SystemClock().now_ns() // 1_000_000
 
 
+def _show(
+    client: AdminClient,
+    view: Callable[[ClusterInfo], RenderableType],
+    *,
+    until: Callable[[ClusterInfo], bool] | None,
+    quiet: bool,
+) -> bytes:
+    """Show a view of the cluster, again and again `until` that is so; return its last state."""
+    with Live(console=Console(quiet=quiet), auto_refresh=False) as live:
+        while True:
+            raw = client.get("info")
+            cluster = msgspec.json.decode(raw, type=ClusterInfo)
+            live.update(view(cluster), refresh=True)
+            if until is None or until(cluster):
+                return raw
+            time.sleep(_FOLLOW_INTERVAL_S)
+
+
 @app.command()
 def heal(
     directory: Directory = None,
@@ -214,13 +233,13 @@ def heal(
     try:
         client = _client(directory, endpoint, access_key, secret_key, ca_file)
         client.post("heal")
-        raw = _follow(client, quiet=as_json) if follow else client.get("info")
+        raw = _show(client, _heal_view, until=_is_healed if follow else None, quiet=as_json)
     except AdminError as error:
         _fail(error)
     if as_json:
         _print_json(raw)
-    elif not follow:
-        Console().print(heal_table(msgspec.json.decode(raw, type=ClusterInfo).drives))
+    elif follow:
+        _print_left(msgspec.json.decode(raw, type=ClusterInfo))
 
 
 @app.command()
@@ -243,36 +262,43 @@ def compare(
     try:
         client = _client(directory, endpoint, access_key, secret_key, ca_file)
         client.post("compare")
-        raw = client.get("info")
-        while follow and msgspec.json.decode(raw, type=ClusterInfo).comparing:
-            time.sleep(_FOLLOW_INTERVAL_S)
-            raw = client.get("info")
+        raw = _show(client, _compare_view, until=_is_compared if follow else None, quiet=as_json)
     except AdminError as error:
         _fail(error)
     if as_json:
         _print_json(raw)
-    else:
-        drives = msgspec.json.decode(raw, type=ClusterInfo).drives
-        Console().print(compare_table(drives, SystemClock().now_ns() // 1_000_000))
 
 
-def _follow(client: AdminClient, *, quiet: bool) -> bytes:
-    """Poll until the run is over and no drive within reach has anything left to catch up with.
+def _compare_view(cluster: ClusterInfo) -> RenderableType:
+    return compare_table(cluster.drives, _now_ms())
+
+
+def _is_compared(cluster: ClusterInfo) -> bool:
+    return not cluster.comparing
+
+
+def _heal_view(cluster: ClusterInfo) -> RenderableType:
+    return heal_table(cluster.drives)
+
+
+def _is_healed(cluster: ClusterInfo) -> bool:
+    """Whether the run is over and no drive within reach has anything left to catch up with.
 
     What can not be healed now is no reason to go on waiting: it is named.
     """
-    with Live(console=Console(quiet=quiet), auto_refresh=False) as live:
-        while True:
-            raw = client.get("info")
-            cluster = msgspec.json.decode(raw, type=ClusterInfo)
-            live.update(heal_table(cluster.drives), refresh=True)
-            quarantined = sum(one.quarantined for one in cluster.sets)
-            if not cluster.healing and not is_healing(cluster.drives, quarantined=quarantined):
-                if line := waiting_line(cluster.drives):
-                    live.console.print(Text(line))
-                live.console.print(quarantine_text(cluster.sets), end="")
-                return raw
-            time.sleep(_FOLLOW_INTERVAL_S)
+    return not cluster.healing and not is_healing(cluster.drives, quarantined=_quarantined(cluster))
+
+
+def _quarantined(cluster: ClusterInfo) -> int:
+    return sum(one.quarantined for one in cluster.sets)
+
+
+def _print_left(cluster: ClusterInfo) -> None:
+    """Name what waits for drives that are away, and what nothing can repair now."""
+    console = Console()
+    if line := waiting_line(cluster.drives):
+        console.print(Text(line))
+    console.print(quarantine_text(cluster.sets), end="")
 
 
 @app.command()
@@ -295,28 +321,22 @@ def scrub(  # noqa: PLR0913, PLR0917 -- a parameter for each option, as typer ha
     try:
         client = _client(directory, endpoint, access_key, secret_key, ca_file)
         client.post("scrub", **({"full-speed": "true"} if full_speed else {}))
-        raw = _follow_scrub(client, quiet=as_json) if follow else client.get("info")
+        raw = _show(client, _scrub_view, until=_is_scrubbed if follow else None, quiet=as_json)
     except AdminError as error:
         _fail(error)
     if as_json:
         _print_json(raw)
-    elif not follow:
-        drives = msgspec.json.decode(raw, type=ClusterInfo).drives
-        Console().print(scrub_table(drives, now_ms=_now_ms()))
+    elif follow:
+        _print_left(msgspec.json.decode(raw, type=ClusterInfo))
 
 
-def _follow_scrub(client: AdminClient, *, quiet: bool) -> bytes:
-    """Poll until no pass that was asked for runs, and what it found is repaired or quarantined."""
-    with Live(console=Console(quiet=quiet), auto_refresh=False) as live:
-        while True:
-            raw = client.get("info")
-            cluster = msgspec.json.decode(raw, type=ClusterInfo)
-            live.update(scrub_table(cluster.drives, now_ms=_now_ms()), refresh=True)
-            quarantined = sum(one.quarantined for one in cluster.sets)
-            if not is_scrubbing(cluster.drives, quarantined=quarantined):
-                live.console.print(quarantine_text(cluster.sets), end="")
-                return raw
-            time.sleep(_FOLLOW_INTERVAL_S)
+def _scrub_view(cluster: ClusterInfo) -> RenderableType:
+    return scrub_table(cluster.drives, now_ms=_now_ms())
+
+
+def _is_scrubbed(cluster: ClusterInfo) -> bool:
+    """Whether no pass that was asked for runs, and what it found is repaired or quarantined."""
+    return not is_scrubbing(cluster.drives, quarantined=_quarantined(cluster))
 
 
 @app.command()
