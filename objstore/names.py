@@ -90,3 +90,8 @@ def order_of(stamp: Stamp, revision: int, edit: Stamp = NO_EDIT) -> Order:
 def stamp_of(order: Order) -> Stamp:
     """Return the stamp of the version whose row `order` names."""
     return Stamp(order[:STAMP_BYTES])
+
+
+def made_under(order: Order) -> Stamp:
+    """Return the stamp under which a row was made: that of its edit, or of its version."""
+    return Stamp(order[STAMP_BYTES + 2 :]) or stamp_of(order)

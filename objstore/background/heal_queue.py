@@ -22,7 +22,8 @@ from objstore.drive.ops import (
     WriteQuarantine,
 )
 from objstore.engine.fanout import call_all
-from objstore.engine.heal import examine, heal_key, needs_recoding
+from objstore.engine.heal import heal_key, needs_recoding
+from objstore.engine.key_health import examine
 from objstore.engine.recode import recode
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError, ReadQuorumLost, RequestRefused

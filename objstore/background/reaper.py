@@ -7,7 +7,7 @@ from objstore.background.ports import BackgroundContext
 from objstore.drive.ops import Forget, ListTombstones, Tombstone
 from objstore.engine.fanout import call_all
 from objstore.engine.forgotten import read_forgotten
-from objstore.engine.heal import examine
+from objstore.engine.key_health import examine
 from objstore.engine.sets import Context, SetHandle
 from objstore.errors import DriveError, QuorumError
 from objstore.limits import CALL_DEADLINE_S, REAPER_INTERVAL_S, TOMBSTONE_AGE_S

@@ -174,14 +174,14 @@ class JournalReader:
 
     def _state(self, key: Key, rows: Sequence[LoadedRow], more: bool) -> KeyState:  # noqa: FBT001 - _counted's
         records: list[bytes] = []
-        unknown = 0
+        damaged: list[Order] = []
         for row, payload in rows:
             intact = payload is not None and open_payload(*key, row.order, payload)
             if intact and payload is not None:
                 records.append(payload)
             else:
-                unknown += 1
-        return KeyState(tuple(records), unknown, self._trusted, more, self._emptied_ms)
+                damaged.append(row.order)
+        return KeyState(tuple(records), tuple(damaged), self._trusted, more, self._emptied_ms)
 
     def _list_versions(self, op: ListVersions) -> VersionPage:
         return list_versions(

@@ -9,8 +9,9 @@ journals were lost with more than m drives, the shards that are left there are t
 the version can be read again. Versions that were never acknowledged are settled once they are too
 old to be in flight: forward when k of their shards exist, else back; back too when only drives
 have them that missed that deletions were forgotten (engine/forgotten.py). So is what is left of an
-acknowledged one that was retired while some drives were away: back, as it is superseded. When a
-drive is away nothing is settled.
+acknowledged one that was retired while some drives were away: back, as it is superseded. So is a
+damaged row that no drive has whole, and too few have for it to be acknowledged. When a drive is
+away nothing is settled.
 """
 
 from collections.abc import Mapping
@@ -19,15 +20,14 @@ from dataclasses import dataclass
 
 from objstore.drive.ops import Commit, CommitMode, Committed, ReadUpload, Settle, Undo
 from objstore.engine.forgotten import drives_that_count
+from objstore.engine.key_health import KeyHealth, examine
 from objstore.engine.rebuild import LostVersion
-from objstore.engine.resolve import read_history, read_key
 from objstore.engine.sets import Context, SetDrive, SetHandle
 from objstore.errors import ReadQuorumLost, UploadMissing
 from objstore.limits import HEAL_EXAMINED_S, SETTLE_AGE_S
-from objstore.names import BucketName, Kind, ObjectKey, Order, Stamp, UploadId
+from objstore.names import BucketName, Kind, ObjectKey, Order, UploadId, made_under
 from objstore.ondisk.record import HeldShard, Record, Version, encode_record, encode_version
 from objstore.ondisk.shard_file import block_checksum
-from objstore.quorum.reduce import describe_errors
 from objstore.versions.hlc import wall_ms_of
 from objstore.versions.select import Choice, DriveAnswer, Outcome, Source
 from objstore.versions.visible import supersedes
@@ -50,52 +50,6 @@ class Healed:
     recodes: int | None = None  # the slot whose server is to recode a version of the key
 
 
-@dataclass(frozen=True, slots=True)
-class KeyHealth:
-    """A key as every drive that answered sees it."""
-
-    answers: Mapping[int, DriveAnswer]
-    choices: tuple[Choice, ...]  # of every version that counts, newest first, tombstones too
-    answering: bool  # every drive did
-    complete: bool  # and is trusted, and has no damaged row
-    asked_s: float  # when they were asked, by the monotonic clock
-
-    @property
-    def skipped(self) -> tuple[Order, ...]:
-        """Versions that were never acknowledged."""
-        return self.choices[-1].skipped
-
-    @property
-    def found(self) -> tuple[Choice, ...]:
-        """The versions that can be read, or that say something is gone."""
-        return tuple(choice for choice in self.choices if choice.outcome is Outcome.FOUND)
-
-    def find(self, order: Order) -> Choice | None:
-        """Return the choice of this very row."""
-        for choice in self.found:
-            if choice.newest == order:
-                return choice
-        return None
-
-
-async def examine(
-    context: Context, handle: SetHandle, bucket: BucketName, key: ObjectKey
-) -> KeyHealth:
-    """Ask every drive for all of a key.
-
-    Raises:
-        ReadQuorumLost: those that answered cannot tell what there is.
-    """
-    asked_s = context.clock.monotonic_s()
-    history = await read_history(context, handle, read_key(bucket, key))
-    answers, last = history.answers, history.choices[-1]
-    if last.outcome is Outcome.UNDECIDED:
-        raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
-    whole = all(answer.trusted and not answer.unknown for answer in answers.values())
-    answering = handle.slots_on(tuple(answers)) == handle.total_slots
-    return KeyHealth(answers, history.choices, answering, whole and answering, asked_s)
-
-
 async def heal_key(
     context: Context,
     handle: SetHandle,
@@ -116,7 +70,9 @@ async def heal_key(
         DriveError: a target failed.
     """
     health = await examine(context, handle, bucket, key)
-    settled = False
+    settled = await _remove_unreadable(context, handle, health, bucket, key)
+    if settled:
+        health = await examine(context, handle, bucket, key)
     if health.complete:
         for order in health.skipped:
             with suppress(ReadQuorumLost):  # no longer readable: it stays, and the others go on
@@ -205,9 +161,36 @@ async def _settle_dangling(
     return True
 
 
+async def _remove_unreadable(
+    context: Context, handle: SetHandle, health: KeyHealth, bucket: BucketName, key: ObjectKey
+) -> bool:
+    """Remove damaged rows that no drive has whole, and that cannot have been acknowledged.
+
+    Nothing can write them anew. While they stay, the word of their drives on the whole key is worth
+    nothing.
+    """
+    if not health.answering:
+        return False
+    removed = False
+    for order in {order for answer in health.answers.values() for order in answer.damaged}:
+        holders = [drive for drive, answer in health.answers.items() if order in answer.damaged]
+        may_have_had = [
+            drive
+            for drive, answer in health.answers.items()
+            if order in answer.damaged or answer.may_have_lost(order)
+        ]
+        whole = any(answer.find(order) for answer in health.answers.values())
+        if whole or not _is_old(context, order) or handle.may_acknowledge(may_have_had):
+            continue
+        for drive in holders:
+            await handle.drives[drive].call(Undo(bucket, key, order))
+        removed = True
+    return removed
+
+
 def _is_old(context: Context, order: Order) -> bool:
     """Whether what was written under an order is not in flight any more."""
-    return wall_ms_of(Stamp(order[18:] or order[:16])) <= context.now_ms() - SETTLE_AGE_S * 1000
+    return wall_ms_of(made_under(order)) <= context.now_ms() - SETTLE_AGE_S * 1000
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from objstore.engine.edit import next_revision
 from objstore.engine.encrypt import Intake
 from objstore.engine.fanout import call_all
 from objstore.engine.get import StoredObject
-from objstore.engine.heal import KeyHealth, examine
+from objstore.engine.key_health import KeyHealth, examine
 from objstore.engine.ports import Attributes
 from objstore.engine.put import StoredPart, Target, store_part
 from objstore.engine.reader_body import ReaderBody

@@ -36,14 +36,16 @@ _HISTORY_ROWS = 64
 def answer_of(state: KeyState) -> DriveAnswer:
     """Open what a drive answered; a record that fails its checksum is unknown, never absent."""
     records: list[Record] = []
-    unknown = state.unknown
+    unknown = len(state.damaged)
     for sealed in state.records:
         try:
             records.append(decode_record(sealed))
         except RecordUnknown:
             unknown += 1
     floor = records[-1].version.order if state.more and records else None
-    return DriveAnswer(tuple(records), unknown, state.trusted, floor, state.emptied_ms)
+    return DriveAnswer(
+        tuple(records), unknown, state.trusted, floor, state.emptied_ms, state.damaged
+    )
 
 
 async def resolve(
@@ -207,4 +209,5 @@ def _join(pages: list[DriveAnswer]) -> DriveAnswer:
         unknown=sum(page.unknown for page in pages),
         trusted=all(page.trusted for page in pages),
         emptied_ms=pages[-1].emptied_ms,
+        damaged=tuple(order for page in pages for order in page.damaged),
     )

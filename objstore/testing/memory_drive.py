@@ -359,8 +359,9 @@ class MemoryDrive:
                 break
             rows.append(row)
         intact = tuple(row.sealed for row in rows if not row.damaged)
+        damaged = tuple(row.order for row in rows if row.damaged)
         more = len(rows) < len(wanted)
-        return KeyState(intact, len(rows) - len(intact), self.trusted, more, self.emptied_ms)
+        return KeyState(intact, damaged, self.trusted, more, self.emptied_ms)
 
     def _shown(self, bucket: BucketName, key: ObjectKey) -> list[HeldRow]:
         """The rows of a key that count."""

@@ -35,7 +35,7 @@ from enum import Enum, auto
 from functools import partial
 
 from objstore.limits import CLOCK_DRIFT_SECONDS_MAX
-from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, stamp_of
+from objstore.names import NO_ORDER, NO_STAMP, Kind, Order, made_under, stamp_of
 from objstore.ondisk.record import HeldShard, Record, Version
 from objstore.quorum.thresholds import is_acknowledged, write_quorum_least
 from objstore.versions.hlc import wall_ms_of
@@ -44,13 +44,18 @@ from objstore.versions.visible import supersedes
 
 @dataclass(frozen=True, slots=True)
 class DriveAnswer:
-    """What one drive said of one key: records newest first, damaged rows, trustworthiness."""
+    """What one drive said of one key: records newest first, and how far its word goes.
+
+    `unknown` counts the rows that cannot be read; `damaged` are the orders of those, as KeyState
+    has them, that fail their checksum.
+    """
 
     records: tuple[Record, ...]
     unknown: int = 0
     trusted: bool = True
     floor: Order | None = None  # rows below it were not read
     emptied_ms: int = 0  # as in KeyState
+    damaged: tuple[Order, ...] = ()
 
     def find(self, order: Order) -> Record | None:
         """Return the record of this order, if the drive has it."""
@@ -63,11 +68,11 @@ class DriveAnswer:
         """Whether it has something that takes this version's place."""
         return any(supersedes(record.version, version) for record in self.records)
 
-    def may_have_lost(self, version: Version) -> bool:
-        """Whether a version is so old that what was in the drive's place before may have had it."""
+    def may_have_lost(self, order: Order) -> bool:
+        """Whether a row is so old that what was in the drive's place before may have had it."""
         if not self.emptied_ms:
             return not self.trusted
-        made_ms = wall_ms_of(max(version.stamp, version.edit))
+        made_ms = wall_ms_of(made_under(order))
         return made_ms <= self.emptied_ms + CLOCK_DRIFT_SECONDS_MAX * 1000
 
     def ends_above(self, order: Order) -> bool:
@@ -268,7 +273,7 @@ def _may_have_lost(
             answer is None
             or answer.unknown
             or answer.ends_above(version.order)
-            or (answer.may_have_lost(version) and not answer.has_retired(version))
+            or (answer.may_have_lost(version.order) and not answer.has_retired(version))
         ):
             yield from slots
 

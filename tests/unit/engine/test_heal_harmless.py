@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import combinations
 
 import pytest
@@ -15,12 +16,19 @@ from objstore.drive.ops import ListMissed, ReadKey, ReadStatus
 from objstore.engine.heal import heal_key
 from objstore.engine.notes import note_wanting
 from objstore.erasure.geometry import block_bytes
-from objstore.errors import DriveError, DriveOffline, QuorumError, ReadQuorumLost, RequestRefused
-from objstore.limits import HEAL_EXAMINED_S, STRIPE_BYTES, TOMBSTONE_AGE_S
+from objstore.errors import (
+    DriveError,
+    DriveOffline,
+    QuorumError,
+    ReadQuorumLost,
+    RequestRefused,
+    WriteQuorumLost,
+)
+from objstore.limits import HEAL_EXAMINED_S, SETTLE_AGE_S, STRIPE_BYTES, TOMBSTONE_AGE_S
 from objstore.names import ObjectKey, Scheme
 from objstore.ondisk.record import decode_record
 from objstore.ondisk.shard_file import CHECKSUM_BYTES, HEADER_BYTES, block_checksum
-from objstore.testing.faulty_drive import DriveCall, Fault
+from objstore.testing.faulty_drive import DriveCall, Fault, on
 from objstore.testing.memory_rows import HeldFile, ShardKey
 from objstore.testing.memory_set import BUCKET, MemorySet, memory_set
 from tests.unit.engine.bodies import delete, get, pattern, put
@@ -224,6 +232,68 @@ async def test_journals_that_were_lost_together_are_rebuilt_from_the_shards_that
                 await m.walk(index)
         assert all([(await drive.call(ReadStatus())).trusted for drive in m.drives])
         await reads_without(m, 1, KEY, LARGE)
+
+
+def damage_records(m: MemorySet, drives: Iterable[int]) -> None:
+    for drive in drives:
+        for row in m.drives[drive].memory.rows[BUCKET, KEY]:
+            row.damaged = True
+
+
+async def damaged_records(m: MemorySet) -> int:
+    """Heal the key, and count the rows of it that are damaged then."""
+    with suppress(ReadQuorumLost):
+        await heal_key(m.context, m.handle, BUCKET, KEY, frozenset(range(4)), verify=False)
+    rows = [row for drive in m.drives for row in drive.memory.rows.get((BUCKET, KEY), [])]
+    return sum(row.damaged for row in rows)
+
+
+@pytest.mark.parametrize("scheme", [Scheme(3, 1), Scheme(2, 2)], ids=str)
+class TestADamagedRecordThatNoDriveHasWhole:
+    async def test_is_removed_when_it_was_never_acknowledged(self, scheme: Scheme) -> None:
+        """Its writer died half-way. While it is there, no listing can trust its drive."""
+        async with memory_set(scheme) as m:
+            for drive in (0, 1, 2):
+                m.drives[drive].rules.append(on("Commit", DriveOffline("away")))
+            m.drives[3].rules.append(on("Undo", DriveOffline("away")))
+            with pytest.raises(WriteQuorumLost):
+                await put(m, KEY, b"refused")
+            await m.idle()
+            for one in m.drives:
+                one.rules.clear()
+            damage_records(m, [3])
+            assert await damaged_records(m) == 1  # it may be in flight
+            m.clock.advance(SETTLE_AGE_S + 1)
+            m.drives[0].pull()
+            assert await damaged_records(m) == 1  # who is away may have it
+            m.drives[0].bring_back()
+            assert await damaged_records(m) == 0
+            assert await read_or_none(m) is None
+
+    async def test_stays_when_it_may_have_been_acknowledged(self, scheme: Scheme) -> None:
+        async with memory_set(scheme) as m:
+            await put(m, KEY, b"acknowledged")
+            damage_records(m, range(4))
+            m.clock.advance(SETTLE_AGE_S + 1)
+            assert await damaged_records(m) == 4
+
+    async def test_stays_when_the_drives_that_had_it_were_replaced(self, scheme: Scheme) -> None:
+        async with memory_set(scheme) as m:
+            await put(m, KEY, b"acknowledged")
+            damage_records(m, [0])
+            m.clock.advance(SETTLE_AGE_S + 1)
+            for drive in (1, 2, 3):
+                m.drives[drive].replace(m.clock)
+                m.drives[drive].memory.trusted = True
+            assert await damaged_records(m) == 1
+
+    async def test_is_written_anew_from_one_that_has_it(self, scheme: Scheme) -> None:
+        async with memory_set(scheme) as m:
+            await put(m, KEY, b"acknowledged")
+            damage_records(m, [0])
+            m.clock.advance(SETTLE_AGE_S + 1)
+            assert await damaged_records(m) == 0
+            await reads_without(m, scheme.m, KEY, b"acknowledged")
 
 
 class TestRaces:
