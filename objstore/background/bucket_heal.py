@@ -45,7 +45,7 @@ async def newest_buckets(context: Context, handle: SetHandle) -> Mapping[BucketN
         deadline_s=CALL_DEADLINE_S,
     )
     trusted = [drive for drive, page in fanout.answers.items() if page.trusted]
-    everybody = handle.slots_on(tuple(fanout.answers)) == handle.total_slots
+    everybody = handle.is_every_slot_on(fanout.answers)
     if not everybody and not handle.is_fresh(trusted):
         raise ReadQuorumLost(
             f"{handle.slots_on(trusted)} of {handle.total_slots} slots told of the buckets; "

@@ -177,7 +177,7 @@ class _Tending:
 
 def _is_whole(own: OwnDrive) -> bool:
     """Whether every drive of the set answers."""
-    return own.handle.slots_on(own.handle.readable()) == own.handle.total_slots
+    return own.handle.is_every_slot_on(own.handle.readable())
 
 
 async def _others_are_well(background: BackgroundContext, own: OwnDrive) -> bool:
@@ -188,7 +188,7 @@ async def _others_are_well(background: BackgroundContext, own: OwnDrive) -> bool
         for index, slots in enumerate(handle.slots_of_drive)
         if slots and index != own.index and handle.drives[index].can_read
     ]
-    if handle.slots_on([*others, own.index]) < handle.total_slots:
+    if not handle.is_every_slot_on([*others, own.index]):
         return False
     fanout = await call_all(
         background.engine.group,

@@ -215,7 +215,7 @@ class Walk:
                     break
                 after = (theirs[-1].bucket, theirs[-1].key, theirs[-1].order)
                 await self._save()
-        everybody = self._handle.slots_on(asked) == self._handle.total_slots
+        everybody = self._handle.is_every_slot_on(asked)
         if not everybody and not self._handle.is_fresh(heard):
             raise ReadQuorumLost(f"of deletions {len(heard)} drives told, which are too few")
 

@@ -155,7 +155,7 @@ async def _find_version(
     except ReadQuorumLost:
         history = await read_history(context, handle, read_key(bucket, key, version_id))
         short = history.choices[0]
-        everybody = handle.slots_on(tuple(history.answers)) == handle.total_slots
+        everybody = handle.is_every_slot_on(history.answers)
         if short.outcome is not Outcome.UNDECIDED or short.version is None or not everybody:
             raise
         return short

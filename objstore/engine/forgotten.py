@@ -34,7 +34,7 @@ async def drives_that_count(context: Context, handle: SetHandle) -> frozenset[in
         ReadQuorumLost: some drive does not tell; it may be the one that counts most.
     """
     counts = await read_forgotten(context, handle)
-    if handle.slots_on(tuple(counts)) < handle.total_slots:
+    if not handle.is_every_slot_on(counts):
         raise ReadQuorumLost("not every drive tells which deletions it knows of")
     newest = max(counts.values())
     return frozenset(index for index, count in counts.items() if count == newest)

@@ -100,7 +100,7 @@ async def _heal_upload(
     holders = frozenset(drive for drive, one in states.items() if one.upload is not None)
     if not holders - {target}:
         return 0  # it ended meanwhile
-    some_away = handle.slots_on(states) < handle.total_slots
+    some_away = not handle.is_every_slot_on(states)
     if target not in holders:
         if some_away and not handle.is_fresh(holders):
             return int(target not in states or not states[target].trusted)

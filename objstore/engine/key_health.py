@@ -53,5 +53,5 @@ async def examine(
     if last.outcome is Outcome.UNDECIDED:
         raise ReadQuorumLost(f"{last.reason}; {describe_errors(history.errors)}")
     whole = all(answer.trusted and not answer.unknown for answer in answers.values())
-    answering = handle.slots_on(tuple(answers)) == handle.total_slots
+    answering = handle.is_every_slot_on(answers)
     return KeyHealth(answers, history.choices, answering, whole and answering, asked_s)

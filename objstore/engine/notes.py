@@ -46,5 +46,5 @@ async def note_unhealed(
 
     Not while drives are away: then it is they that are missed, by every key.
     """
-    if handle.slots_on(handle.readable()) == handle.total_slots:
+    if handle.is_every_slot_on(handle.readable()):
         await note_wanting(context, handle, bucket, key, handle.slots_of_drive[target])

@@ -54,7 +54,7 @@ async def ask_for_pages(
     def fresh(fanout: Fanout[P]) -> bool:
         trusted = tuple(drive for drive, page in fanout.answers.items() if page.trusted)
         told = frozenset(fanout.answers) | leave_out
-        everybody = bool(leave_out) and handle.slots_on(told) == handle.total_slots
+        everybody = bool(leave_out) and handle.is_every_slot_on(told)
         return everybody or handle.is_fresh(trusted)
 
     def decide(fanout: Fanout[P]) -> bool | None:

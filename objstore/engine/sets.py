@@ -136,6 +136,10 @@ class SetHandle:
         """Return, for each server that may have acknowledged writes alone, its drives."""
         return tuple(self._drives_of(server) for server in self.solo.may_have_written())
 
+    def is_every_slot_on(self, drives: Iterable[int]) -> bool:
+        """Whether no slot is on a drive that is not among these."""
+        return self.slots_on(drives) == self.total_slots
+
     def may_acknowledge(self, drives: Iterable[int]) -> bool:
         """Whether a write may have been acknowledged by these drives, and no other."""
         chosen = frozenset(drives)
