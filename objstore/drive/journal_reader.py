@@ -29,6 +29,7 @@ from objstore.drive.journal_schema import (
     emptied_ms,
     forgotten,
     is_trusted,
+    read_meta,
 )
 from objstore.drive.journal_sql import Key, LoadedRow, load_payloads, load_some_payloads
 from objstore.drive.lanes import again
@@ -152,10 +153,7 @@ class JournalReader:
             return [error]
 
     def _meta(self, name: str) -> bytes | None:
-        found = self._connection.execute(
-            "SELECT value FROM meta WHERE name = ?", (name,)
-        ).fetchone()
-        return None if found is None else found[0]
+        return read_meta(self._connection, name)
 
     # --- keys ------------------------------------------------------------------------
 

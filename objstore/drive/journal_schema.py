@@ -111,8 +111,7 @@ def open_journal(path: Path, tree: TreeHash, *, cache_kib: int, writes: bool) ->
 
 def is_trusted(connection: sqlite3.Connection) -> bool:
     """Whether what this journal lacks is absent, rather than unknown."""
-    found = connection.execute("SELECT value FROM meta WHERE name = 'trusted'").fetchone()
-    return found is not None and found[0] == TRUSTED
+    return read_meta(connection, "trusted") == TRUSTED
 
 
 def emptied_ms(connection: sqlite3.Connection) -> int:
@@ -126,8 +125,14 @@ def forgotten(connection: sqlite3.Connection) -> int:
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:
+    found = read_meta(connection, name)
+    return int(found) if found is not None and found.isdigit() else 0
+
+
+def read_meta(connection: sqlite3.Connection, name: str) -> bytes | None:
+    """Return what table `meta` has under a name."""
     found = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return int(found[0]) if found is not None and bytes(found[0]).isdigit() else 0
+    return None if found is None else bytes(found[0])
 
 
 def _prepare(connection: sqlite3.Connection, *, cache_kib: int, writes: bool) -> None:
