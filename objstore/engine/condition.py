@@ -31,6 +31,19 @@ from objstore.versions.select import Choice
 T = TypeVar("T")
 
 
+class Pauses:
+    """Longer and longer random pauses, so that those in each other's way do not meet again."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._longest_s = CONDITION_PAUSE_S
+
+    async def wait(self) -> None:
+        """Make the next one."""
+        await asyncio.sleep(self._longest_s * self._context.entropy.draw(1)[0] / 255)
+        self._longest_s = min(2 * self._longest_s, CONDITION_PAUSE_S_MAX)
+
+
 def current_object(choice: Choice) -> Version | None:
     """Return the object that a condition speaks of; a delete marker is none."""
     version = choice.version
@@ -83,7 +96,7 @@ async def until_uncontested(context: Context, attempt: Callable[[], Awaitable[T]
         RequestRefused: ConditionalRequestConflict, after CONDITION_TRIES_MAX tries, or in the place
             of PreconditionFailed when a try may have been seen; what `attempt` raises.
     """
-    pause_s = CONDITION_PAUSE_S
+    pauses = Pauses(context)
     shown = False
     for _ in range(CONDITION_TRIES_MAX):
         try:
@@ -94,6 +107,5 @@ async def until_uncontested(context: Context, attempt: Callable[[], Awaitable[T]
             raise
         except Contested as contested:
             shown = shown or contested.shown
-            await asyncio.sleep(pause_s * context.entropy.draw(1)[0] / 255)
-            pause_s = min(2 * pause_s, CONDITION_PAUSE_S_MAX)
+            await pauses.wait()
     raise RequestRefused("ConditionalRequestConflict")

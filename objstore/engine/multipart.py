@@ -5,7 +5,6 @@ object is found in the same way. A drive that misses a part is noted in its reco
 (`missing_parts`) and healed later.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from objstore.drive.ops import (
 from objstore.engine.buckets import BucketRecord, call_with_bucket
 from objstore.engine.commit import Proposal, commit_version
 from objstore.engine.completion import Completion, checksum_of_upload, completion
-from objstore.engine.condition import commit_if
+from objstore.engine.condition import Pauses, commit_if
 from objstore.engine.encrypt import intake_of, new_encryption
 from objstore.engine.fanout import call_all
 from objstore.engine.ports import (
@@ -47,8 +46,6 @@ from objstore.errors import (
 )
 from objstore.limits import (
     CALL_DEADLINE_S,
-    CONDITION_PAUSE_S,
-    CONDITION_PAUSE_S_MAX,
     CONDITION_TRIES_MAX,
     STRIPE_BYTES,
 )
@@ -394,7 +391,7 @@ async def complete_once(
         RequestRefused: as `complete_upload`, and NoSuchUpload.
         WriteQuorumLost: as `complete_upload`, and when others were in the way each time.
     """
-    pause_s = CONDITION_PAUSE_S
+    pauses = Pauses(context)
     for _ in range(CONDITION_TRIES_MAX):
         found = None
         try:
@@ -410,8 +407,7 @@ async def complete_once(
                 return version
             if found is None:
                 raise
-        await asyncio.sleep(pause_s * context.entropy.draw(1)[0] / 255)
-        pause_s = min(2 * pause_s, CONDITION_PAUSE_S_MAX)
+        await pauses.wait()
     raise WriteQuorumLost(f"{CONDITION_TRIES_MAX} times others were completing the upload")
 
 
