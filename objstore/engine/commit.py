@@ -91,29 +91,9 @@ async def commit_version(
     stamp = _first_stamp(context, proposal)
     depends = _depends(proposal)
     while len(tries) < STAMP_RETRIES_MAX:
-        version = proposal.version_at(stamp)
-        encoded = encode_version(version)
-        fanout = Fanout(
-            context.group,
-            {
-                drive: partial(
-                    call_with_bucket,
-                    handle.drives[drive],
-                    Commit(
-                        encode_record(encoded, held),
-                        CommitMode.ORDERED if proposal.base is None else CommitMode.REVISED,
-                        tries[-1].version.order if tries else None,
-                        proposal.completes,
-                        proposal.base,
-                        proposal.not_above,
-                    ),
-                    version.bucket,
-                    bucket_record,
-                )
-                for drive, held in proposal.held.items()
-            },
-        )
-        tries.append(_Try(version, fanout))
+        earlier = tries[-1].version.order if tries else None
+        tries.append(_begin(context, handle, proposal, stamp, earlier, bucket_record))
+        version, fanout = tries[-1].version, tries[-1].fanout
         verdict = await fanout.until(
             partial(_decide, handle, proposal, version), deadline_s=WRITE_DECISION_DEADLINE_S
         )
@@ -137,6 +117,38 @@ async def commit_version(
         raise _refusal(handle, version, fanout)
     context.group.create_task(_undo(context, handle, proposal, tries, keep_shards=False))
     raise WriteQuorumLost(f"the key changed {STAMP_RETRIES_MAX} times while it was written")
+
+
+def _begin(
+    context: Context,
+    handle: SetHandle,
+    proposal: Proposal,
+    stamp: Stamp,
+    earlier: Order | None,
+    bucket_record: BucketRecord,
+) -> _Try:
+    """Send the proposal under a stamp to every drive it has something for."""
+    version = proposal.version_at(stamp)
+    encoded = encode_version(version)
+    mode = CommitMode.ORDERED if proposal.base is None else CommitMode.REVISED
+    calls = {
+        drive: partial(
+            call_with_bucket,
+            handle.drives[drive],
+            Commit(
+                encode_record(encoded, held),
+                mode,
+                earlier,
+                proposal.completes,
+                proposal.base,
+                proposal.not_above,
+            ),
+            version.bucket,
+            bucket_record,
+        )
+        for drive, held in proposal.held.items()
+    }
+    return _Try(version, Fanout(context.group, calls))
 
 
 def _depends(proposal: Proposal) -> bool:

@@ -360,8 +360,7 @@ class MemoryDrive:
             rows.append(row)
         intact = tuple(row.sealed for row in rows if not row.damaged)
         damaged = tuple(row.order for row in rows if row.damaged)
-        more = len(rows) < len(wanted)
-        return KeyState(intact, damaged, self.trusted, more, self.emptied_ms)
+        return KeyState(intact, damaged, self.trusted, len(rows) < len(wanted), self.emptied_ms)
 
     def _shown(self, bucket: BucketName, key: ObjectKey) -> list[HeldRow]:
         """The rows of a key that count."""

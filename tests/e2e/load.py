@@ -15,6 +15,8 @@ from tests.e2e.running import Cluster, S3Client
 # Inside a record, inside a stripe, several stripes.
 SIZES = (0, 1, 4096, 40_000, 700_000, 3_000_001)
 
+PAUSE_S = 0.03  # of a client, before each request: there is always one, and other tests go on too
+
 
 @dataclass
 class Entry:
@@ -121,7 +123,7 @@ class Load:
     def _work(self, number: int, rng: random.Random) -> None:
         clients = [self._cluster.client(server) for server in self._servers]
         serial = 0
-        while not self._stopping.is_set():
+        while not self._stopping.wait(PAUSE_S):
             serial += 1
             key = f"worker{number}/key{rng.randrange(40)}"
             entry = self.entries.setdefault(key, Entry())

@@ -31,6 +31,8 @@ from tests.e2e.people import (
 from tests.e2e.raw_http import Answer, Shot, Signer, send
 from tests.e2e.running import Cluster, S3Client
 
+pytestmark = pytest.mark.xdist_group("authorization")  # one cluster for all
+
 DENIED = "AccessDenied"
 
 

@@ -20,6 +20,8 @@ from tests.e2e.content import Content, fresh_name
 from tests.e2e.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from tests.e2e.running import Cluster, S3Client
 
+pytestmark = pytest.mark.xdist_group("encryption")  # one cluster for all
+
 BUCKET = "secrets"
 WARNING = "accepted over plain HTTP"
 SECRET, OTHER_SECRET = (hashlib.sha256(name).digest() for name in (b"one", b"other"))

@@ -22,6 +22,8 @@ from tests.e2e.people import (
 from tests.e2e.raw_http import Shot, Signer, send
 from tests.e2e.running import Cluster, S3Client
 
+pytestmark = pytest.mark.xdist_group("identities")  # one cluster for all
+
 BUCKET, BOBS = "alices-bucket", "bobs-bucket"
 
 

@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 from tests.e2e.content import fresh_name
 from tests.e2e.running import Cluster, S3Client
 
+pytestmark = pytest.mark.xdist_group("lifecycle")  # one cluster for all
+
 DAY_S = 2
 SETTINGS = {"OBJSTORE_LIFECYCLE_DAY_SECONDS": str(DAY_S), "OBJSTORE_METRICS_PUBLIC": "true"}
 SOON_S = 30.0  # generous: a pass begins every second

@@ -18,6 +18,8 @@ from tests.e2e.monitoring_files import metrics_asked_for
 from tests.e2e.raw_http import Answer, Shot, send
 from tests.e2e.running import Cluster
 
+pytestmark = pytest.mark.xdist_group("monitoring")  # one cluster for all
+
 BUCKET = "watched"
 SIZE = 50_000
 Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]

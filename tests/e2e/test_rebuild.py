@@ -90,7 +90,9 @@ def prove(
         cluster.wait_healthy()
 
 
-@pytest.mark.parametrize("drive", range(4))
+@pytest.mark.parametrize(
+    "drive", [0, *(pytest.param(drive, marks=pytest.mark.long) for drive in (1, 2)), 3]
+)
 def test_an_empty_replacement_is_rebuilt(shared: Cluster, drive: int) -> None:
     contents = fill(shared, fresh_name("empty"))
     faults.move_away(shared.drives[drive])
