@@ -94,21 +94,36 @@ deploy_tests_are_meant() {
     case "$*" in *deploy*) true ;; *tests/*) false ;; *) true ;; esac
 }
 
+CLIENTS='clients for the interop tests'
+
+clients_are_there() {
+    failed=false
+    wait "$clients" || failed=true
+    cat .venv/interop-install.log
+    ! $failed || die "the $CLIENTS could not be installed"
+}
+
 stage 'system packages' system_packages
 stage 'python packages' python_packages
 stage 'monitoring tools' monitoring_tools
-! interop_tests_are_meant "$@" || stage 'clients for the interop tests' sh tests/interop/install.sh
 ! deploy_tests_are_meant "$@" || stage 'servers, proxies and linters for the tests of deploy/' \
     sh tests/deploy/install.sh
 stage 'what this machine cannot test' name_what_is_skipped
+if interop_tests_are_meant "$@"; then
+    # Mostly downloads: they go on while the checks run, and the tests that need no clients.
+    sh tests/interop/install.sh >.venv/interop-install.log 2>&1 &
+    clients=$!
+fi
 .ci/run static
 if [ $# -gt 0 ]; then
+    ! interop_tests_are_meant "$@" || stage "$CLIENTS" clients_are_there
     stage tests .venv/bin/python -m pytest --durations=15 "$@"
 else
     # One process more than there are cores: tests with servers wait a lot.
     processes=$(($(getconf _NPROCESSORS_ONLN) + 1))
     set -- -n "$processes" --dist loadgroup --durations=15
     stage tests .venv/bin/python -m pytest "$@" -m 'not interop and not long' tests
+    stage "$CLIENTS" clients_are_there
     # Their directory alone: each process reads every test that it is given before it runs any.
     stage 'tests with real clients' .venv/bin/python -m pytest "$@" -m interop tests/interop
 fi
