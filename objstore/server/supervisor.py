@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
@@ -28,6 +27,7 @@ import structlog
 from objstore import __version__
 from objstore.clock import Clock
 from objstore.rpc.auth import REPLAY_TABLE_BYTES
+from objstore.server.metrics_directory import metrics_directory
 from objstore.server.order import (
     EXIT_REFUSED,
     LiveChange,
@@ -165,7 +165,7 @@ class Supervisor:
         try:
             os.ftruncate(self._replays, REPLAY_TABLE_BYTES)
             os.ftruncate(self._buckets, MARK_BYTES)
-            with TemporaryDirectory(prefix="objstore-metrics-") as metrics:
+            with metrics_directory(self._clock) as metrics:
                 self._metrics = metrics
                 yield
         finally:
