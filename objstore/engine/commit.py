@@ -17,6 +17,7 @@ see: then a drive's refusal is final for this try, which is taken back everywher
 its maker looks again (engine/condition.py).
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -246,22 +247,22 @@ async def _undo(
     keep_shards: bool,
 ) -> None:
     """Take every try back where it was committed, stragglers included, and free its shards."""
-    for one in tries:
-        await one.fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
-        version = one.version
-        # A drive that timed out may have committed all the same.
-        await call_all(
-            context.group,
-            {
-                drive: partial(
-                    handle.drives[drive].call, Undo(version.bucket, version.key, version.order)
-                )
-                for drive in proposal.held
-            },
-            deadline_s=CALL_DEADLINE_S,
-        )
+    async with asyncio.TaskGroup() as group:
+        for one in tries:
+            group.create_task(_undo_try(context, handle, proposal, one))
     if not keep_shards:
         await discard_shards(context, handle, proposal, tries[-1].version)
+
+
+async def _undo_try(context: Context, handle: SetHandle, proposal: Proposal, one: _Try) -> None:
+    await one.fanout.finished(deadline_s=WRITE_DECISION_DEADLINE_S)
+    # A drive that timed out may have committed all the same.
+    undo = Undo(one.version.bucket, one.version.key, one.version.order)
+    await call_all(
+        context.group,
+        {drive: partial(handle.drives[drive].call, undo) for drive in proposal.held},
+        deadline_s=CALL_DEADLINE_S,
+    )
 
 
 async def discard_shards(
