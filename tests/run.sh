@@ -52,7 +52,7 @@ python_packages() {
     .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
     if ! cmp -s pyproject.toml .venv/pyproject.installed; then
         .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-            --root-user-action=ignore -e '.[dev]'
+            --root-user-action=ignore --no-compile -e '.[dev]'
         cp pyproject.toml .venv/pyproject.installed
     fi
     .venv/bin/python --version

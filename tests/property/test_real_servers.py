@@ -69,4 +69,4 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_real_servers_do_what_the_model_does(servers: Cluster) -> None:
     client = servers.client()
     phases = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking would take long
-    run(lambda: Sequences(RealServers(servers, client)), 30, phases=phases)
+    run(lambda: Sequences(RealServers(servers, client)), 15, phases=phases)

@@ -1,4 +1,4 @@
-"""1,000 random sequences of requests, each against a deployment of its own; `long`: 2,000."""
+"""600 random sequences of requests, each against a deployment of its own; `long`: 2,000."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -12,7 +12,8 @@ from objstore.engine import completion
 from tests.property.sequences import Sequences
 from tests.property.server import LAYOUTS, InProcess, loop_in_a_thread
 
-_SEQUENCES: Final = 1000
+_SEQUENCES: Final = 600
+_SEQUENCES_LONG: Final = 2000
 _SETTINGS: Final = settings(
     stateful_step_count=25,
     deadline=None,
@@ -72,7 +73,7 @@ def _runs(sequences: int) -> list[tuple[type[Sequences], str, int]]:
 
 _RUNS: Final = [
     *_runs(_SEQUENCES),
-    *(pytest.param(*run, marks=pytest.mark.long) for run in _runs(2 * _SEQUENCES)),
+    *(pytest.param(*run, marks=pytest.mark.long) for run in _runs(_SEQUENCES_LONG)),
 ]
 
 
