@@ -14,7 +14,7 @@ from tests.cluster.traffic import SERVED, ask
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
-    pytest.mark.xdist_group("hosts"),
+    pytest.mark.xdist_group("faults"),
     pytest.mark.parametrize("on_hosts", ["quad-full-copy.toml"], indirect=True, ids=["EC:3"]),
 ]
 RETURNS_S = 40.0

@@ -13,7 +13,7 @@ from tests.cluster.host_cluster import HostCluster
 from tests.cluster.partitions import through_a_partition
 from tests.cluster.traffic import SERVED
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 EC1, EC2 = "two-server-ec1.toml", "two-server-ec2.toml"
 RETURNS_S = 30.0
 

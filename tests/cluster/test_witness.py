@@ -25,7 +25,7 @@ from tests.cluster.witnessed import (
     etcd_is_there,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
 EC1, EC2 = "two-server-ec1.toml", "two-server-ec2.toml"
 GOES_ON_S = 5.0  # from the loss of a server to the first write of the other

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.crash.power_cuts import VICTIMS, run_cuts
+from tests.crash.power_cuts import VICTIMS, NoDisksError, run_cuts
 
 pytestmark = [
     pytest.mark.xdist_group("faults"),
@@ -23,7 +23,7 @@ def test_power_cuts_lose_nothing_that_was_acknowledged(kind: str) -> None:
         pytest.skip(f"no mkfs.{kind} here")
     try:
         report = run_cuts(kind, CUTS, seed=1)
-    except OSError as error:
+    except NoDisksError as error:
         pytest.skip(f"this machine mounts no {kind} images: {error}")
     print(f"{kind}: {report}")
     assert not report.wrong, "\n".join(report.wrong)

@@ -33,7 +33,7 @@ from tests.deploy.proxies import (
 from tests.e2e.credentials import ACCESS_KEY, REGION, SECRET_KEY
 from tests.e2e.running import S3Client
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 BUCKET = "bucket"
 SPECIAL_KEYS = (
     "with space",

@@ -18,7 +18,7 @@ from tests.deploy.machines import Machines, missing_program
 from tests.deploy.packages import as_version
 from tests.deploy.proxies import HAPROXY_PORT, start_haproxy, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 SECRETS = ("root_user", "root_password", "cluster_secret")
 
 

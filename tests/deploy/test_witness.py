@@ -19,7 +19,7 @@ from tests.cluster.hosts import Host
 from tests.deploy.machines import PORT, SYSTEM_PATH, Machines
 from tests.deploy.proxies import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 # The same certificate with ten days left, signed anew by the same CA.
 NEAR_ITS_END = """
 set -eu
