@@ -179,7 +179,9 @@ class JournalReader:
                 records.append(payload)
             else:
                 damaged.append(row.order)
-        return KeyState(tuple(records), tuple(damaged), self._trusted, more, self._emptied_ms)
+        return KeyState(
+            tuple(records), len(damaged), self._trusted, more, self._emptied_ms, tuple(damaged)
+        )
 
     def _list_versions(self, op: ListVersions) -> VersionPage:
         return list_versions(

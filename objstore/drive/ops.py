@@ -54,8 +54,8 @@ class Committed(msgspec.Struct, frozen=True, array_like=True):
 class KeyState(msgspec.Struct, frozen=True, array_like=True):
     """What a drive holds of one key.
 
-    `records` are sealed, newest first. `damaged` are the orders of rows that fail their checksum; a
-    rotten index may give a wrong one, so a drive with any can not say what it lacks of the key. Not
+    `records` are sealed, newest first. `unknown` counts rows that fail their checksum; `damaged` are
+    their orders, of which a rotten index may give a wrong one, and an older objstore none. Not
     `trusted` means that this drive lost records it once acknowledged (it was replaced, or its
     journal was rebuilt, and its rebuild is not complete): what it has counts, what it lacks is
     unknown. `more` says that there are older rows.
@@ -66,10 +66,11 @@ class KeyState(msgspec.Struct, frozen=True, array_like=True):
     """
 
     records: tuple[bytes, ...]
-    damaged: tuple[Order, ...]
+    unknown: int
     trusted: bool
     more: bool = False
     emptied_ms: int = 0
+    damaged: tuple[Order, ...] = ()
 
 
 class KeyEntry(msgspec.Struct, frozen=True, array_like=True):

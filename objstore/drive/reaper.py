@@ -152,7 +152,7 @@ class OrphanReaper:
 
     async def _is_somebodys(self, name: ShardName, header: ShardHeader) -> bool:
         state = await self._drive.call(ReadKey(header.bucket, header.key, _VERSIONS_ASKED))
-        if state.damaged or not state.trusted or len(state.records) == _VERSIONS_ASKED:
+        if state.unknown or not state.trusted or len(state.records) == _VERSIONS_ASKED:
             return True
         parts = [part for sealed in state.records for part in decode_record(sealed).version.parts]
         if header.upload_id:

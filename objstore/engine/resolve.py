@@ -36,7 +36,7 @@ _HISTORY_ROWS = 64
 def answer_of(state: KeyState) -> DriveAnswer:
     """Open what a drive answered; a record that fails its checksum is unknown, never absent."""
     records: list[Record] = []
-    unknown = len(state.damaged)
+    unknown = state.unknown
     for sealed in state.records:
         try:
             records.append(decode_record(sealed))

@@ -346,13 +346,7 @@ class MemoryDrive:
         self.jobs.forget(op.number)
 
     def _read_key(self, op: ReadKey) -> KeyState:
-        wanted = [
-            row
-            for row in self._held(op.bucket, op.key)
-            if (op.stamp is None or row.record.version.stamp == op.stamp)
-            and (not op.nulls or row.null_version)
-            and (op.below is None or row.order < op.below)
-        ]
+        wanted = [row for row in self._held(op.bucket, op.key) if row.asked_for_by(op)]
         rows: list[HeldRow] = []
         for row in wanted:
             if sum(one.kind is not Kind.TOMBSTONE for one in rows) == max(1, op.limit):
@@ -360,7 +354,8 @@ class MemoryDrive:
             rows.append(row)
         intact = tuple(row.sealed for row in rows if not row.damaged)
         damaged = tuple(row.order for row in rows if row.damaged)
-        return KeyState(intact, damaged, self.trusted, len(rows) < len(wanted), self.emptied_ms)
+        more = len(rows) < len(wanted)
+        return KeyState(intact, len(damaged), self.trusted, more, self.emptied_ms, damaged)
 
     def _shown(self, bucket: BucketName, key: ObjectKey) -> list[HeldRow]:
         """The rows of a key that count."""

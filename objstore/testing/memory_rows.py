@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from objstore.drive.ops import KeyEntry, ListKeys, ListVersions
+from objstore.drive.ops import KeyEntry, ListKeys, ListVersions, ReadKey
 from objstore.names import DataId, Kind, Order
 from objstore.ondisk.record import HeldShard, Record, Upload
 
@@ -48,6 +48,14 @@ class HeldRow:
             for part in self.record.version.parts_with_bytes
             if part.number not in held.missing_parts
         }
+
+    def asked_for_by(self, op: ReadKey) -> bool:
+        """Whether a read of some of the key's rows means this one."""
+        return (
+            (op.stamp is None or self.record.version.stamp == op.stamp)
+            and (not op.nulls or self.null_version)
+            and (op.below is None or self.order < op.below)
+        )
 
     def superseded_by(self, newer: "HeldRow") -> bool:
         """An older null version by a null version; a lower revision by a higher one."""
