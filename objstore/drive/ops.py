@@ -54,8 +54,8 @@ class Committed(msgspec.Struct, frozen=True, array_like=True):
 class KeyState(msgspec.Struct, frozen=True, array_like=True):
     """What a drive holds of one key.
 
-    `records` are sealed, newest first. `unknown` counts rows that fail their checksum; `damaged` are
-    their orders, of which a rotten index may give a wrong one, and an older objstore none. Not
+    `records` are sealed, newest first. `unknown` counts rows that fail their checksum; `damaged`
+    are their orders: a rotten index may give a wrong one, an older objstore gives none. Not
     `trusted` means that this drive lost records it once acknowledged (it was replaced, or its
     journal was rebuilt, and its rebuild is not complete): what it has counts, what it lacks is
     unknown. `more` says that there are older rows.
