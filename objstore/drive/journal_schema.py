@@ -130,9 +130,9 @@ def _number(connection: sqlite3.Connection, name: str) -> int:
 
 
 def read_meta(connection: sqlite3.Connection, name: str) -> bytes | None:
-    """Return what table `meta` has under a name."""
+    """Return what table `meta` has under a name; what is no blob there has rotted."""
     found = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return None if found is None else bytes(found[0])
+    return found[0] if found is not None and isinstance(found[0], bytes) else None
 
 
 def _prepare(connection: sqlite3.Connection, *, cache_kib: int, writes: bool) -> None:

@@ -70,16 +70,17 @@ async def heal_key(
         DriveError: a target failed.
     """
     health = await examine(context, handle, bucket, key)
-    settled = await _remove_unreadable(context, handle, health, bucket, key)
-    if settled:
+    removed = await _remove_unreadable(context, handle, health, bucket, key)
+    if removed:
         health = await examine(context, handle, bucket, key)
+    settled = False
     if health.complete:
         for order in health.skipped:
             with suppress(ReadQuorumLost):  # no longer readable: it stays, and the others go on
                 settled |= await _settle_dangling(context, handle, health, bucket, key, order)
     if settled:
         health = await examine(context, handle, bucket, key)
-    shard_bytes, changed = 0, settled
+    shard_bytes, changed = 0, removed or settled
     short = [choice.reason for choice in health.choices if choice.outcome is Outcome.UNDECIDED]
     lost: list[str] = []
     for choice in health.choices:
@@ -171,18 +172,16 @@ async def _remove_unreadable(
     """
     if not health.answering:
         return False
+    answers = health.answers
     removed = False
-    for order in {order for answer in health.answers.values() for order in answer.damaged}:
-        holders = [drive for drive, answer in health.answers.items() if order in answer.damaged]
-        may_have_had = [
-            drive
-            for drive, answer in health.answers.items()
-            if order in answer.damaged or answer.may_have_lost(order)
-        ]
-        whole = any(answer.find(order) for answer in health.answers.values())
-        if whole or not _is_old(context, order) or handle.may_acknowledge(may_have_had):
+    for order in sorted({order for answer in answers.values() for order in answer.damaged}):
+        if not _is_old(context, order) or any(answer.find(order) for answer in answers.values()):
             continue
-        for drive in holders:
+        holders = {drive for drive, answer in answers.items() if order in answer.damaged}
+        replaced = {drive for drive, answer in answers.items() if answer.may_have_lost(order)}
+        if handle.may_acknowledge(holders | replaced):
+            continue
+        for drive in sorted(holders):
             await handle.drives[drive].call(Undo(bucket, key, order))
         removed = True
     return removed

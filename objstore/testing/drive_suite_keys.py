@@ -59,7 +59,7 @@ class KeyClauses:
         assert await harness.call(op) == Committed(superseded=False)
         state = await harness.state()
         assert state.records == (op.record,)
-        assert (state.damaged, state.trusted) == ((), True)
+        assert (state.unknown, state.trusted) == (0, True)
 
     async def test_a_key_that_was_never_written_is_absent(self, harness: Harness) -> None:
         assert (await harness.state()).records == ()

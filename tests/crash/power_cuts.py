@@ -41,6 +41,7 @@ from tests.crash.local_set import (
     read,
 )
 from tests.crash.operations import put
+from tests.e2e.faults import within
 from tests.unit.engine.bodies import pattern
 
 _FS_IOC_SHUTDOWN: Final = 0x8004587D
@@ -125,12 +126,15 @@ class Disks:
 
 def _unmount(root: bytes) -> None:
     """Unmount what nobody holds; a neighbour that copies its mount namespace does for a moment."""
-    ends_s = time.monotonic() + _BUSY_S
-    while (result := _LIBC.umount2(root, 0)) and ctypes.get_errno() == errno.EBUSY:
-        if time.monotonic() > ends_s:
-            break
-        time.sleep(0.05)
-    _checked(result, root)
+
+    def unmounted() -> bool:
+        result = _LIBC.umount2(root, 0)
+        if result and ctypes.get_errno() == errno.EBUSY:
+            return False
+        _checked(result, root)
+        return True
+
+    within(_BUSY_S, unmounted, f"nothing holds {os.fsdecode(root)}")
 
 
 def _checked(result: int, path: bytes) -> None:

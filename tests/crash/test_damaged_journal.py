@@ -89,7 +89,7 @@ class TestAPayload:
             await _prepare(drive)
             _flip(drive.path, "records", "payload")
             state = await drive.call(ReadKey(BUCKET, KEY))
-            assert (state.records, state.damaged) == ((), (order(5),))
+            assert (state.records, state.unknown, state.damaged) == ((), 1, (order(5),))
             page = await drive.call(ListKeys(BUCKET))
             assert [entry.key for entry in page.entries] == ["a", KEY, "z"]
             assert page.trusted
@@ -98,7 +98,7 @@ class TestAPayload:
             await drive.call(commit(version(6)))
             await drive.call(Settle(BUCKET, KEY, order(6)))
             state = await drive.call(ReadKey(BUCKET, KEY))
-            assert (len(state.records), state.damaged) == (1, ())
+            assert (len(state.records), state.unknown) == (1, 0)
 
     async def test_is_healed_by_a_merge(self, tmp_path: Path) -> None:
         async with local_drive(tmp_path / "d") as drive:
@@ -116,7 +116,7 @@ class TestARow:
             await _prepare(drive)
             _flip(drive.path, "rows", column)
             state = await drive.call(ReadKey(BUCKET, KEY))
-            assert (len(state.records), state.damaged) == (1, ())
+            assert (len(state.records), state.unknown) == (1, 0)
             page = await drive.call(ListKeys(BUCKET))
             assert [(entry.key, entry.kind) for entry in page.entries] == [
                 ("a", Kind.OBJECT),
@@ -137,7 +137,7 @@ class TestARowWithoutItsRecord:
         async with local_drive(tmp_path / "d") as drive:
             await self._damaged(drive)
             state = await drive.call(ReadKey(BUCKET, KEY))
-            assert (state.records, len(state.damaged)) == ((), 1)
+            assert (state.records, state.unknown) == ((), 1)
 
     async def test_makes_a_listing_one_that_is_not_trusted(self, tmp_path: Path) -> None:
         async with local_drive(tmp_path / "d") as drive:
@@ -154,7 +154,7 @@ class TestARowWithoutItsRecord:
             with pytest.raises(RecordUnknown):
                 await drive.call(commit(version(9)))
             await drive.call(commit(version(5), merge=True))
-            assert not (await drive.call(ReadKey(BUCKET, KEY))).damaged
+            assert (await drive.call(ReadKey(BUCKET, KEY))).unknown == 0
             await drive.call(commit(version(9)))
 
     async def test_is_not_retired_by_a_newer_version(self, tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ class TestARowWithoutItsRecord:
             await self._damaged(drive)
             await drive.call(commit(version(9), merge=True))
             await drive.call(Settle(BUCKET, KEY, order(9)))
-            assert len((await drive.call(ReadKey(BUCKET, KEY))).damaged) == 1
+            assert (await drive.call(ReadKey(BUCKET, KEY))).unknown == 1
             await drive.call(Undo(BUCKET, KEY, order(5)))
-            assert not (await drive.call(ReadKey(BUCKET, KEY))).damaged
+            assert (await drive.call(ReadKey(BUCKET, KEY))).unknown == 0
 
     async def test_leaves_the_other_keys_of_a_group_alone(self, tmp_path: Path) -> None:
         async with local_drive(tmp_path / "d") as drive:
@@ -252,7 +252,7 @@ class TestAFile:
                         continue
                     right = outcome.records == (ops[index].record,)  # type: ignore[attr-defined]
                     assert right or not outcome.records  # type: ignore[attr-defined]
-                    absent += not right and not outcome.damaged  # type: ignore[attr-defined]
+                    absent += not right and not outcome.unknown  # type: ignore[attr-defined]
         assert absent == 0
 
     async def test_that_is_no_database_is_a_faulty_drive_until_it_is_set_aside(

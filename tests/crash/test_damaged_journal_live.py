@@ -77,7 +77,7 @@ async def prove(m: LocalSet) -> None:
     """Every drive has every object, and their records say the same."""
     for key in OBJECTS:
         states = [await drive.call(ReadKey(BUCKET, ObjectKey(key))) for drive in m.drives]
-        assert all(state.trusted and not state.damaged for state in states)
+        assert all(state.trusted and not state.unknown for state in states)
         assert all(len(state.records) == 1 for state in states)
 
 

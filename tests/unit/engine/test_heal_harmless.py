@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from itertools import combinations
 
 import pytest
@@ -240,6 +240,18 @@ def damage_records(m: MemorySet, drives: Iterable[int]) -> None:
             row.damaged = True
 
 
+@asynccontextmanager
+async def acknowledged_and_damaged(
+    scheme: Scheme, drives: Iterable[int]
+) -> AsyncIterator[MemorySet]:
+    """Give a set with an object that is not new, whose record has rotted on some drives."""
+    async with memory_set(scheme) as m:
+        await put(m, KEY, b"acknowledged")
+        damage_records(m, drives)
+        m.clock.advance(SETTLE_AGE_S + 1)
+        yield m
+
+
 async def damaged_records(m: MemorySet) -> int:
     """Heal the key, and count the rows of it that are damaged then."""
     with suppress(ReadQuorumLost):
@@ -271,27 +283,18 @@ class TestADamagedRecordThatNoDriveHasWhole:
             assert await read_or_none(m) is None
 
     async def test_stays_when_it_may_have_been_acknowledged(self, scheme: Scheme) -> None:
-        async with memory_set(scheme) as m:
-            await put(m, KEY, b"acknowledged")
-            damage_records(m, range(4))
-            m.clock.advance(SETTLE_AGE_S + 1)
+        async with acknowledged_and_damaged(scheme, range(4)) as m:
             assert await damaged_records(m) == 4
 
     async def test_stays_when_the_drives_that_had_it_were_replaced(self, scheme: Scheme) -> None:
-        async with memory_set(scheme) as m:
-            await put(m, KEY, b"acknowledged")
-            damage_records(m, [0])
-            m.clock.advance(SETTLE_AGE_S + 1)
+        async with acknowledged_and_damaged(scheme, [0]) as m:
             for drive in (1, 2, 3):
                 m.drives[drive].replace(m.clock)
                 m.drives[drive].memory.trusted = True
             assert await damaged_records(m) == 1
 
     async def test_is_written_anew_from_one_that_has_it(self, scheme: Scheme) -> None:
-        async with memory_set(scheme) as m:
-            await put(m, KEY, b"acknowledged")
-            damage_records(m, [0])
-            m.clock.advance(SETTLE_AGE_S + 1)
+        async with acknowledged_and_damaged(scheme, [0]) as m:
             assert await damaged_records(m) == 0
             await reads_without(m, scheme.m, KEY, b"acknowledged")
 

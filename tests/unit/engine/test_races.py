@@ -327,6 +327,7 @@ async def test_completes_and_aborts_of_one_upload_have_one_outcome(
             for process in two.processes[4 - aborts :]:
                 group.create_task(abort(process))
         if not aborts and not any(one.startswith("completed") for one in outcomes):
+            assert "NoSuchUpload" not in outcomes
             # Refused with 503, it can be repeated; nobody is in its way any more.
             await complete(two.servers[0])
             assert outcomes[-1].startswith("completed"), outcomes
